@@ -1,0 +1,255 @@
+"""What a site file's tables say about each other: names that must exist, factors, units, ranges, duplicates.
+
+Errors are what the daemon could not work with; what deviates from the standard or looks like an oversight is
+a warning. The site may lack tables that have errors of their own; names are therefore looked up in the merged
+file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date
+from typing import Any
+
+from config.lines import Path
+from config.markers import duration_text
+from config.merge import Merged
+from config.problem import Problem, listed, nearest, shown
+from config.site import Access, Instrument, Outlet, Point, Site
+from drivers.driver import InstrumentSpec, PointSpec
+from drivers.errors import BadOption
+from protocol import factors, units
+from protocol.marks import MARKS, SYSTEM_CODES
+
+_GRID_MS = 5_000
+"""Samples stand on a grid of 5 s (HJ 212-2017 Annex D.1.2, D.2.2)."""
+_STANDARD_MN = re.compile(r"[0-9A-F]{24}")
+_DEFAULT_PASSWORD = "123456"
+_STANDARD_PASSWORD = 6
+
+
+def check(site: Site, merged: Merged) -> list[Problem]:
+    """All findings between the tables of a site."""
+    return [problem for rule in _RULES for problem in rule(site, merged)]
+
+
+def _unknown(merged: Merged, path: Path, code: str, got: str, known: Iterable[str]) -> Problem:
+    names = list(known)
+    return merged.problem(path, code, got=got, nearest=nearest(got, names) or "–", allowed=listed(names))
+
+
+def _names(merged: Merged, section: str) -> list[str]:
+    tables = merged.tree.get(section)
+    return list(tables) if isinstance(tables, dict) else []
+
+
+def _points(site: Site) -> Iterator[tuple[Path, Instrument, Point]]:
+    for name, instrument in site.instruments.items():
+        for index, point in enumerate(instrument.points):
+            yield ("instruments", name, "points", index), instrument, point
+
+
+def _lines(site: Site, merged: Merged) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for name, line in site.lines.items():
+        if owners.setdefault(line.port, name) != name:
+            yield merged.problem(("lines", name, "port"), "config.same-port", got=line.port, line=owners[line.port])
+    known = _names(merged, "lines")
+    for name, instrument in site.instruments.items():
+        if instrument.line not in known:
+            yield _unknown(merged, ("instruments", name, "line"), "config.unknown-line", instrument.line, known)
+
+
+def _addresses(site: Site, merged: Merged) -> Iterator[Problem]:
+    owners: dict[tuple[str, int | str], str] = {}
+    for name, instrument in site.instruments.items():
+        other = owners.setdefault((instrument.line, instrument.address), name)
+        if other != name:
+            path = ("instruments", name, "address")
+            yield merged.problem(
+                path, "config.same-address", True, got=instrument.address, other=other, line=instrument.line
+            )
+
+
+def _cadence(site: Site, merged: Merged) -> Iterator[Problem]:
+    for name, instrument in site.instruments.items():
+        path: Path = ("instruments", name)
+        every, silence = duration_text(instrument.every), duration_text(instrument.silence)
+        if instrument.every % _GRID_MS:
+            yield merged.problem((*path, "every"), "config.every", got=every)
+        if instrument.silence <= instrument.every:
+            yield merged.problem((*path, "silence"), "config.silence", True, got=silence, every=every)
+        if not instrument.points:
+            yield merged.problem(path, "config.no-points", True, instrument=name)
+
+
+def _driver_options(site: Site, merged: Merged) -> Iterator[Problem]:
+    """What a driver refuses in its constructor."""
+    for name, instrument in site.instruments.items():
+        driver = merged.drivers.get(name)
+        if driver is None or instrument.options is None:
+            continue
+        labels = [str(merged.key(("instruments", name, "points", i))) for i in range(len(instrument.points))]
+        points = [PointSpec(label, point.options) for label, point in zip(labels, instrument.points, strict=True)]
+        try:
+            driver(InstrumentSpec(name, instrument.address, points, instrument.options))
+        except BadOption as error:
+            yield _refused_option(merged, ("instruments", name), labels, error)
+
+
+def _refused_option(merged: Merged, path: Path, labels: list[str], error: BadOption) -> Problem:
+    """The driver's refusal at the point or at the key that it names."""
+    point = error.params.get("point")
+    if point in labels:
+        path = (*path, "points", labels.index(point))
+    else:
+        path = next(((*path, key) for key in ("address",) if key in error.params), path)
+    return merged.problem(path, error.code, **error.params)
+
+
+def _outlets_of_points(site: Site, merged: Merged) -> Iterator[Problem]:
+    known = _names(merged, "outlets")
+    owners: dict[tuple[str, str], str] = {}
+    for name, instrument in site.instruments.items():
+        if instrument.outlet is not None and instrument.outlet not in known:
+            path: Path = ("instruments", name, "outlet")
+            yield _unknown(merged, path, "config.unknown-outlet", instrument.outlet, known)
+    for path, instrument, point in _points(site):
+        if point.outlet not in known and point.outlet != instrument.outlet:
+            yield _unknown(merged, (*path, "outlet"), "config.unknown-outlet", point.outlet, known)
+        other = owners.setdefault((point.outlet, point.factor), merged.key(path))
+        if other != merged.key(path):
+            yield merged.problem(
+                (*path, "factor"), "config.same-factor", got=point.factor, outlet=point.outlet, other=other
+            )
+
+
+def _factors(site: Site, merged: Merged) -> Iterator[Problem]:
+    for path, _, point in _points(site):
+        rows = factors.factors(point.factor)
+        if not rows:
+            yield from _no_factor(merged, path, point)
+        elif point.unit is not None and not any(units.convertible(point.unit, row.unit) for row in rows):
+            yield merged.problem(
+                (*path, "unit"), "config.unit", got=point.unit, factor=point.factor, allowed=rows[0].unit
+            )
+
+
+def _no_factor(merged: Merged, path: Path, point: Point) -> Iterator[Problem]:
+    near = factors.nearest(point.factor)
+    row = factors.factor(near) if near else None
+    params: dict[str, Any] = {
+        "got": point.factor,
+        "nearest": near or "–",
+        "name_zh": row.name_zh if row else "–",
+        "name_en": row.name_en if row else "–",
+    }
+    if point.unit is None:
+        yield merged.problem((*path, "factor"), "config.unknown-factor", **params)
+    else:
+        yield merged.problem((*path, "factor"), "config.private-factor", True, unit=point.unit, **params)
+
+
+def _numbers(site: Site, merged: Merged) -> Iterator[Problem]:
+    for path, _, point in _points(site):
+        if point.range is not None and point.range[0] >= point.range[1]:
+            got = shown(list(point.range))
+            yield merged.problem((*path, "range"), "config.range", got=got)
+        if point.scale == 0:
+            yield merged.problem((*path, "scale"), "config.scale", got="0")
+        if point.limit is not None and point.warn is not None and point.warn >= point.limit:
+            yield merged.problem((*path, "warn"), "config.warn", True, got=point.warn, limit=point.limit)
+
+
+def _outlets(site: Site, merged: Merged) -> Iterator[Problem]:
+    for name, outlet in site.outlets.items():
+        path: Path = ("outlets", name)
+        if outlet.st not in SYSTEM_CODES:
+            allowed = listed(SYSTEM_CODES)
+            yield merged.problem((*path, "st"), "config.st", True, got=outlet.st, allowed=allowed)
+        for key in ("averaging", "precedence"):
+            for mark in getattr(outlet, key):
+                if mark not in MARKS:
+                    allowed = listed(MARKS)
+                    yield merged.problem((*path, key), "config.mark", got=shown(mark), allowed=allowed)
+        if outlet.statistics == "gas" and not outlet.gas.area and _measures(site, name, "a01011"):
+            yield merged.problem((*path, "gas", "area"), "config.no-area", True)
+        yield from _arithmetic(merged, path, outlet)
+
+
+def _arithmetic(merged: Merged, path: Path, outlet: Outlet) -> Iterator[Problem]:
+    for code in outlet.water.arithmetic:
+        if not factors.factors(code):
+            where = (*path, "water", "arithmetic")
+            near = factors.nearest(code) or "–"
+            yield merged.problem(where, "config.arithmetic", True, got=code, nearest=near)
+
+
+def _measures(site: Site, outlet: str, factor: str) -> bool:
+    return any(point.outlet == outlet and point.factor == factor for _, _, point in _points(site))
+
+
+def _platforms(site: Site, merged: Merged) -> Iterator[Problem]:
+    for name, platform in site.platforms.items():
+        path: Path = ("platforms", name)
+        if not 1 <= int(platform.address.rpartition(":")[2]) <= 65_535:
+            yield merged.problem((*path, "address"), "config.port", got=shown(platform.address))
+        if platform.connect_from is not None and not _is_date(platform.connect_from):
+            yield merged.problem((*path, "connect_from"), "config.form.date", got=shown(platform.connect_from))
+        if not platform.outlets:
+            yield merged.problem((*path, "outlets"), "config.no-outlets", True)
+    roles = [table.get("role", "official") for table in _tables(merged, "platforms")]
+    if roles and "official" not in roles:
+        yield merged.problem(("platforms",), "config.no-official", True)
+
+
+def _tables(merged: Merged, section: str) -> Iterator[dict[str, Any]]:
+    tables = merged.tree.get(section)
+    if isinstance(tables, dict):
+        yield from (table for table in tables.values() if isinstance(table, dict))
+
+
+def _is_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _accesses(site: Site, merged: Merged) -> Iterator[Problem]:
+    known = _names(merged, "outlets")
+    owners: dict[tuple[str, str], str] = {}
+    for name, platform in site.platforms.items():
+        for outlet, access in platform.outlets.items():
+            path: Path = ("platforms", name, "outlets", outlet)
+            if outlet not in known:
+                yield _unknown(merged, path, "config.unknown-outlet", outlet, known)
+            other = owners.setdefault((platform.address, access.mn), merged.key(path))
+            if other != merged.key(path):
+                yield merged.problem((*path, "mn"), "config.same-mn", True, got=access.mn, other=other)
+            yield from _access(merged, path, access)
+
+
+def _access(merged: Merged, path: Path, access: Access) -> Iterator[Problem]:
+    if _STANDARD_MN.fullmatch(access.mn) is None:
+        yield merged.problem((*path, "mn"), "config.mn-form", True, got=access.mn, length=len(access.mn))
+    if access.password == _DEFAULT_PASSWORD:
+        yield merged.problem((*path, "password"), "config.password-default", True)
+    elif len(access.password) != _STANDARD_PASSWORD:
+        yield merged.problem((*path, "password"), "config.password-length", True, length=len(access.password))
+
+
+_RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
+    _lines,
+    _addresses,
+    _cadence,
+    _driver_options,
+    _outlets_of_points,
+    _factors,
+    _numbers,
+    _outlets,
+    _platforms,
+    _accesses,
+)

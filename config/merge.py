@@ -1,0 +1,193 @@
+"""What a site file means once models and defaults are put in: the tables that the schema checks.
+
+    instruments.cod       ← keys of the file over the model's; the driver's own keys taken out
+      points[i]           ← the model's points; a point of the file over the model's of the same factor
+        outlet            ← the point's, else the instrument's, else the site's only one
+
+Tables of a wrong shape pass unchanged: the schema says what is wrong with them. A path here counts the merged
+points; `Merged.problem` leads it back to the file's line, or to the `model` key that brought the value in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any
+
+from config.document import Document, point_name
+from config.lines import Path, join_key
+from config.problem import Problem, listed, nearest
+from config.shape import keys
+from config.site import Instrument, Point
+from drivers import models, registry
+from drivers.driver import Driver
+from drivers.errors import BadOption
+
+Table = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The merged tables without the drivers' keys, those keys by the path of their table, and all origins."""
+
+    document: Document
+    tree: Table
+    models_dir: FilePath | None = None
+    options: dict[Path, Table] = field(default_factory=dict)
+    drivers: dict[str, type[Driver]] = field(default_factory=dict)
+    from_model: set[Path] = field(default_factory=set)
+    filled_in: set[Path] = field(default_factory=set)
+    """Keys that stand neither in the file nor in a model: the outlet of a point."""
+    written: dict[Path, Path] = field(default_factory=dict)
+    """Merged point → the file's point; a point of the model alone is not in it."""
+    problems: list[Problem] = field(default_factory=list)
+
+    def problem(self, path: Path, code: str, warning: bool = False, **params: Any) -> Problem:
+        """A problem at a merged path."""
+        is_element = isinstance(path[-1], int) and not (len(path) == 4 and is_point(path))
+        of_list = path[:-1] if is_element else path
+        return Problem(self.line(path), self.key(of_list), code, params, warning)
+
+    def line(self, path: Path) -> int | None:
+        """The file's line for a merged path: of the key, of its table, or of the `model` key it came with."""
+        if is_point(path) and (path[:4] not in self.written or path in self.from_model):
+            return self.document.line((*path[:2], "model"))
+        if path in self.from_model:
+            return self.document.line((*path[:2], "model"))
+        return self.document.line(self.in_file(path))
+
+    def in_file(self, path: Path) -> Path:
+        """The file's path of a merged path."""
+        return (*self.written.get(path[:4], path[:4]), *path[4:]) if is_point(path) else path
+
+    def key(self, path: Path) -> str:
+        """The dotted key as messages and `config get` have it; a point goes by its factor."""
+        if not is_point(path):
+            return join_key(path)
+        points = self.tree["instruments"][path[1]]["points"]
+        return join_key((*path[:3], point_name(points, int(path[3])), *path[4:]))
+
+
+def is_point(path: Path) -> bool:
+    """Whether a path leads to a point or into one."""
+    return len(path) > 3 and path[0] == "instruments" and path[2] == "points" and isinstance(path[3], int)
+
+
+def merge(document: Document, models_dir: FilePath | None = None) -> Merged:
+    """Put models and defaults in; unknown models and drivers are among the problems.
+
+    `models_dir` holds the site's own models, before those that are shipped.
+    """
+    merged = Merged(document, dict(document.raw), models_dir)
+    instruments = document.raw.get("instruments")
+    if not isinstance(instruments, dict):
+        return merged
+    merged.tree["instruments"] = {}
+    for name, table in instruments.items():
+        whole = _instrument(merged, name, table) if isinstance(table, dict) else table
+        merged.tree["instruments"][name] = whole
+    return merged
+
+
+def _instrument(merged: Merged, name: str, table: Table) -> Table:
+    path: Path = ("instruments", name)
+    model = _model(merged, path, table)
+    whole: Table = dict(model.get("instrument", {}))
+    if "driver" in model.get("model", {}):
+        whole["driver"] = model["model"]["driver"]
+    merged.from_model.update((*path, key) for key in whole if key not in table)
+    _check_driver(merged, path, table, whole)
+    whole |= table
+    written = table.get("points", [])
+    if isinstance(written, list):
+        whole["points"] = list(_points(merged, path, written, model.get("points", []), whole.get("outlet")))
+    return _without_options(merged, path, whole)
+
+
+def _model(merged: Merged, path: Path, table: Table) -> Table:
+    """The instrument model's tables, none where there is no (known) model."""
+    name = table.get("model")
+    if not isinstance(name, str):
+        return {}
+    known = models.names(merged.models_dir)
+    where = (*path, "model")
+    if name not in known:
+        near, allowed = nearest(name, known) or "–", listed(known)
+        merged.problems.append(merged.problem(where, "config.unknown-model", got=name, nearest=near, allowed=allowed))
+        return {}
+    try:
+        model = models.model(name, merged.models_dir)
+    except BadOption as error:
+        merged.problems.append(merged.problem(where, error.code, **error.params))
+        return {}
+    if _is_sound(model):
+        return model
+    merged.problems.append(merged.problem(where, "config.model-shape", model=name))
+    return {}
+
+
+def _is_sound(model: Table) -> bool:
+    """Whether a model file has the shape of one; what its keys hold is checked with the site's."""
+    points = model.get("points", [])
+    return (
+        isinstance(model.get("model", {}), dict)
+        and isinstance(model.get("instrument", {}), dict)
+        and isinstance(points, list)
+        and all(isinstance(point, dict) and isinstance(point.get("factor"), str) for point in points)
+    )
+
+
+def _check_driver(merged: Merged, path: Path, table: Table, of_model: Table) -> None:
+    driver = table.get("driver", of_model.get("driver"))
+    if not isinstance(driver, str):
+        return
+    where, expected = (*path, "driver"), of_model.get("driver")
+    if driver not in registry.names():
+        near, allowed = nearest(driver, registry.names()) or "–", listed(registry.names())
+        problem = merged.problem(where, "config.unknown-driver", got=driver, nearest=near, allowed=allowed)
+        merged.problems.append(problem)
+    elif expected is not None and driver != expected:
+        problem = merged.problem(where, "config.model-driver", got=driver, model=table["model"], allowed=expected)
+        merged.problems.append(problem)
+    else:
+        merged.drivers[str(path[1])] = registry.driver_class(driver)
+
+
+def _points(merged: Merged, path: Path, written: list[Any], of_model: list[Table], outlet: Any) -> Iterator[Any]:
+    """The model's points that the file leaves alone, then the file's."""
+    bases = {point["factor"]: point for point in of_model}
+    named = {point.get("factor") for point in written if isinstance(point, dict)}
+    plan: list[tuple[Table, int | None]] = [(point, None) for f, point in bases.items() if f not in named]
+    plan += [
+        (bases.get(point.get("factor"), {}) if isinstance(point, dict) else {}, number)
+        for number, point in enumerate(written)
+    ]
+    for index, (base, number) in enumerate(plan):
+        where = (*path, "points", index)
+        own = {} if number is None else written[number]
+        if number is not None:
+            merged.written[where] = (*path, "points", number)
+        if not isinstance(own, dict):
+            yield own
+            continue
+        merged.from_model.update((*where, key) for key in base if key not in own)
+        whole = _with_outlet(merged, where, base | own, outlet)
+        yield _without_options(merged, where, whole)
+
+
+def _with_outlet(merged: Merged, path: Path, point: Table, of_instrument: Any) -> Table:
+    outlets = merged.tree.get("outlets")
+    only = next(iter(outlets)) if isinstance(outlets, dict) and len(outlets) == 1 else None
+    outlet = of_instrument if of_instrument is not None else only
+    if "outlet" in point or outlet is None:
+        return point
+    merged.filled_in.add((*path, "outlet"))
+    return {**point, "outlet": outlet}
+
+
+def _without_options(merged: Merged, path: Path, table: Table) -> Table:
+    """The table's generic keys; the rest is put aside for the driver."""
+    generic = keys(Point if is_point(path) else Instrument)
+    merged.options[path] = {key: value for key, value in table.items() if key not in generic}
+    return {key: value for key, value in table.items() if key in generic}

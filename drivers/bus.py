@@ -1,0 +1,289 @@
+"""One exchange on a line: silence, gap, write, wait, check, retry, and the rule for late answers.
+
+    ──silence+gap──▶ request ──▶ pause until the answer is due ──▶ read ──▶ check ──▶ answer
+                                                            └─ nothing ─▶ time-out ─▶ the request stays *open*
+
+A Modbus answer names no register, so an answer that comes after its time-out must not meet another request
+that it fits. A request stays open until it is answered, or until no answer can come any more. While it is
+open, the same bytes may be sent again (a retry: the same registers), requests that cannot be confused with it
+go on, and one that could be waits. What comes and answers an open request is counted as late, the rest as
+foreign; both are thrown away. No clock of its own: time, waiting and the port are handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from drivers.driver import Request
+from drivers.errors import BadAnswer, DeviceRefused, DeviceSilent, DriverError
+from drivers.port import LineSettings, Port
+
+_OPEN_FACTOR = 3.0
+"""A request stays open for this many time-outs: an instrument that answers later than that is not known."""
+_LATE_FACTOR = 1.5
+"""And for this much longer than its longest late answer."""
+_HOLD_S = 3.0
+"""So long the line is held for a late answer; a request that would wait longer is given up for this pass."""
+_REMEMBER_S = 60.0
+"""So long a late answer is still attributed to whom it comes from."""
+_BUSY_S = 2.0
+"""So long a line may babble before a request on it is given up."""
+_DAMAGED_S = 0.02
+"""After a damaged answer, silence of this length means that no more comes (adapters deliver in bursts)."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What one instrument did since the start, in exchanges; round trips in seconds."""
+
+    asked: int = 0
+    answered: int = 0
+    retries: int = 0
+    silent: int = 0
+    late: int = 0
+    bad_crc: int = 0
+    refused: int = 0
+    foreign: int = 0
+    """Times that bytes came which answer nothing asked: echo, noise, another slave."""
+    polls: int = 0
+    missed: int = 0
+    """Slots that passed without a poll: the line was busy, or a silent instrument was left alone."""
+    round_trip_s: float | None = None
+    round_trip_max_s: float | None = None
+
+    def snapshot(self) -> Counters:
+        """A copy that stays as it is."""
+        return replace(self)
+
+
+@dataclass(slots=True)
+class Caller:
+    """One instrument on the line: its manners, and what is remembered about it."""
+
+    name: str
+    timeout_s: float = 1.0
+    retries: int = 2
+    gap_s: float = 0.0
+    counters: Counters = field(default_factory=Counters)
+    longest_late_s: float = 0.0
+
+    def open_s(self) -> float:
+        """How long after its sending a request can still be answered."""
+        return max(_OPEN_FACTOR * self.timeout_s, _LATE_FACTOR * self.longest_late_s)
+
+
+@dataclass(slots=True)
+class _Open:
+    """A request that was sent and whose answer may still come."""
+
+    request: Request
+    caller: Caller
+    sent: float
+    until: float
+    """Until then a request that could be confused with it waits."""
+    ask: int
+    came_late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a look through received bytes gives."""
+
+    answer: bytes | None = None
+    refused: DeviceRefused | None = None
+    damaged: BadAnswer | None = None
+    missing: int | None = None
+    """Bytes still to come of an answer that has begun; None: nothing has begun."""
+    start: int = 0
+    end: int = 0
+
+
+def _search(data: bytes, request: Request) -> _Found:
+    damaged: BadAnswer | None = None
+    missing: int | None = None
+    for start in range(len(data)):
+        rest = data[start:]
+        length = request.length(rest)
+        if length is None or length > len(rest):
+            if missing is None:
+                missing = (length or max(request.expected, len(rest) + 1)) - len(rest)
+            continue
+        if length <= 0:
+            continue
+        try:
+            request.check(rest[:length])
+        except DeviceRefused as error:
+            return _Found(refused=error, start=start, end=start + length)
+        except BadAnswer as error:
+            damaged = damaged or error
+        else:
+            return _Found(answer=rest[:length], start=start, end=start + length)
+    return _Found(damaged=damaged, missing=missing)
+
+
+class LineBus:
+    """The exchanges of one line. `port` is replaced when it was lost: what is open stays open."""
+
+    def __init__(self, port: Port, settings: LineSettings, monotonic: Callable[[], float]) -> None:
+        self.port = port
+        self._char_s = settings.char_s
+        self._silence_s = settings.silence_s
+        self._now = monotonic
+        self._quiet_from = monotonic()
+        self._open: list[_Open] = []
+        self._asks = 0
+        self.foreign = 0
+        """Times that bytes came which answered nothing."""
+        self.stamp = self._quiet_from
+        """When the line last did something, for a watchdog."""
+
+    def ask(self, caller: Caller, request: Request, attempts: int) -> bytes:
+        """One request, sent `attempts` times at most; the checked answer.
+
+        Raises DeviceSilent, BadAnswer, DeviceRefused, PortLost, LineStopped.
+        """
+        self._asks += 1
+        self._await_turn(caller, request)
+        last: DriverError | None = None
+        for attempt in range(attempts):
+            caller.counters.retries += attempt > 0
+            try:
+                return self._exchange(caller, request)
+            except (DeviceSilent, BadAnswer) as error:
+                last = error
+        raise last or DeviceSilent("drivers.silent", instrument=caller.name, timeout_s=caller.timeout_s)
+
+    # -- before the request
+
+    def open_until(self, caller: Caller) -> float:
+        """Until when (monotonic) a late answer of this instrument may come: asked later, it need not wait."""
+        return max((o.until for o in self._open if o.caller is caller), default=0.0)
+
+    def _await_turn(self, caller: Caller, request: Request) -> None:
+        """Wait while an answer may come that this request would take for its own."""
+        while True:
+            self.stamp = now = self._now()
+            self._open = [o for o in self._open if max(o.until, o.sent + _REMEMBER_S) > now]
+            until = max((o.until for o in self._open if o.request.confusable == request.confusable), default=now)
+            if until <= now:
+                return
+            if until - now > _HOLD_S:
+                wait_s = round(until - now, 1)
+                raise DeviceSilent("drivers.late-answer-due", instrument=caller.name, wait_s=wait_s)
+            if self.port.wait(until - now):
+                self.port.pause(max(1, request.expected) * self._char_s)
+                self._stray(caller, self._read())
+
+    def _await_silence(self, caller: Caller) -> None:
+        """The silence that ends the frame before, and the gap; what comes meanwhile is thrown away."""
+        need = self._silence_s + caller.gap_s
+        began = self._now()
+        strays = b""
+        while True:
+            left = self._quiet_from + need - self._now()
+            if left > 0:
+                self.port.pause(left)
+            data = self._read()
+            strays += data
+            if not data or self._now() - began > _BUSY_S:
+                break
+        self._stray(caller, strays)
+        if data:
+            raise BadAnswer("drivers.line-busy", instrument=caller.name)
+
+    # -- the exchange
+
+    def _exchange(self, caller: Caller, request: Request) -> bytes:
+        self._await_silence(caller)
+        caller.counters.asked += 1
+        sent = self._now()
+        self.stamp = sent
+        self._open.append(_Open(request, caller, sent, sent + caller.open_s(), self._asks))
+        self.port.write(request.data)
+        spoken = sent + len(request.data) * self._char_s
+        expected_s = request.expected * self._char_s
+        self.port.pause(spoken + self._silence_s + expected_s - self._now())
+        return self._receive(caller, request, sent, spoken + expected_s + caller.timeout_s)
+
+    def _receive(self, caller: Caller, request: Request, sent: float, deadline: float) -> bytes:
+        data = b""
+        while True:
+            data += self._read()
+            found = _search(data, request)
+            if found.answer is not None or found.refused is not None:
+                return self._accept(caller, request, sent, data, found)
+            left = deadline - self._now()
+            if left > 0 and found.missing is not None:
+                pause_s = min(left, found.missing * self._char_s)
+                self.port.pause(pause_s)
+                left -= pause_s
+            elif found.damaged is not None:
+                left = min(left, self._silence_s + _DAMAGED_S)
+            if left < 0 or not self.port.wait(left):
+                raise self._failed(caller, request, data, found)
+
+    def _read(self) -> bytes:
+        data = self.port.read()
+        if data:
+            self._quiet_from = self._now()
+        return data
+
+    def _accept(self, caller: Caller, request: Request, sent: float, data: bytes, found: _Found) -> bytes:
+        # An exception names less than an answer: it may be that of another open request; then both stay open.
+        ambiguous = found.refused is not None and self._others_open(caller)
+        if not ambiguous:
+            self._close_oldest(request)
+        self._stray(caller, data[: found.start])
+        self._stray(caller, data[found.end :])
+        if found.refused is not None:
+            caller.counters.refused += 1
+            raise found.refused
+        took = self._now() - sent
+        caller.counters.answered += 1
+        caller.counters.round_trip_s = took
+        caller.counters.round_trip_max_s = max(took, caller.counters.round_trip_max_s or 0.0)
+        return found.answer or b""
+
+    def _others_open(self, caller: Caller) -> bool:
+        now = self._now()
+        return any(o.caller is caller and o.ask != self._asks and o.until > now for o in self._open)
+
+    def _failed(self, caller: Caller, request: Request, data: bytes, found: _Found) -> DriverError:
+        if not data:
+            caller.counters.silent += 1
+            return DeviceSilent("drivers.silent", instrument=caller.name, timeout_s=caller.timeout_s)
+        if found.damaged is not None:
+            caller.counters.bad_crc += 1
+            if found.missing is None:
+                self._close_oldest(request)
+            return found.damaged
+        self._stray(caller, data)
+        if found.missing is not None:
+            return BadAnswer("drivers.cut-short", instrument=caller.name, answer=data[:64].hex(" "))
+        caller.counters.silent += 1
+        return DeviceSilent("drivers.foreign", instrument=caller.name, answer=data[:64].hex(" "))
+
+    # -- what nobody waits for
+
+    def _close_oldest(self, request: Request) -> None:
+        """An answer to these bytes has come; where they were sent twice, the other one may still come."""
+        for index, open_ in enumerate(self._open):
+            if open_.request.data == request.data:
+                del self._open[index]
+                return
+
+    def _stray(self, caller: Caller, data: bytes) -> None:
+        """Attribute bytes that answer no present request: late for an open one, else foreign."""
+        if not data:
+            return
+        now = self._now()
+        for open_ in self._open:
+            # It stays open: these bytes may be the same answer twice, and the late one still to come.
+            if not open_.came_late and _search(data, open_.request).answer is not None:
+                open_.came_late = True
+                open_.caller.counters.late += 1
+                open_.caller.longest_late_s = max(open_.caller.longest_late_s, now - open_.sent)
+                return
+        caller.counters.foreign += 1
+        self.foreign += 1

@@ -1,0 +1,96 @@
+"""The contract between a line and the drivers of its instruments.
+
+    line ──Bus.ask(Request)──▶ wire    one exchange: silence, gap, write, wait, retry, late-answer rule
+    driver.read(bus) ─▶ [Reading, …]   one pass over the instrument's points, never longer than its time-outs
+
+A driver is one file in this folder with a class registered under its name. It declares frames and decodes
+them; it does not sleep, retry, reconnect, log or keep module state: the line does that. A driver raises
+`BadOption` in its constructor for options it cannot use, and lets `DriverError` from the bus pass through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One point as the instrument said it: the number before scale and offset, and the raw bytes behind it.
+
+    `value` is None where the instrument answered and had no number (NaN, a "no result" code); `error`, the
+    code of a text, then says why.
+    """
+
+    point: str
+    value: float | None
+    raw: bytes = b""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PointSpec:
+    """One point: `key` comes back in `Reading.point`; `options` is the driver's `PointOptions`."""
+
+    key: str
+    options: Any
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentSpec:
+    """One instrument: name, address on the line, all its points, the driver's `InstrumentOptions`."""
+
+    name: str
+    address: int | str
+    points: Sequence[PointSpec]
+    options: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One exchange on a line.
+
+    `length` tells from the bytes received so far how long the whole answer is (None: cannot be told yet, 0 or
+    less: these bytes cannot begin an answer to this request). `check` gets the whole answer and raises
+    `BadAnswer` or `DeviceRefused`. `confusable` is equal for two requests whose answers could be taken for
+    each other (same slave, function and length): after a time-out the line does not send such a request
+    before the late answer is out of the way. `expected` is the length of the usual answer in bytes, from
+    which the line computes when it is due (0: unknown).
+    """
+
+    data: bytes
+    length: Callable[[bytes], int | None]
+    check: Callable[[bytes], None]
+    confusable: tuple[object, ...]
+    expected: int = 0
+
+
+class Bus(Protocol):
+    """What the line offers a driver while the driver holds the line."""
+
+    def ask(self, request: Request) -> bytes:
+        """Send, wait, check; the checked answer. Raises DeviceSilent, BadAnswer, DeviceRefused, PortLost."""
+        ...
+
+
+class Driver(Protocol):
+    """One instrument as a driver sees it; built once, read again and again.
+
+    `PointOptions` and `InstrumentOptions` are frozen dataclasses: the keys that a point or an instrument of
+    this driver may have in the site file, with their types, bounds (`annotated_types`) and defaults.
+    """
+
+    name: ClassVar[str]
+    PointOptions: ClassVar[type]
+    InstrumentOptions: ClassVar[type]
+
+    def __init__(self, spec: InstrumentSpec) -> None: ...
+
+    def read(self, bus: Bus) -> list[Reading]:
+        """One pass over all points.
+
+        A point whose part of the pass failed is not in the list; when nothing could be read the last
+        error is raised.
+        """
+        ...

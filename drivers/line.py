@@ -1,0 +1,79 @@
+"""One line: a thread that owns the port and polls its instruments, each in its slot.
+
+A line that fails disturbs no other: each has its own thread and port. The thread ends only when it is
+stopped, or by a fault of the program; then `alive` is false and the supervisor puts a new worker in its
+place.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from drivers.bus import Counters
+from drivers.poller import LineClock, LineInstrument, LineState, Poller, PollResult
+from drivers.port import LineSettings, LineStopped, StopSignal, open_port
+
+__all__ = [
+    "Counters", "LineClock", "LineInstrument", "LineSettings", "LineState", "LineWorker", "PollResult",
+]  # fmt: skip
+
+_STOP_S = 1.0
+
+
+class LineWorker:
+    """A line at work in its own thread; `on_result` is called there."""
+
+    def __init__(
+        self,
+        name: str,
+        settings: LineSettings,
+        instruments: Sequence[LineInstrument],
+        on_result: Callable[[PollResult], None],
+        clock: LineClock,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self._stop = StopSignal()
+        self._poller = Poller(
+            settings, instruments, on_result, clock, monotonic, lambda: open_port(settings, self._stop)
+        )
+        self._thread = threading.Thread(target=self._run, name=f"line[{name}]", daemon=True)
+
+    def start(self) -> None:
+        """Begin polling."""
+        self._thread.start()
+
+    def stop(self) -> bool:
+        """Stop within 1 s; False when the thread is still opening a far port and will end by itself."""
+        self._stop.set()
+        if self._thread.ident is None:
+            self._stop.close()
+        else:
+            self._thread.join(_STOP_S)
+        return not self._thread.is_alive()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def heartbeat(self) -> float:
+        """Monotonic time of the last progress, for a watchdog: at most the longest time-out + 5 s ago."""
+        return self._poller.stamp
+
+    def counters(self) -> LineState:
+        """A snapshot."""
+        return self._poller.state()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._stop.pause(self._poller.step())
+        except LineStopped:
+            pass
+        finally:
+            self._poller.close()
+            self._stop.close()

@@ -1,0 +1,240 @@
+"""What a line does, step by step, without a thread: poll whose turn it is, keep the port open.
+
+    step ── Schedule: whose turn ──▶ driver.read(bus) ──▶ on_result(PollResult)
+      └─ port lost: closed at once, opened again for ever, 1 s … 10 s apart
+
+Slots follow the wall clock that is handed in, which may run faster than the machine's (demo); what happens on
+the wire follows real monotonic time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from drivers.bus import Caller, Counters, LineBus
+from drivers.driver import Driver, Reading, Request
+from drivers.errors import BadAnswer, DeviceSilent, DriverError, PortLost
+from drivers.port import LineSettings, Port
+from drivers.schedule import Schedule, Turn
+
+_REOPEN_FIRST_S = 1.0
+_REOPEN_MAX_S = 10.0
+IDLE_MAX_S = 1.0
+"""Longest sleep: a stepped clock is noticed and the watchdog fed at least this often."""
+
+
+class LineClock(Protocol):
+    """What a line needs of the daemon's clock: `edge.clock.Clock` is one."""
+
+    speed: float
+
+    def wall_ms(self) -> int:
+        """UTC milliseconds."""
+        ...
+
+    def mono_s(self) -> float:
+        """Seconds that never jump, in this clock's own pace."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LineInstrument:
+    """One instrument of a line: its driver, cadence and manners. `timeout_s` and `gap_s` are real seconds."""
+
+    name: str
+    driver: Driver
+    every_ms: int = 5_000
+    timeout_s: float = 1.0
+    retries: int = 2
+    gap_s: float | None = None
+    """Silence before this instrument is asked; None: the line's."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollResult:
+    """What one poll brought, for the slot it was scheduled in (UTC ms).
+
+    `error` is the last thing that went wrong in the pass: with no readings the reason, with some of them the
+    reason for the missing ones. `at_mono` is the clock's monotonic time of the end of the pass.
+    """
+
+    instrument: str
+    slot_ms: int
+    readings: tuple[Reading, ...]
+    error: DriverError | None
+    at_mono: float
+
+
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """How a line is doing: per instrument counters, and the port."""
+
+    open: bool
+    error: DriverError | None
+    """Why the port is not open."""
+    opened: int
+    lost: int
+    foreign: int
+    """Times that bytes came which answered nothing, since the start."""
+    instruments: dict[str, Counters]
+
+
+class _InstrumentBus:
+    """The bus as one driver sees it during one pass: keeps the last error of the pass."""
+
+    def __init__(self, bus: LineBus, caller: Caller, attempts: int) -> None:
+        self._bus = bus
+        self._caller = caller
+        self._attempts = attempts
+        self.error: DriverError | None = None
+
+    def ask(self, request: Request) -> bytes:
+        try:
+            return self._bus.ask(self._caller, request, self._attempts)
+        except DriverError as error:
+            self.error = error
+            raise
+
+
+class _Seat:
+    """One instrument on the line, with its turn and its counters."""
+
+    def __init__(self, index: int, instrument: LineInstrument, settings: LineSettings, speed: float) -> None:
+        gap_s = settings.gap_s if instrument.gap_s is None else instrument.gap_s
+        self.instrument = instrument
+        self.caller = Caller(instrument.name, instrument.timeout_s, instrument.retries, gap_s)
+        self.turn = Turn(index, instrument.every_ms, instrument.timeout_s * speed)
+
+    @property
+    def attempts(self) -> int:
+        """A silent instrument costs one time-out a probe."""
+        return 1 if self.turn.probing else 1 + self.caller.retries
+
+    def counters(self) -> Counters:
+        self.caller.counters.missed = self.turn.missed
+        return self.caller.counters.snapshot()
+
+
+class Poller:
+    """A line at work; `step` is called for ever by whoever owns the thread.
+
+    `open_port` opens the line's port or raises PortLost.
+    """
+
+    def __init__(
+        self,
+        settings: LineSettings,
+        instruments: Sequence[LineInstrument],
+        on_result: Callable[[PollResult], None],
+        clock: LineClock,
+        monotonic: Callable[[], float],
+        open_port: Callable[[], Port],
+    ) -> None:
+        self._settings = settings
+        self._on_result = on_result
+        self._clock = clock
+        self._now = monotonic
+        self._open_port = open_port
+        self._seats = [_Seat(index, one, settings, clock.speed) for index, one in enumerate(instruments)]
+        self._schedule = Schedule([seat.turn for seat in self._seats])
+        self._port: Port | None = None
+        self._bus: LineBus | None = None
+        self._port_error: DriverError | None = None
+        self._reopen_at = monotonic()
+        self._reopen_s = _REOPEN_FIRST_S
+        self._opened = 0
+        self._lost = 0
+        self._stamp = monotonic()
+
+    @property
+    def stamp(self) -> float:
+        """Monotonic time of the last progress."""
+        return max(self._stamp, self._bus.stamp if self._bus else 0.0)
+
+    def state(self) -> LineState:
+        """A snapshot."""
+        bus = self._bus
+        return LineState(
+            open=self._port is not None,
+            error=self._port_error,
+            opened=self._opened,
+            lost=self._lost,
+            foreign=bus.foreign if bus else 0,
+            instruments={seat.instrument.name: seat.counters() for seat in self._seats},
+        )
+
+    def step(self) -> float:
+        """Poll whose turn it is; how long to wait then, in real seconds."""
+        self._stamp = self._now()
+        if self._port is None and self._stamp >= self._reopen_at:
+            self._open()
+        wall_ms, mono_s = self._clock.wall_ms(), self._clock.mono_s()
+        turn = self._schedule.pick(wall_ms, mono_s)
+        if turn is None:
+            wait_s = self._schedule.wait_s(wall_ms, mono_s) / self._clock.speed
+            return min(IDLE_MAX_S, wait_s)
+        slot_ms = turn.slot(wall_ms)
+        turn.polled(slot_ms)
+        self._on_result(self._poll(self._seats[turn.index], slot_ms))
+        return 0.0
+
+    def _poll(self, seat: _Seat, slot_ms: int) -> PollResult:
+        if self._port is None or self._bus is None:
+            return self._result(seat, slot_ms, (), self._port_error)
+        bus = _InstrumentBus(self._bus, seat.caller, seat.attempts)
+        seat.caller.counters.polls += 1
+        readings: list[Reading] = []
+        error: DriverError | None = None
+        try:
+            readings = seat.instrument.driver.read(bus)
+        except DriverError as caught:
+            error = caught
+        self._learn(seat, readings, bus.error or error)
+        return self._result(seat, slot_ms, tuple(readings), bus.error or error)
+
+    def _learn(self, seat: _Seat, readings: Sequence[Reading], error: DriverError | None) -> None:
+        if isinstance(error, PortLost):
+            self._lost += 1
+            self._give_up_port(error)
+            return
+        mono_s = self._clock.mono_s()
+        if self._bus is not None:
+            held_s = self._bus.open_until(seat.caller) - self._now()
+            seat.turn.held_until_s = mono_s + max(0.0, held_s) * self._clock.speed
+        if isinstance(error, (DeviceSilent, BadAnswer)) and not readings:
+            seat.turn.unheard(mono_s)
+        else:
+            seat.turn.heard()
+
+    def _result(
+        self, seat: _Seat, slot_ms: int, readings: tuple[Reading, ...], error: DriverError | None
+    ) -> PollResult:
+        return PollResult(seat.instrument.name, slot_ms, readings, error, self._clock.mono_s())
+
+    # -- the port
+
+    def _open(self) -> None:
+        try:
+            self._port = self._open_port()
+        except PortLost as error:
+            self._give_up_port(error)
+            return
+        if self._bus is None:
+            self._bus = LineBus(self._port, self._settings, self._now)
+        self._bus.port = self._port
+        self._port_error = None
+        self._reopen_s = _REOPEN_FIRST_S
+        self._opened += 1
+
+    def _give_up_port(self, error: PortLost) -> None:
+        self.close()
+        self._port_error = error
+        self._reopen_at = self._now() + self._reopen_s
+        self._reopen_s = min(_REOPEN_MAX_S, self._reopen_s * 2)
+
+    def close(self) -> None:
+        port, self._port = self._port, None
+        if port is not None:
+            port.close()

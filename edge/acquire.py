@@ -1,0 +1,127 @@
+"""From readings to samples: scale, unit, range, mark.
+
+    reading × scale + offset  is in the point's unit  ─▶ mark by its range ─▶ factor's unit ─▶ Sample at its slot
+
+A single lost poll is a missing sample; after `silence` without an answer, or three failed polls where those take
+longer, the point's samples are B with no value (HJ 212-2017 Table 8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from config.site import Instrument, Point, Site
+from drivers.driver import InstrumentSpec, PointSpec, Reading
+from drivers.line import PollResult
+from edge.values import Sample
+from protocol.factors import factor
+from protocol.units import convert
+
+NORMAL, ABOVE, FAULT, NO_LINK = "N", "T", "D", "B"
+FAILED_POLLS = 3
+ZERO_BAND_SHARE = 0.10
+"""Zero drift that is still normal, as a share of the span, where the point sets none."""
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One point with what is needed to mark its samples."""
+
+    name: str
+    point: Point
+    instrument: Instrument
+    unit: str
+    heard_slot: int | None = None
+    first_slot: int | None = None
+    last: Sample | None = None
+
+
+def instrument_spec(name: str, instrument: Instrument) -> InstrumentSpec:
+    """An instrument as its driver wants it; points are known by `outlet/factor`."""
+    points = tuple(PointSpec(f"{point.outlet}/{point.factor}", point.options) for point in instrument.points)
+    return InstrumentSpec(name, instrument.address, points, instrument.options)
+
+
+def range_mark(point: Point, value: float) -> str:
+    """N within the range, T above it, D below it by more than the zero band; `value` in the point's unit."""
+    if point.range is None:
+        return NORMAL
+    low, high = point.range
+    band = ZERO_BAND_SHARE * (high - low) if point.zero_band is None else point.zero_band
+    if value > high:
+        return ABOVE
+    return FAULT if value < low - band else NORMAL
+
+
+class Acquirer:
+    """Turns the polls of all lines into samples, and remembers the newest of each point."""
+
+    def __init__(self, site: Site) -> None:
+        self._by_instrument: dict[str, dict[str, _Watched]] = {}
+        for name, instrument in site.instruments.items():
+            self._by_instrument[name] = {
+                f"{point.outlet}/{point.factor}": _Watched(name, point, instrument, _factor_unit(point))
+                for point in instrument.points
+            }
+
+    def accept(self, poll: PollResult) -> list[Sample]:
+        """Samples of one poll; empty for a lost poll within the silence."""
+        watched = self._by_instrument[poll.instrument]
+        readings = {reading.point: reading for reading in poll.readings}
+        samples = (self._sample(point, readings.get(key), poll.slot_ms) for key, point in watched.items())
+        return [sample for sample in samples if sample is not None]
+
+    def latest(self, outlet: str, now_ms: int) -> list[Sample]:
+        """Newest sample of each point of an outlet, in the order of the site file; B for what fell silent."""
+        return [_newest(point, now_ms) for point in self._points() if point.point.outlet == outlet]
+
+    def points(self) -> list[tuple[str, Point, Sample | None]]:
+        """Instrument, point and newest sample of everything that is read."""
+        return [(point.name, point.point, point.last) for point in self._points()]
+
+    def _points(self) -> Iterable[_Watched]:
+        return (point for points in self._by_instrument.values() for point in points.values())
+
+    def _sample(self, watched: _Watched, reading: Reading | None, slot: int) -> Sample | None:
+        watched.first_slot = slot if watched.first_slot is None else watched.first_slot
+        if reading is None:
+            sample = self._unheard(watched, slot)
+        else:
+            watched.heard_slot = slot
+            sample = _heard(watched, reading, slot)
+        if sample is not None:
+            watched.last = sample
+        return sample
+
+    def _unheard(self, watched: _Watched, slot: int) -> Sample | None:
+        """B after real silence, nothing before it."""
+        last_heard = watched.heard_slot if watched.heard_slot is not None else watched.first_slot
+        if last_heard is None or slot - last_heard < _patience(watched):
+            return None
+        return Sample(slot, watched.point.outlet, watched.point.factor, None, NO_LINK)
+
+
+def _heard(watched: _Watched, reading: Reading, slot: int) -> Sample:
+    point = watched.point
+    if reading.value is None:
+        return Sample(slot, point.outlet, point.factor, None, FAULT)
+    value = reading.value * point.scale + point.offset
+    mark = range_mark(point, value)
+    return Sample(slot, point.outlet, point.factor, convert(value, point.unit or watched.unit, watched.unit), mark)
+
+
+def _patience(watched: _Watched) -> int:
+    return max(watched.instrument.silence, FAILED_POLLS * watched.instrument.every)
+
+
+def _newest(watched: _Watched, now_ms: int) -> Sample:
+    last = watched.last
+    if last is not None and now_ms - last.time < _patience(watched) + watched.instrument.every:
+        return last
+    return Sample(now_ms, watched.point.outlet, watched.point.factor, None, NO_LINK)
+
+
+def _factor_unit(point: Point) -> str:
+    known = factor(point.factor)
+    return known.unit if known else (point.unit or "")

@@ -1,0 +1,48 @@
+"""Which uploads become due when periods are sealed: minutes to each platform's interval, hours and days at once.
+
+A platform's longer minute interval is due with its last minute; where that minute is missing (the daemon was down),
+with the next minute that is sealed. What is due twice is the same delivery: the outbox keeps one per label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from edge.store.outbox import Due
+from edge.uplink.terms import Terms
+from edge.values import MINUTE_MS, Kind, Record, period_start
+
+CN_OF_RECORD = {Kind.HOUR: "2061", Kind.DAY: "2031"}
+
+
+class Agenda:
+    """Uploads due per platform and outlet."""
+
+    def __init__(self, terms: Sequence[Terms]) -> None:
+        self._terms = terms
+        self._open: dict[tuple[str, str], dict[int, int]] = {(each.platform, each.outlet): {} for each in terms}
+
+    def after(self, records: Iterable[Record]) -> list[Due]:
+        """What is due once these records are sealed."""
+        labels = {(record.outlet, record.kind, record.start) for record in records}
+        dues: list[Due] = []
+        for outlet, kind, start in sorted(labels, key=lambda label: (label[2], label[1])):
+            for terms in self._terms:
+                if terms.outlet != outlet:
+                    continue
+                if kind is Kind.MINUTE:
+                    dues += self._minute(terms, start)
+                else:
+                    dues.append(Due(terms.platform, outlet, CN_OF_RECORD[kind], start))
+        return dues
+
+    def _minute(self, terms: Terms, start: int) -> list[Due]:
+        waiting = self._open[terms.platform, terms.outlet]
+        interval = terms.minute_at(start)
+        waiting[period_start(start, interval)] = interval
+        ended = [(begin, length) for begin, length in waiting.items() if begin + length <= start + MINUTE_MS]
+        for begin, _length in ended:
+            del waiting[begin]
+        return [
+            Due(terms.platform, terms.outlet, "2051", begin, end=begin + length) for begin, length in sorted(ended)
+        ]

@@ -1,0 +1,214 @@
+"""The daemon: opens the store, starts lines, measurement and uplinks, answers the command line, stops in order.
+
+    python -m edge.app SITE.toml [json|text] [START_MS,SPEED,SINCE_REAL_MS]
+
+The site file is checked by a child process: what does not check never starts. Nothing else that fails later ends the
+daemon: a damaged store, a missing port, a wrong clock, a full disk are said (event, status, log) and worked around.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from config.load import load_in_child
+from config.problem import ConfigErrors, Problem
+from config.site import Site
+from edge import __version__, report
+from edge.agenda import Agenda
+from edge.catalogue import explain, text, use_language
+from edge.clock import Clock, SimulatedClock, SystemClock, plausible
+from edge.control.client import socket_path
+from edge.control.queries import QUERIES
+from edge.control.server import ControlServer, Verb, Who
+from edge.delivering import Delivering
+from edge.logs import get_logger, set_up_logs
+from edge.measure.statistics import Live
+from edge.measuring import Measuring
+from edge.store import journal
+from edge.store.errors import StoreError, StoreFailed
+from edge.store.store import Store
+from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
+
+DEMO_MARK = ".hj212-demo"
+"""The file that tells a demo's folder: only there a simulated clock is allowed."""
+EVENTS = 200
+SWEEP_S = 60.0
+SWEEP_MORE_S = 1.0
+RETRY_S = 5.0
+WRONG_USE = 2
+
+
+class _Stopping(Exception):
+    """The daemon was asked to end."""
+
+
+class Daemon:
+    """All parts of one logger."""
+
+    def __init__(self, site: Site, clock: Clock) -> None:
+        self._site = site
+        self._clock = clock
+        self._started_ms = clock.wall_ms()
+        self._started_s = clock.mono_s()
+        self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS)
+        self._log = get_logger("daemon")
+        self._data_dir = Path(site.site.data_dir)
+        self._store = Store(self._data_dir, retention=site.store, on_event=self._event, clock=clock)
+        self._delivering = Delivering(site, self._store, clock, self._live, self._event)
+        self._watchdog = Watchdog(clock, self._data_dir / "hang.txt")
+        self._measuring: Measuring
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await self._delivering.load()
+        agenda = Agenda(self._delivering.terms)
+        self._measuring = Measuring(self._site, self._store, self._clock, agenda, self._delivering.offer, self._event)
+        await self._measuring.resume()
+        control = ControlServer(socket_path(self._site.site.socket, self._data_dir), self._verbs())
+        await control.start()
+        links = await listen_for_links(self._delivering.link_ups)
+        try:
+            await self._work(stop)
+        except* _Stopping:
+            self._log.info("stopping")
+        finally:
+            notify("STOPPING=1")
+            await self._delivering.keep_packets()
+            self._measuring.stop()
+            await control.stop()
+            if links is not None:
+                links.close()
+            await asyncio.to_thread(self._store.close)
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            self._measuring.start(group, self._restarted)
+            self._delivering.start(group, self._restarted)
+            group.create_task(self._announce(), name="start")
+            sweep = keep_alive("sweep", self._sweep, self._clock, self._restarted)
+            group.create_task(sweep, name="sweep")
+            self._watchdog.watch("measuring", lambda: self._measuring.last_step)
+            group.create_task(self._watchdog.run(), name="watchdog")
+            gc.freeze()
+            notify(f"READY=1\nSTATUS={self._site.site.name}")
+            self._log.info("running", site=self._site.site.name, version=__version__)
+            await stop.wait()
+            raise _Stopping
+
+    async def _announce(self) -> None:
+        """The start goes to the journal and, as 2081, to every platform, once the clock is known and the disk takes it."""
+        while True:
+            now_ms = self._clock.wall_ms()
+            try:
+                if plausible(now_ms):
+                    await self._store.do(journal.append, "logger", "started", {"version": __version__}, now_ms)
+                    restart_ms = now_ms - int((self._clock.mono_s() - self._started_s) * 1000)
+                    await self._delivering.announce_start(restart_ms)
+                    return
+            except StoreFailed as error:
+                self._event("edge.store-failed", {"why": str(error)})
+            await self._clock.sleep(RETRY_S)
+
+    async def _sweep(self) -> None:
+        """Retention, a slice at a time."""
+        while True:
+            more = plausible(self._clock.wall_ms()) and await self._store.sweep(self._clock.wall_ms())
+            await self._clock.sleep(SWEEP_MORE_S if more else SWEEP_S)
+
+    def _live(self, outlet: str, now_ms: int) -> Sequence[Live]:
+        return self._measuring.engines[outlet].live(self._measuring.acquirer.latest(outlet, now_ms))
+
+    # what happened
+
+    def _event(self, code: str, params: dict[str, Any]) -> None:
+        """Kept for `status` and written to the log; may be called from any thread."""
+        self._events.append({"time": report.when(self._clock.wall_ms()), "code": code, "params": params})
+        self._log.info(text(code, "en", **params), code=code)
+
+    def _restarted(self, part: str) -> None:
+        self._event("edge.part-restarted", {"part": part})
+
+    # what the command line asks
+
+    def _verbs(self) -> dict[str, Verb]:
+        verbs = {"status": Verb(self._status)}
+        for name, query in QUERIES.items():
+            verbs[name] = Verb(self._stored(name, query))
+        return verbs
+
+    def _stored(self, name: str, query: Any) -> Any:
+        async def answer(args: dict[str, Any], who: Who) -> Any:
+            if name == "packets":
+                await self._delivering.keep_packets()
+            run = self._store.do_samples if query.samples else self._store.do
+            return await run(query.answer, {**args, "raw": bool(args.get("raw")) and who.changes})
+
+        return answer
+
+    async def _status(self, args: dict[str, Any], who: Who) -> dict[str, Any]:
+        counts = await self._store.do(report.counts_of)
+        now_ms = self._clock.wall_ms()
+        return {
+            "daemon": {
+                "site": self._site.site.name,
+                "version": __version__,
+                "now": report.when(now_ms),
+                "clock": "plausible" if plausible(now_ms) else "implausible",
+                "started": report.when(self._started_ms),
+                "uptime_s": int(self._clock.mono_s() - self._started_s),
+                "memory_kb": report.memory_kb(),
+            },
+            "warnings": report.warnings(self._site, self._delivering),
+            "platforms": report.platforms(self._delivering, counts),
+            "points": report.points(self._measuring),
+            "lines": report.lines(self._measuring),
+            "events": list(self._events),
+        }
+
+
+def problem_text(path: str, problem: Problem) -> str:
+    """`file:line: key: text`, as editors understand it."""
+    return f"{path}:{problem.line or 1}: {problem.key}: {text(problem.code, **problem.params)}"
+
+
+def simulated(argument: str, site: Site) -> Clock:
+    """A demo's clock; SystemExit outside a demo's folder: a wrong time in real data is a crime."""
+    folder = Path(site.site.data_dir).parent
+    if not (folder / DEMO_MARK).exists():
+        print(text("edge.simulated-clock-refused", folder=folder), file=sys.stderr)
+        raise SystemExit(WRONG_USE)
+    return SimulatedClock.from_text(argument)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 0 after a stop that was asked for, 2 for a site file that does not check or a store in use."""
+    path, form = arguments[0], arguments[1] if len(arguments) > 1 else "text"
+    set_up_logs(form, sys.stderr)
+    try:
+        site = load_in_child(path)
+    except ConfigErrors as error:
+        for problem in error.problems:
+            print(problem_text(path, problem), file=sys.stderr)
+        return WRONG_USE
+    use_language(site.site.language)
+    clock = simulated(arguments[2], site) if len(arguments) > 2 else SystemClock()
+    try:
+        asyncio.run(Daemon(site, clock).run())
+    except StoreError as error:
+        print(explain(error), file=sys.stderr)
+        return WRONG_USE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

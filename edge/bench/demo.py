@@ -1,0 +1,164 @@
+"""`hj212 demo`: the whole chain on one machine, in a temporary folder, without root.
+
+    simulated instruments ─ptys─▶ daemon (a process of its own, real site file) ─TCP─▶ bench platform
+
+The clock of all three runs several times as fast and starts shortly before midnight, so that minute, hour and day data
+all happen within a minute. Midway the link is cut: the outbox grows, over midnight; then it is restored and drains.
+The host's clock is never touched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from drivers.simulated import SimulatedBus, site_blocks
+from edge.bench.platform import BenchPlatform
+from edge.clock import SimulatedClock, SystemClock
+from edge.control import client
+from edge.values import DAY_MS, MINUTE_MS, period_start
+
+SPEED = 6.0
+LEAD_MS = 3 * MINUTE_MS
+"""The demo's clock starts this long before midnight."""
+CUT_SHARE, HEAL_SHARE = 0.35, 0.65
+"""The link is cut and restored at these shares of the demo's time."""
+START_LIMIT_S = 15.0
+DRAIN_LIMIT_S = 30.0
+OUTLETS = {"ww1": ("water", "32", "总排口", "010000A8900016F000169DC0"), "gas1": ("gas", "31", "锅炉烟囱", "010000A8900016F000169DC1")}
+
+Say = Callable[..., None]
+
+
+@dataclass(slots=True)
+class Demo:
+    """One run: where it lives, how long it takes, and whom it tells (`say(code, **params)`)."""
+
+    folder: Path
+    seconds: float
+    say: Say
+
+    async def run(self) -> dict[str, Any]:
+        """Play it through; the summary."""
+        real_ms = SystemClock().wall_ms()
+        start_ms = period_start(real_ms, DAY_MS) + DAY_MS - LEAD_MS
+        clock_text = f"{start_ms},{SPEED},{real_ms}"
+        clock = SimulatedClock.from_text(clock_text)
+        buses = {outlet: SimulatedBus(spec[0], clock) for outlet, spec in OUTLETS.items()}
+        platform = BenchPlatform(clock=clock)
+        try:
+            for bus in buses.values():
+                bus.start()
+            await platform.start()
+            config = self._write_site(buses, platform.address)
+            return await self._with_daemon(config, clock_text, platform, clock)
+        finally:
+            await platform.stop()
+            for bus in buses.values():
+                bus.stop()
+
+    def _write_site(self, buses: dict[str, SimulatedBus], address: str) -> Path:
+        """A real site file, as a technician would write it."""
+        (self.folder / ".hj212-demo").touch()
+        parts = [f'[site]\nname = "示例水务有限公司"\ndata_dir = "{self.folder / "data"}"\n']
+        for outlet, (kind, st, name, _mn) in OUTLETS.items():
+            parts.append(f'[outlets.{outlet}]\nname = "{name}"\nst = "{st}"\nstatistics = "{kind}"\n')
+        parts.append("[outlets.gas1.gas]\narea = 12.5\nkv = 1.05\no2_reference = 6.0\n")
+        for number, (outlet, bus) in enumerate(buses.items(), 1):
+            parts.append(site_blocks(OUTLETS[outlet][0], bus.path, outlet, line=f"rs485-{number}"))
+        access = ", ".join(f'{outlet} = {{ mn = "{spec[3]}", password = "123456" }}' for outlet, spec in OUTLETS.items())
+        parts.append(
+            f'[platforms.city]\nprotocol = "hj212"\nedition = "2017"\nrole = "official"\naddress = "{address}"\n'
+            f'outlets = {{ {access} }}\nrealtime = "30s"\nminute = "1min"\nbackfill_rate = 10.0\n'
+        )
+        config = self.folder / "site.toml"
+        config.write_text("\n".join(parts), encoding="utf-8")
+        return config
+
+    async def _with_daemon(
+        self, config: Path, clock_text: str, platform: BenchPlatform, clock: SimulatedClock
+    ) -> dict[str, Any]:
+        log = (self.folder / "daemon.log").open("wb")
+        args = (sys.executable, "-m", "edge.cli.main", "run", "-c", str(config), "--simulated-clock", clock_text)
+        daemon = await asyncio.create_subprocess_exec(*args, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL)
+        try:
+            await self._ready(daemon)
+            self.say("demo.running", platform=platform.address, folder=self.folder, speed=f"{SPEED:g}")
+            await self._play(platform, clock)
+            return await self._summary()
+        finally:
+            if daemon.returncode is None:
+                daemon.terminate()
+                await daemon.wait()
+            log.close()
+
+    async def _ask(self, what: str) -> Any:
+        paths = client.candidates(None, self.folder / "data")[:1]
+        return await asyncio.to_thread(client.ask, paths, what)
+
+    async def _ready(self, daemon: asyncio.subprocess.Process) -> None:
+        until = time.monotonic() + START_LIMIT_S
+        while True:
+            try:
+                await self._ask("status")
+            except client.NoDaemon:
+                if daemon.returncode is not None or time.monotonic() > until:
+                    raise DemoFailed(self.folder / "daemon.log") from None
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+    async def _play(self, platform: BenchPlatform, clock: SimulatedClock) -> None:
+        began = time.monotonic()
+        cut_at, heal_at = began + self.seconds * CUT_SHARE, began + self.seconds * HEAL_SHARE
+        await self._show_until(cut_at, clock)
+        await platform.pause()
+        self.say("demo.cut")
+        await self._show_until(heal_at, clock)
+        await platform.resume()
+        self.say("demo.healed")
+        await self._show_until(began + self.seconds, clock)
+        await self._drain(clock)
+
+    async def _show_until(self, end: float, clock: SimulatedClock) -> None:
+        while (left := end - time.monotonic()) > 0:
+            await asyncio.sleep(min(3.0, left))
+            await self._show(clock)
+
+    async def _show(self, clock: SimulatedClock) -> int:
+        from protocol.times import time_text
+
+        rows = (await self._ask("outbox"))["platforms"]
+        total: dict[str, int] = {name: sum(row[name] for row in rows) for name in ("open", "sent", "answered", "backfilled")}
+        text_of = time_text(clock.wall_ms())
+        self.say("demo.tick", clock=f"{text_of[8:10]}:{text_of[10:12]}:{text_of[12:]}", **total)
+        return total["open"]
+
+    async def _drain(self, clock: SimulatedClock) -> None:
+        """The last packets of the run are given time to be answered."""
+        until = time.monotonic() + DRAIN_LIMIT_S
+        while time.monotonic() < until and await self._show(clock):
+            await asyncio.sleep(0.5)
+
+    async def _summary(self) -> dict[str, Any]:
+        outbox = await self._ask("outbox")
+        names = ("sent", "answered", "backfilled", "expired", "lost", "rejected")
+        summary: dict[str, Any] = {name: sum(row[name] for row in outbox["platforms"]) for name in names}
+        receipts = (await self._ask("connection"))["receipts"]
+        keys = ("platform", "outlet", "official_at", "qn", "confirmed")
+        summary["connection"] = [{key: receipt[key] for key in keys} for receipt in receipts]
+        return summary
+
+
+class DemoFailed(Exception):
+    """The daemon did not start; its log says why."""
+
+    def __init__(self, log: Path) -> None:
+        super().__init__(str(log))
+        self.code = "demo.failed"
+        self.params = {"log": log.read_text(encoding="utf-8", errors="replace")[-2000:]}

@@ -1,0 +1,29 @@
+"""What the bench platform refuses from its user: a code and parameters, put into words by the catalogue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class BenchError(Exception):
+    """`code` names the text, `params` fill it."""
+
+    def __init__(self, code: str, **params: Any) -> None:
+        super().__init__(code, params)
+        self.code = code
+        self.params = params
+
+    def __str__(self) -> str:
+        return self.code + "".join(f" {name}={value!r}" for name, value in self.params.items())
+
+
+class BadProfile(BenchError):
+    """No such profile, or its option is missing or wrong."""
+
+
+class BadLine(BenchError):
+    """A line of the prompt or the script is no command, or lacks something."""
+
+
+class Unmet(BenchError):
+    """A script's `expect` or `wait` was not met: the script ends."""

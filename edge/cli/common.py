@@ -1,0 +1,128 @@
+"""What the verbs of the command line share: options, exit codes, finding the site and the daemon, printing."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from edge.catalogue import text, use_language
+from edge.control import client
+
+DEFAULT_CONFIG = Path("/etc/hj212-edge/site.toml")
+CHECK_FAILED, WRONG_USE, NO_DAEMON = 1, 2, 3
+"""Exit codes; 0 is fine."""
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Stop(click.ClickException):
+    """Ends the command with a text of the catalogue and an exit code."""
+
+    def __init__(self, code: str, exit_code: int = WRONG_USE, **params: Any) -> None:
+        super().__init__(text(code, **params))
+        self.exit_code = exit_code  # type: ignore[misc]  # click reads it from the instance as well
+
+    def show(self, file: Any = None) -> None:
+        """One plain line on standard error."""
+        click.echo(self.format_message(), file=file or sys.stderr)
+
+
+def config_option(command: F) -> F:
+    """`-c/--config FILE`."""
+    return click.option(
+        "-c",
+        "--config",
+        "config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=DEFAULT_CONFIG,
+        show_default=True,
+        help=text("cli.config-option"),
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help=text("cli.json-option"))(command)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The few things of a site file that a tool needs to find the daemon and its data."""
+
+    config: Path
+    data_dir: Path
+    socket: str | None
+    outlets: tuple[str, ...]
+
+    def ask(self, what: str, args: dict[str, Any] | None = None) -> Any:
+        """Ask the daemon; ends with exit code 3 where there is none."""
+        try:
+            return client.ask(client.candidates(self.socket, self.data_dir), what, args)
+        except client.NoDaemon as error:
+            raise Stop(error.code, NO_DAEMON, **error.params) from error
+        except client.Refused as error:
+            raise Stop(error.code, CHECK_FAILED, **error.params) from error
+
+
+    def query(self, what: str, args: dict[str, Any] | None = None) -> Any:
+        """Ask the daemon, or without one read the store itself, as its owner."""
+        try:
+            return client.ask(client.candidates(self.socket, self.data_dir), what, args)
+        except client.NoDaemon:
+            return self._read(what, args or {})
+        except client.Refused as error:
+            raise Stop(error.code, CHECK_FAILED, **error.params) from error
+
+    def _read(self, what: str, args: dict[str, Any]) -> Any:
+        from edge.control.queries import QUERIES
+        from edge.store.database import read_only
+        from edge.store.errors import StoreError
+
+        query = QUERIES[what]
+        try:
+            db = read_only(self.data_dir / ("samples.db" if query.samples else "records.db"))
+        except StoreError as error:
+            raise Stop(error.code, WRONG_USE, **error.params) from error
+        except PermissionError as error:
+            raise Stop("cli.no-permission", WRONG_USE, path=self.data_dir) from error
+        try:
+            return query.answer(db, args)
+        finally:
+            db.close()
+
+
+def where(config: Path) -> Where:
+    """Read just enough of the site file, without its full check: a tool must be quick."""
+    try:
+        content = tomllib.loads(config.read_text(encoding="utf-8"))
+        general = content.get("site", {})
+        data_dir = Path(str(general.get("data_dir", "/var/lib/hj212-edge")))
+    except OSError as error:
+        raise Stop("cli.no-config", file=config, why=error.strerror) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:
+        raise Stop("cli.bad-config", file=config, why=error) from error
+    use_language(general.get("language") if general.get("language") in ("zh", "en") else None)
+    return Where(config, data_dir, general.get("socket"), tuple(content.get("outlets", {})))
+
+
+def print_json(value: Any) -> None:
+    """One JSON document, indented for people, keys in the order given."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None) -> None:
+    """A table on the technician's screen; titles are codes of the catalogue."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(*(text(title) for title in titles), box=box.SIMPLE_HEAD, title=caption, title_justify="left", pad_edge=False)
+    for row in rows:
+        drawn.add_row(*("-" if cell is None else str(cell) for cell in row))
+    Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 160).print(drawn)

@@ -1,0 +1,48 @@
+"""`hj212 platform list` and `packets`: the platforms of the site, and what went over their links last."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from edge.catalogue import text
+from edge.cli.common import config_option, json_option, print_json, table, where
+
+
+@click.command("list", help=text("cli.verb-platform-list"))
+@config_option
+@json_option
+def list_platforms(config: Path, as_json: bool) -> None:
+    """One row per platform and outlet, from the running daemon."""
+    rows = where(config).ask("status")["platforms"]
+    if as_json:
+        print_json(rows)
+        return
+    columns = (
+        "cli.col-platform", "cli.col-role", "cli.col-outlet", "cli.col-mn", "cli.col-address", "cli.col-link",
+        "cli.col-last-answer", "cli.col-outbox",
+    )  # fmt: skip
+    keys = ("platform", "role", "outlet", "mn", "address")
+    table(columns, [[*(row[key] for key in keys), _link(row), row["last_answer"], row["outbox"]] for row in rows])
+
+
+@click.command("packets", help=text("cli.verb-platform-packets"))
+@config_option
+@click.argument("platform", required=False)
+@click.option("--limit", type=click.IntRange(1, 4000), default=20, show_default=True, help=text("cli.limit-option"))
+@click.option("--raw", is_flag=True, help=text("cli.raw-option"))
+@json_option
+def packets(config: Path, platform: str | None, limit: int, raw: bool, as_json: bool) -> None:
+    """Oldest first, so that the newest stands at the prompt."""
+    rows = where(config).query("packets", {"platform": platform, "limit": limit, "raw": raw})[::-1]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        arrow = "<--" if row["direction"] == "in" else "-->"
+        click.echo(f"{row['at']} {row['platform']}/{row['outlet']} {arrow} {row['packet']}")
+
+
+def _link(row: dict[str, str]) -> str:
+    return text("cli.connected" if row["connected"] else "cli.disconnected")

@@ -1,0 +1,165 @@
+"""`hj212 platform serve`: a platform on the technician's laptop; it receives, checks, answers, commands."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from edge.catalogue import explain, text
+
+if TYPE_CHECKING:
+    from edge.bench.conversation import CommandResult
+    from edge.bench.notebook import Notebook
+    from edge.bench.prompt import Prompt
+    from edge.bench.received import Received
+    from edge.bench.screen import Screen
+    from edge.clock import Clock
+
+LISTEN = "127.0.0.1:9212"
+KEEP = 10_000
+"""Packets that are remembered: the notebook has them all."""
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group("platform", help=text("bench.cli.platform"))
+def platform_group() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """The options of `serve`."""
+
+    listen: str
+    profile: str
+    store: Path | None
+    as_json: bool
+    quiet: bool
+    script: TextIO | None
+    calibrate: bool
+
+
+def _listen(_: click.Context, __: click.Parameter, value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and port.isdecimal() and int(port) < 65536):
+        raise click.BadParameter(text("bench.cli.listen_form", came=value))
+    return value
+
+
+@platform_group.command("serve", help=text("bench.cli.serve"))
+@click.option("--listen", default=LISTEN, show_default=True, callback=_listen, help=text("bench.cli.listen"))
+@click.option("--profile", default="normal", show_default=True, help=text("bench.cli.profile"))
+@click.option("--store", type=_FILE, help=text("bench.cli.store"))
+@click.option("--json", "as_json", is_flag=True, help=text("bench.cli.json"))
+@click.option("--quiet", is_flag=True, help=text("bench.cli.quiet"))
+@click.option("--script", type=click.File(encoding="utf-8"), help=text("bench.cli.script"))
+@click.option("--calibrate", is_flag=True, help=text("bench.cli.calibrate"))
+def serve(**options: object) -> None:
+    """Exit code 0 at `quit`, SIGINT or SIGTERM, 1 when the script failed, 2 for a wrong option."""
+    from edge.bench.errors import BenchError
+
+    try:
+        code = asyncio.run(_serve(Wish(**options)))  # type: ignore[arg-type]  # click has given each its type
+    except BenchError as error:
+        _refuse(explain(error))
+    except OSError as error:
+        _refuse(text("bench.cli.cannot_listen", listen=options["listen"], reason=error.strerror or error))
+    sys.exit(code)
+
+
+def _refuse(words: str) -> None:
+    click.echo(words, err=True)
+    sys.exit(2)
+
+
+async def _serve(wish: Wish) -> int:
+    from edge.bench.notebook import Notebook
+    from edge.bench.platform import BenchPlatform, Options
+    from edge.bench.profiles import profile
+    from edge.bench.prompt import Prompt
+    from edge.bench.screen import JsonScreen, TextScreen
+    from edge.clock import SystemClock
+
+    screen = (JsonScreen if wish.as_json else TextScreen)(click.echo, wish.quiet)
+    clock = SystemClock()
+    with ExitStack() as stack:
+        book = stack.enter_context(Notebook(wish.store)) if wish.store else None
+        kept = _Kept(screen, book, clock)
+        options = Options(calibrate=wish.calibrate, keep=KEEP, on_link=screen.link, on_result=kept.result)
+        platform = BenchPlatform(wish.listen, profile(wish.profile), clock, kept.packet, options)
+        await platform.start()
+        screen.listening(platform.address, wish.profile)
+        try:
+            return await _until_ended(wish.script, Prompt(platform, clock, screen), screen)
+        finally:
+            await platform.stop()
+            screen.summary(platform)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """Everything goes into the notebook before it is shown, and shown before it is answered."""
+
+    screen: Screen
+    book: Notebook | None
+    clock: Clock
+
+    def packet(self, received: Received) -> None:
+        if self.book is not None:
+            self.book.packet(received)
+        self.screen.packet(received)
+
+    def result(self, result: CommandResult) -> None:
+        if self.book is not None:
+            self.book.exchange(result, self.clock.wall_ms())
+        self.screen.result(result)
+
+
+async def _until_ended(script: TextIO | None, prompt: Prompt, screen: Screen) -> int:
+    """Script, then prompt, until `quit` or a signal; the exit code."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    acting = asyncio.create_task(_act(script, prompt, screen), name="bench-prompt")
+    stopping = asyncio.create_task(stop.wait(), name="bench-stop")
+    done, _ = await asyncio.wait({acting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if acting in done and (code := acting.result()) is not None:
+        stopping.cancel()
+        return code
+    await stopping
+    acting.cancel()
+    await asyncio.gather(acting, return_exceptions=True)
+    return 0
+
+
+async def _act(script: TextIO | None, prompt: Prompt, screen: Screen) -> int | None:
+    """The exit code of `quit` or of a failed script; None when the lines end and the platform serves on."""
+    from edge.bench.errors import BenchError
+    from edge.bench.prompt import lines_of
+    from protocol.errors import ProtocolError
+
+    if script is not None:
+        try:
+            ended = await prompt.play(script.read().splitlines())
+        except (BenchError, ProtocolError) as error:
+            screen.say(explain(error))
+            return 1
+        if ended:
+            return 0
+    if sys.stdin is not None and await prompt.converse(lines_of(sys.stdin.fileno())):
+        return 0
+    return None
+
+from edge.cli.links import list_platforms, packets  # noqa: E402 - the group must stand first
+
+platform_group.add_command(list_platforms)
+platform_group.add_command(packets)

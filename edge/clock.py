@@ -1,0 +1,97 @@
+"""The one clock: wall time for records, monotonic time for waiting.
+
+`time.time()` and `datetime.now()` stand nowhere else. A simulated clock (demo, tests) runs its own time, `speed` times
+as fast; what waits on sockets and threads converts with `real_s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Protocol
+
+PLAUSIBLE_FROM_MS = 1_735_689_600_000
+"""2025-01-01 UTC: an earlier wall clock was not set since power came on."""
+PLAUSIBLE_TO_MS = 4_102_444_800_000
+"""2100-01-01 UTC."""
+
+
+class ClockRefused(Exception):
+    """The clock could not be set: no right to (CAP_SYS_TIME)."""
+
+
+class Clock(Protocol):
+    """Wall and monotonic time, and waiting in it."""
+
+    speed: float
+
+    def wall_ms(self) -> int:
+        """UTC milliseconds."""
+        ...
+
+    def mono_s(self) -> float:
+        """Seconds that never jump, in this clock's own pace."""
+        ...
+
+    def set_wall(self, ms: int) -> None:
+        """Set the wall clock; raises ClockRefused."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in this clock's pace."""
+        ...
+
+
+def plausible(wall_ms: int) -> bool:
+    """Whether a wall clock can be right at all."""
+    return PLAUSIBLE_FROM_MS <= wall_ms < PLAUSIBLE_TO_MS
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    speed = 1.0
+
+    def wall_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def mono_s(self) -> float:
+        return time.monotonic()
+
+    def set_wall(self, ms: int) -> None:
+        try:
+            time.clock_settime_ns(time.CLOCK_REALTIME, ms * 1_000_000)
+        except OSError as error:
+            raise ClockRefused(error.strerror) from error
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+class SimulatedClock:
+    """A clock of its own, started at `start_ms`, `speed` times as fast; setting it touches nothing but itself."""
+
+    def __init__(self, start_ms: int, speed: float = 1.0, since_real_ms: int | None = None) -> None:
+        """`since_real_ms`: the machine's wall time at which this clock showed `start_ms`, so that processes agree."""
+        self.speed = speed
+        self._began = time.monotonic()
+        elapsed_ms = 0 if since_real_ms is None else time.time_ns() // 1_000_000 - since_real_ms
+        self._start_ms = start_ms + int(elapsed_ms * speed)
+
+    @classmethod
+    def from_text(cls, text: str) -> SimulatedClock:
+        """`START_MS,SPEED,SINCE_REAL_MS`, as one process tells another."""
+        start_ms, speed, since_real_ms = text.split(",")
+        return cls(int(start_ms), float(speed), int(since_real_ms))
+
+    def wall_ms(self) -> int:
+        return self._start_ms + int(self.mono_s() * 1000)
+
+    def mono_s(self) -> float:
+        return (time.monotonic() - self._began) * self.speed
+
+    def set_wall(self, ms: int) -> None:
+        self._start_ms += ms - self.wall_ms()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds) / self.speed)

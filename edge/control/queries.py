@@ -1,0 +1,160 @@
+"""What can be asked of the store, by the daemon for a client, or by the command line itself where no daemon runs.
+
+Each query reads one of the two files and gives plain data (docs/json.md lists the keys).
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edge.store import connection, linklog, outbox, records, samples
+from edge.uplink.kinds import KIND_OF_CN
+from edge.values import Kind, Record, Sample
+from protocol.times import iso_text
+
+_PASSWORD = re.compile(r"(?<=PW=)[^;&]*")
+LIMIT = 5_000
+"""Rows in one answer at most; a longer export asks again with `after`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """`answer(db, args)`; `samples`: the file is samples.db."""
+
+    answer: Callable[[sqlite3.Connection, dict[str, Any]], Any]
+    samples: bool = False
+
+
+def iso(ms: int | None) -> str | None:
+    """ISO 8601 +08:00, or None."""
+    return None if ms is None else iso_text(ms)
+
+
+def depth_and_counts(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, Any]:
+    """What waits for each platform, and what has been delivered."""
+    depth = outbox.depth(db)
+    waiting: dict[tuple[str, str], int] = {}
+    oldest: dict[tuple[str, str], int] = {}
+    for each in depth:
+        key = each.platform, each.outlet
+        waiting[key] = waiting.get(key, 0) + each.count
+        oldest[key] = min(oldest.get(key, each.oldest), each.oldest)
+    platforms = [
+        {**asdict(each), "open": waiting.get(key, 0), "oldest": iso(oldest.get(key))}
+        for each in outbox.counts(db)
+        for key in ((each.platform, each.outlet),)
+    ]
+    return {"platforms": platforms, "kinds": [_depth(each) for each in depth]}
+
+
+def _depth(each: outbox.Depth) -> dict[str, Any]:
+    return {**asdict(each), "kind": KIND_OF_CN.get(each.cn, each.cn), "oldest": iso(each.oldest)}
+
+
+def receipts(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, Any]:
+    """The official connection time, and all evidence."""
+    official = connection.official(db)
+    raw = bool(args.get("raw"))
+    return {
+        "official": _receipt(official, raw) if official else None,
+        "receipts": [_receipt(each, raw) for each in connection.receipts(db)],
+    }
+
+
+def _receipt(receipt: connection.Receipt, raw: bool) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "platform": receipt.platform,
+        "outlet": receipt.outlet,
+        "mn": receipt.mn,
+        "address": receipt.address,
+        "role": receipt.role,
+        "official_at": iso(receipt.official_ms),
+        "written_at": iso(receipt.written_ms),
+        "qn": receipt.qn,
+        "cn": receipt.cn,
+        "confirmed": receipt.confirmed,
+        "joint_test": receipt.joint_test,
+        "peer": receipt.peer,
+        "clock": receipt.clock,
+        "packet_sha256": receipt.packet_sha256,
+        "answer_sha256": receipt.answer_sha256,
+    }
+    if raw:
+        shown["packet"] = receipt.packet.decode("utf-8", "backslashreplace")
+        shown["answer"] = receipt.answer.decode("utf-8", "backslashreplace")
+    return shown
+
+
+def stored_records(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, Any]:
+    """Records of a range of start labels: outlet, kind, from, to (UTC ms, inclusive), factors, limit, after.
+
+    `next` is what `after` must say to get the page behind this one; None: there is none.
+    """
+    kind = Kind[str(args["kind"]).upper()]
+    wanted = set(args.get("factors") or ())
+    last = args.get("after")
+    after = Record(args["outlet"], kind, last[1], last[0], last[2]) if last else None
+    limit = min(int(args.get("limit") or LIMIT), LIMIT)
+    found = records.between(db, args["outlet"], kind, args["from"], args["to"], limit, after)
+    return {
+        "records": [_record(each) for each in found if not wanted or each.factor in wanted],
+        "next": [found[-1].start, found[-1].factor, found[-1].revision] if len(found) == limit else None,
+    }
+
+
+def newest(db: sqlite3.Connection, args: dict[str, Any]) -> int | None:
+    """Start of the newest sealed period, UTC ms."""
+    row = db.execute("SELECT max(last) FROM sealed").fetchone()
+    return None if row[0] is None else int(row[0])
+
+
+def _record(record: Record) -> dict[str, Any]:
+    return {**asdict(record), "kind": record.kind.text, "start": iso(record.start)}
+
+
+def stored_samples(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Samples of a range: outlet, from, to (UTC ms, inclusive), factors."""
+    wanted = set(args.get("factors") or ())
+    found = samples.between(db, args["from"], args["to"])
+    return [_sample(each) for each in found if each.outlet == args["outlet"] and (not wanted or each.factor in wanted)]
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    return {**asdict(sample), "time": iso(sample.time)}
+
+
+def last_packets(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """The last packets in and out, newest first: platform, limit; PW masked unless `raw`."""
+    found = linklog.packets(db, args.get("platform"), int(args.get("limit") or 20))
+    return [_packet(each, bool(args.get("raw"))) for each in found]
+
+
+def _packet(logged: linklog.Logged, raw: bool) -> dict[str, Any]:
+    shown = logged.data.decode("utf-8", "backslashreplace").rstrip()
+    return {
+        "at": iso(logged.at_ms),
+        "platform": logged.platform,
+        "outlet": logged.outlet,
+        "direction": "in" if logged.incoming else "out",
+        "packet": shown if raw else masked(shown),
+        "verdict": logged.verdict,
+    }
+
+
+def masked(packet: str) -> str:
+    """A packet's text without its passwords: PW of the header, NewPW and 2005's PW of a 1072."""
+    return _PASSWORD.sub("***", packet)
+
+
+QUERIES = {
+    "outbox": Query(depth_and_counts),
+    "connection": Query(receipts),
+    "records": Query(stored_records),
+    "samples": Query(stored_samples, samples=True),
+    "newest": Query(newest),
+    "packets": Query(last_packets, samples=True),
+}

@@ -1,0 +1,10 @@
+"""The measurement rules: samples in, sealed records out; arithmetic only (HJ 212-2017 Annex D).
+
+rules      what is known of a factor: units, mass, how often it is sampled
+periods    labels that are sealed once, means
+marks      which mark a period bears, which values enter its mean
+water, gas the formulas of Annex D.1 and D.2, one function each
+waste_water, flue_gas   the two sets of statistics, built from the formulas
+engine     keeps the open minute, hour and day of one outlet and seals them
+wire       a record or a sample as the fields of edition 2017
+"""

@@ -1,0 +1,198 @@
+"""The measurement of one outlet: samples in, records out as their periods end; sealed once, never again. Sans
+I/O.
+
+    add(samples) ─▶ open minutes ─tick─▶ minute records ─▶ open hours ─tick─▶ hour records ─▶ open days
+
+A minute is sealed when its end has passed and every expected sample is in, or 2 s later. A sample of a sealed
+minute is dropped and counted. A minute that saw neither tick nor sample never existed for this logger (it was
+off, or the clock jumped over it): no record. A factor without samples in a minute that the engine lived
+through from its beginning has a record with mark B. Only open periods are held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from config.site import Outlet
+from edge.measure.flue_gas import FlueGas
+from edge.measure.periods import Labels
+from edge.measure.rules import FactorRule
+from edge.measure.statistics import Live, Span, Statistics
+from edge.measure.waste_water import WasteWater
+from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample, period_start
+
+GRACE_MS = 2_000
+"""How long after a minute's end a missing sample is waited for."""
+_BEGINNING = -(1 << 62)
+
+
+def statistics_of(outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) -> Statistics:
+    """The rules that the outlet's `statistics` names."""
+    return FlueGas(outlet, name, factors) if outlet.statistics == "gas" else WasteWater(outlet, name, factors)
+
+
+class _Level:
+    """The open hours, or the open days: the records of the level below that are already there."""
+
+    def __init__(self, kind: Kind, below: Kind) -> None:
+        self.kind = kind
+        self._parts = kind.ms // below.ms
+        self._open: dict[int, dict[str, list[Record]]] = {}
+        self.sealed = Labels()
+
+    def add(self, records: Iterable[Record]) -> None:
+        for record in records:
+            start = period_start(record.start, self.kind.ms)
+            if start not in self.sealed:
+                self._open.setdefault(start, {}).setdefault(record.factor, []).append(record)
+
+    def sealed_are(self, records: Iterable[Record]) -> None:
+        """These periods are stored already."""
+        for start in {record.start for record in records}:
+            self.sealed.add(start, start + self.kind.ms)
+
+    def seal(self, rules: Statistics, until: int) -> list[Record]:
+        """The records of all open periods that end at or before `until`."""
+        ended = sorted(start for start in self._open if start + self.kind.ms <= until)
+        records: list[Record] = []
+        for start in ended:
+            records += rules.period(Span(self.kind, start, self._parts), self._open.pop(start))
+            self.sealed.add(start, start + self.kind.ms)
+        return records
+
+
+class Engine:
+    """Measures one outlet. `late` counts samples that came for a sealed minute."""
+
+    def __init__(self, outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) -> None:
+        self.name = name
+        self.late = 0
+        self._rules = statistics_of(outlet, name, factors)
+        self._factors = dict(factors)
+        self._minutes: dict[int, dict[str, dict[int, Sample]]] = {}
+        self._sealed = Labels()
+        self._hours = _Level(Kind.HOUR, Kind.MINUTE)
+        self._days = _Level(Kind.DAY, Kind.HOUR)
+        self._alive_from: int | None = None
+        self._resumed_at: int | None = None
+
+    @property
+    def factors(self) -> Mapping[str, FactorRule]:
+        """The factors that have records: the sampled ones, and a flow that is computed."""
+        return self._rules.factors
+
+    @staticmethod
+    def reach(sealed_until: int) -> tuple[int, int, int]:
+        """Since when `resume` needs samples, minutes and hours, where minutes are sealed until `sealed_until`."""
+        last = sealed_until - 1
+        return sealed_until, period_start(last, HOUR_MS), period_start(last, DAY_MS)
+
+    def resume(
+        self,
+        samples: Iterable[Sample],
+        minutes: Iterable[Record],
+        hours: Iterable[Record],
+        sealed_until: int,
+        days: Iterable[Record] = (),
+    ) -> None:
+        """Continue after a restart from what is stored of this outlet; call it once, before anything else.
+
+        `sealed_until` is the end of the last sealed minute, or now where the clock has been set back behind
+        it. Periods that ended meanwhile are sealed by the next tick. `days` names days that are sealed
+        already.
+        """
+        self._sealed.add(_BEGINNING, sealed_until)
+        self._resumed_at = sealed_until
+        hours = list(hours)
+        self._hours.sealed_are(hours)
+        self._days.sealed_are(days)
+        self._days.add(hours)
+        self._hours.add(minutes)
+        self.add(samples)
+        self.late = 0
+
+    def add(self, samples: Iterable[Sample]) -> None:
+        """Take samples in any order; the first one for a factor and time stays. Other outlets' are passed over."""
+        for sample in samples:
+            if sample.outlet != self.name or sample.factor not in self._factors:
+                continue
+            start = period_start(sample.time, MINUTE_MS)
+            if start in self._sealed:
+                self.late += 1
+                continue
+            of_factor = self._minutes.setdefault(start, {}).setdefault(sample.factor, {})
+            of_factor.setdefault(sample.time, sample)
+
+    def live(self, samples: Sequence[Sample]) -> list[Live]:
+        """The latest sample of each factor as realtime data show it, and a computed flow."""
+        return self._rules.live(samples)
+
+    def tick(self, now_ms: int, complete_until_ms: int | None = None) -> list[Record]:
+        """Seal what has ended, in order of time. `complete_until_ms`: no more samples come for the time
+        before it.
+        """
+        self._live_through(now_ms)
+        complete = _BEGINNING if complete_until_ms is None else complete_until_ms
+        records: list[Record] = []
+        reached = max(now_ms - GRACE_MS, complete)
+        for start in sorted(start for start in self._minutes if self._is_settled(start, now_ms, complete)):
+            records += self._seal_above(start)
+            records += self._seal_minute(start)
+            reached = max(reached, start + MINUTE_MS)
+        return records + self._seal_above(min([reached, *self._minutes]))
+
+    def derive(self, records: Iterable[Record], start: int, minutes: int) -> list[Record]:
+        """The records of a platform's longer minute interval, from its 1-minute records; keeps nothing.
+
+        Extremes of the extremes, means weighted by count (water concentrations by volume), sums of Cou and
+        count, mark by the same rule as an hour's.
+        """
+        below: dict[str, list[Record]] = {}
+        for record in records:
+            if record.kind is Kind.MINUTE and start <= record.start < start + minutes * MINUTE_MS:
+                below.setdefault(record.factor, []).append(record)
+        if minutes == 1:
+            return [record for parts in below.values() for record in parts]
+        return self._rules.period(Span(Kind.MINUTE, start, minutes, by_count=True), below)
+
+    def _live_through(self, now_ms: int) -> None:
+        """The minute of a tick exists, with or without samples."""
+        if self._alive_from is None:
+            since = now_ms if self._resumed_at is None else self._resumed_at
+            # briefly away: the run before the restart has lived through the beginning of this minute
+            self._alive_from = since if 0 <= now_ms - since < MINUTE_MS + GRACE_MS else now_ms
+        start = period_start(now_ms, MINUTE_MS)
+        if start not in self._sealed:
+            self._minutes.setdefault(start, {})
+
+    def _is_settled(self, start: int, now_ms: int, complete: int) -> bool:
+        end = start + MINUTE_MS
+        if end <= complete or end + GRACE_MS <= now_ms:
+            return True
+        series = self._minutes[start]
+        return end <= now_ms and all(len(series.get(f, ())) >= rule.expected for f, rule in self._factors.items())
+
+    def _seal_minute(self, start: int) -> list[Record]:
+        found = self._minutes.pop(start)
+        lived = self._alive_from is not None and self._alive_from <= start
+        series = {
+            factor: [found[factor][time] for time in sorted(found[factor])] if factor in found else []
+            for factor, rule in self._factors.items()
+            if factor in found or (lived and rule.expected)
+        }
+        records = self._rules.minute(start, {factor: _honest(samples) for factor, samples in series.items()})
+        self._sealed.add(start, start + MINUTE_MS)
+        self._hours.add(records)
+        return records
+
+    def _seal_above(self, until: int) -> list[Record]:
+        hours = self._hours.seal(self._rules, until)
+        self._days.add(hours)
+        return hours + self._days.seal(self._rules, until)
+
+
+def _honest(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """A sample without a value is never normal: one that claims to be says only that nothing came."""
+    if all(sample.value is not None or sample.mark != "N" for sample in samples):
+        return samples
+    return [Sample(s.time, s.outlet, s.factor, None, "B") if s.value is None and s.mark == "N" else s for s in samples]

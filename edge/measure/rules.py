@@ -1,0 +1,74 @@
+"""What the measurement rules know of a factor: its units and how often it is sampled.
+
+The units come from the tables of HJ 212-2017 Annex B; a private code has the unit that its point gives, and
+no mass. Mass is concentration × volume; the ratio of the two units (mg/L and kg: 10⁻³, mg/m³ and kg: 10⁻⁶) is
+the power of ten in equations 8 and 33.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from config.site import Point, Site
+from edge.values import MINUTE_MS, SLOT_MS
+from protocol.factors import factor as table_row
+
+# grams of one m³ at concentration 1, as powers of ten: 1 mg/L = 1 g/m³
+_CONCENTRATIONS = {"mg/L": 0, "µg/L": -3, "ng/L": -6, "g/m³": 0, "mg/m³": -3, "µg/m³": -6, "ng/m³": -9}
+_MASSES = {"kg": 3, "g": 0, "mg": -3}
+
+
+@dataclass(frozen=True, slots=True)
+class FactorRule:
+    """One factor of an outlet.
+
+    `unit` is the unit of its samples, `emission_unit` that of Cou (None: it has none). `expected` is how many
+    samples a minute should bring; 0: fewer than one, so that a minute without any is nothing unusual.
+    `slot_ms` is how long one sample stands for: T of equation 1.
+    """
+
+    unit: str
+    emission_unit: str | None = None
+    expected: int = MINUTE_MS // SLOT_MS
+    slot_ms: int = SLOT_MS
+
+    @property
+    def is_concentration(self) -> bool:
+        """Whether the unit is mass per volume."""
+        return self.unit in _CONCENTRATIONS
+
+    @property
+    def mass_ratio(self) -> float | None:
+        """Emission units in one m³ at concentration 1; None: this factor has no mass."""
+        if self.emission_unit not in _MASSES or not self.is_concentration:
+            return None
+        return float(f"1e{_CONCENTRATIONS[self.unit] - _MASSES[self.emission_unit]}")
+
+
+PLAIN = FactorRule(unit="1")
+"""For a factor that has records but is no longer on the site: means, no mass."""
+
+
+def factor_rule(code: str, unit: str | None = None, every_ms: int = SLOT_MS, slot_ms: int | None = None) -> FactorRule:
+    """The rule of a factor that is sampled every `every_ms`; `unit` counts only where the tables have no such
+    code.
+    """
+    row = table_row(code)
+    slot = min(slot_ms or every_ms, MINUTE_MS)
+    if row is None:
+        return FactorRule(unit or "1", None, MINUTE_MS // every_ms, slot)
+    return FactorRule(row.unit, row.emission_unit or None, MINUTE_MS // every_ms, slot)
+
+
+def points_of(site: Site, outlet: str) -> Iterable[tuple[Point, int]]:
+    """The points of an outlet, each with how often its instrument is asked, ms."""
+    for instrument in site.instruments.values():
+        for point in instrument.points:
+            if point.outlet == outlet:
+                yield point, instrument.every
+
+
+def factor_rules(site: Site, outlet: str) -> Mapping[str, FactorRule]:
+    """The rules of all factors that the site measures at an outlet, in the order of the file."""
+    return {point.factor: factor_rule(point.factor, point.unit, every) for point, every in points_of(site, outlet)}

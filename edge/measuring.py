@@ -1,0 +1,214 @@
+"""From the lines to the store: polls become samples, samples become records, records become deliveries that are due.
+
+    line threads ─ PollResult ─▶ Acquirer ─ samples ─▶ samples.db
+                                     └──▶ Engine (per outlet) ─ records ─▶ records.db + outbox, one transaction
+
+A record that could not be committed (full disk) stays in memory and is tried again; polling goes on.
+With an implausible clock samples wait with their monotonic time and are labelled when the clock is known.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import groupby
+from typing import Any
+
+from edge.logs import get_logger
+
+from config.site import Instrument, Line, Site
+from drivers.line import LineInstrument, LineWorker, PollResult
+from drivers.port import LineSettings
+from drivers.registry import driver_class
+from edge.acquire import Acquirer, instrument_spec
+from edge.agenda import Agenda
+from edge.clock import Clock, plausible
+from edge.measure.engine import Engine
+from edge.measure.rules import factor_rules
+from edge.store import outbox, records, samples
+from edge.store.errors import StoreFailed
+from edge.store.store import Store
+from edge.supervise import keep_alive
+from edge.values import DAY_MS, HOUR_MS, SLOT_MS, Kind, Record, Sample, period_start
+
+STEP_S = 0.2
+"""How often ended periods are looked for; a poll that comes in is looked at once."""
+RETRY_S = 5.0
+"""Records that the disk refused are offered to it again this often."""
+WAITING_LIMIT = 40_000
+"""Polls kept in memory while the clock is implausible."""
+PAGE = 10_000
+
+
+class Measuring:
+    """All lines and all outlets of the site."""
+
+    def __init__(
+        self,
+        site: Site,
+        store: Store,
+        clock: Clock,
+        agenda: Agenda,
+        offer: Callable[[list[int]], None],
+        on_event: Callable[[str, dict[str, Any]], None],
+    ) -> None:
+        self.acquirer = Acquirer(site)
+        self.engines = {name: Engine(outlet, name, factor_rules(site, name)) for name, outlet in site.outlets.items()}
+        self.lines: dict[str, LineWorker] = {}
+        self.last_step = clock.mono_s()
+        self._site = site
+        self._store = store
+        self._clock = clock
+        self._agenda = agenda
+        self._offer = offer
+        self._on_event = on_event
+        self._polls: deque[PollResult] = deque(maxlen=WAITING_LIMIT)
+        self._arrived = asyncio.Event()
+        self._unkept: list[Sample] = []
+        self._unsealed: list[Record] = []
+        self._retry_at = 0.0
+        self._known = False
+        self._log = get_logger("measuring")
+
+    # the lines
+
+    def start(self, group: asyncio.TaskGroup, count: Callable[[str], None]) -> None:
+        """One thread per line, and the loop that measures."""
+        loop = asyncio.get_running_loop()
+
+        def hand_over(poll: PollResult) -> None:
+            loop.call_soon_threadsafe(self._take, poll)
+
+        for name, line in self._site.lines.items():
+            self.lines[name] = self._worker(name, line, hand_over)
+            self.lines[name].start()
+        group.create_task(keep_alive("measuring", self._run, self._clock, count), name="measuring")
+
+    def stop(self) -> None:
+        """Stop the lines."""
+        for worker in self.lines.values():
+            worker.stop()
+
+    def _worker(self, name: str, line: Line, on_result: Callable[[PollResult], None]) -> LineWorker:
+        here = {key: one for key, one in self._site.instruments.items() if one.line == name}
+        instruments = [_line_instrument(key, one) for key, one in here.items()]
+        settings = LineSettings(line.port, line.baud, line.format, line.gap / 1000)
+        return LineWorker(name, settings, instruments, on_result, self._clock)
+
+    def _take(self, poll: PollResult) -> None:
+        self._polls.append(poll)
+        self._arrived.set()
+
+    # from polls to records
+
+    async def resume(self) -> None:
+        """Continue where the records end: open periods from stored data, what ended meanwhile is computed now."""
+        now_ms = self._clock.wall_ms()
+        for name, engine in self.engines.items():
+            last = await self._store.do(records.last_start, name, Kind.MINUTE)
+            if last is None or not plausible(now_ms):
+                continue
+            sealed_until = min(last + Kind.MINUTE.ms, now_ms)
+            from_sample, from_minute, from_hour = Engine.reach(sealed_until)
+            engine.resume(
+                [one for one in await self._store.do_samples(samples.between, from_sample, now_ms) if one.outlet == name],
+                await self._all(name, Kind.MINUTE, from_minute, now_ms),
+                await self._all(name, Kind.HOUR, from_hour, now_ms),
+                sealed_until,
+                await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), now_ms),
+            )
+            recent = await self._all(name, Kind.MINUTE, sealed_until - HOUR_MS, now_ms)
+            await self._store.do(outbox.enqueue, self._agenda.after(recent), now_ms)
+
+    async def _all(self, outlet: str, kind: Kind, begin: int, end: int) -> list[Record]:
+        return await self._store.do(records.between, outlet, kind, begin, end, PAGE)
+
+    async def _run(self) -> None:
+        while True:
+            await self._step()
+            self.last_step = self._clock.mono_s()
+            try:
+                async with asyncio.timeout(STEP_S / self._clock.speed):
+                    await self._arrived.wait()
+            except TimeoutError:
+                continue
+
+    async def _step(self) -> None:
+        """Everything that can be done now."""
+        self._arrived.clear()
+        now_ms = self._clock.wall_ms()
+        if not self._clock_is_known(now_ms):
+            return
+        await self._keep(self._measure(now_ms), now_ms)
+        sealed = [record for engine in self.engines.values() for record in engine.tick(now_ms)]
+        self._unsealed += sealed
+        if self._unsealed and (sealed or self._clock.mono_s() >= self._retry_at):
+            await self._seal(now_ms)
+
+    def _clock_is_known(self, now_ms: int) -> bool:
+        """With an implausible clock polls wait; once it is known they are labelled by their monotonic time."""
+        known = plausible(now_ms)
+        if known != self._known:
+            self._on_event("edge.clock-known" if known else "edge.clock-implausible", {"now": now_ms})
+            self._known = known
+        return known
+
+    def _measure(self, now_ms: int) -> list[Sample]:
+        polls, self._polls = self._polls, deque(maxlen=WAITING_LIMIT)
+        found = []
+        for poll in polls:
+            labelled = poll if plausible(poll.slot_ms) else self._relabelled(poll, now_ms)
+            found += self.acquirer.accept(labelled)
+        for engine in self.engines.values():
+            engine.add(found)
+        return found
+
+    def _relabelled(self, poll: PollResult, now_ms: int) -> PollResult:
+        """A poll of a time when the clock was wrong, in the slot that it really had."""
+        age_ms = int((self._clock.mono_s() - poll.at_mono) * 1000)
+        return replace(poll, slot_ms=period_start(now_ms - age_ms, SLOT_MS))
+
+    async def _keep(self, found: list[Sample], now_ms: int) -> None:
+        """Samples to disk, once their slot has ended: one row and one commit a slot.
+
+        Those that the disk refuses wait, PAGE of them at most: their records are what counts.
+        """
+        self._unkept = (self._unkept + found)[-PAGE:]
+        ended = [sample for sample in self._unkept if sample.time + SLOT_MS <= now_ms]
+        if not ended:
+            return
+        try:
+            await self._store.do_samples(_append_all, ended)
+        except StoreFailed:
+            return
+        self._unkept = [sample for sample in self._unkept if sample.time + SLOT_MS > now_ms]
+
+    async def _seal(self, now_ms: int) -> None:
+        """Records and what is due for them, in one transaction; refused by the disk, they stay and are offered again."""
+        batch = self._unsealed
+        try:
+            ids = await self._store.do(records.seal, batch, self._agenda.after(batch), now_ms)
+        except StoreFailed as error:
+            self._retry_at = self._clock.mono_s() + RETRY_S
+            self._on_event("edge.store-failed", {"why": str(error)})
+            return
+        self._unsealed = self._unsealed[len(batch) :]
+        self._offer(ids)
+
+
+def _append_all(db: Any, found: list[Sample]) -> None:
+    for time, slot in groupby(sorted(found, key=lambda sample: sample.time), key=lambda sample: sample.time):
+        samples.append(db, time, slot)
+
+
+def _line_instrument(name: str, one: Instrument) -> LineInstrument:
+    return LineInstrument(
+        name,
+        driver_class(one.driver)(instrument_spec(name, one)),
+        every_ms=one.every,
+        timeout_s=one.timeout / 1000,
+        retries=one.retries,
+        gap_s=None if one.gap is None else one.gap / 1000,
+    )

@@ -1,0 +1,229 @@
+"""Opening the two SQLite files: settings, check, migration; a damaged file is moved aside and a new one begins.
+
+A file counts as damaged when its header is none, SQLite cannot read its schema or the first page of a table, or a table
+is missing. The check is quick on purpose (a year of records opens in milliseconds). Anything else that keeps a file from
+opening (rights, full disk) is an error and moves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
+
+from edge.store import errors, migrate
+
+Report = Callable[[str, dict[str, object]], None]
+"""Takes an event: a code of the catalogue and its parameters."""
+
+_MAGIC = b"SQLite format 3\0"
+_SIDE_FILES = ("-wal", "-shm")
+_CANTOPEN = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one of the files is written; the caches of both together stay under 512 KB."""
+
+    file: str
+    migrations: str
+    page_bytes: int
+    synchronous: str
+    cache_kb: int
+    checkpoint_pages: int
+
+    @property
+    def wal_bytes(self) -> int:
+        """Size that the WAL keeps, so that it is overwritten rather than grown again."""
+        return self.checkpoint_pages * (self.page_bytes + 24) + 32
+
+
+RECORDS = Layout("records.db", "records", 1024, "FULL", 320, 4000)
+SAMPLES = Layout("samples.db", "samples", 1024, "NORMAL", 128, 4000)
+
+
+def open_database(
+    folder: Path, layout: Layout, stamp: str, report: Report
+) -> tuple[sqlite3.Connection, str | None]:
+    """The writing connection of a file, and the name under which a damaged predecessor was moved aside.
+
+    `stamp` is the time in that name. Raises StoreNewer (file untouched), StoreFailed, StoreFull.
+    """
+    path = folder / layout.file
+    aside = None
+    try:
+        if path.exists() and not _sound(path, layout):
+            aside = _set_aside(path, stamp)
+            report("store.damaged", {"file": layout.file, "aside": aside})
+        elif not _wal_header_sound(path):
+            copy = _free_name(path, f"-wal.damaged-{stamp}")
+            shutil.copyfile(f"{path}-wal", copy)
+            report("store.wal_damaged", {"file": layout.file, "aside": copy.name})
+        return _connect(path, layout, report), aside
+    except sqlite3.Error as error:
+        raise errors.failure(error, layout.file) from error
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write or checkpoint; raises StoreClosed where there is no file or no right to read it."""
+    if not path.is_file():
+        raise errors.StoreClosed("store.not_there", file=str(path))
+    try:
+        return _read_only(path, "mode=ro")
+    except sqlite3.OperationalError as error:
+        if errors.primary_code(error) != _CANTOPEN or Path(f"{path}-wal").exists():
+            raise errors.StoreClosed("store.unreadable", file=str(path), reason=str(error)) from error
+    # no WAL and a folder that is not ours to write: nobody has the file open for writing
+    return _read_only(path, "immutable=1")
+
+
+def _read_only(path: Path, mode: str) -> sqlite3.Connection:
+    db = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, isolation_level=None)
+    try:
+        db.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _connect(path: Path, layout: Layout, report: Report) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))  # the WAL takes over these rights
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    try:
+        db.execute(f"PRAGMA page_size = {layout.page_bytes}")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA synchronous = {layout.synchronous}")
+        db.execute(f"PRAGMA cache_size = -{layout.cache_kb}")
+        db.execute("PRAGMA temp_store = MEMORY")
+        db.execute(f"PRAGMA wal_autocheckpoint = {layout.checkpoint_pages}")
+        db.execute(f"PRAGMA journal_size_limit = {layout.wal_bytes}")
+        if migrate.migrate(db, layout.migrations):
+            _sync_folder(path.parent)
+        _restore_guards(db, layout, report)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _sound(path: Path, layout: Layout) -> bool:
+    head = _head(path)
+    if not head:
+        return True  # killed while it was created
+    if len(head) < 100 or not head.startswith(_MAGIC):
+        return False
+    try:
+        db = _read_only(path, "mode=ro")
+    except sqlite3.Error as error:
+        return _unless_damage(error)
+    try:
+        found, known = migrate.version(db), migrate.newest(layout.migrations)
+        if found > known:
+            raise errors.StoreNewer("store.newer", file=str(path), found=found, known=known)
+        return _tables_sound(db, layout, found)
+    except sqlite3.Error as error:
+        return _unless_damage(error)
+    finally:
+        db.close()
+
+
+def _unless_damage(error: sqlite3.Error) -> bool:
+    if errors.is_damage(error):
+        return False
+    raise error
+
+
+def _tables_sound(db: sqlite3.Connection, layout: Layout, found: int) -> bool:
+    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    expected = {name for name, (kind, _) in _schema(layout.migrations, found).items() if kind == "table"}
+    for table in expected & tables:
+        db.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchone()
+    return expected <= tables
+
+
+@cache
+def _schema(migrations: str, up_to: int) -> dict[str, tuple[str, str]]:
+    """Name → (type, SQL) of everything that a file of this version has."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        for number, statements in migrate.scripts(migrations):
+            for statement in statements if number <= up_to else ():
+                db.execute(statement)
+        rows = db.execute(
+            "SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
+        )
+        return {name: (kind, sql) for name, kind, sql in rows}
+    finally:
+        db.close()
+
+
+def _restore_guards(db: sqlite3.Connection, layout: Layout, report: Report) -> None:
+    # a trigger or index that somebody dropped is no reason to give up the file, and none to work without it
+    present = {row[0] for row in db.execute("SELECT name FROM sqlite_master")}
+    for name, (_, sql) in _schema(layout.migrations, migrate.newest(layout.migrations)).items():
+        if name not in present:
+            db.execute(sql)
+            report("store.guard_restored", {"file": layout.file, "name": name})
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(100)
+
+
+def _wal_header_sound(path: Path) -> bool:
+    """False where the WAL is longer than its header and the header is none: SQLite would drop its frames silently."""
+    wal = Path(f"{path}-wal")
+    if not path.exists() or not wal.exists() or wal.stat().st_size <= 32:
+        return True
+    header = _head(wal)[:32]
+    if not any(header):
+        return True  # never written: SQLite extends the file first
+    magic, form = struct.unpack(">II", header[:8])
+    if magic not in (0x377F0682, 0x377F0683) or form != 3_007_000:
+        return False
+    words = struct.unpack((">" if magic & 1 else "<") + "6I", header[:24])
+    return _wal_sum(words) == struct.unpack(">II", header[24:])
+
+
+def _wal_sum(words: tuple[int, ...]) -> tuple[int, int]:
+    """SQLite's WAL checksum (file format, section 4.2)."""
+    one = two = 0
+    for first, second in zip(words[::2], words[1::2], strict=True):
+        one = (one + first + two) & 0xFFFFFFFF
+        two = (two + second + one) & 0xFFFFFFFF
+    return one, two
+
+
+def _set_aside(path: Path, stamp: str) -> str:
+    target = _free_name(path, f".damaged-{stamp}")
+    for side in _SIDE_FILES:  # first, so that a WAL is never left to a new file that it does not belong to
+        if Path(f"{path}{side}").exists():
+            os.replace(f"{path}{side}", f"{target}{side}")
+    os.replace(path, target)
+    _sync_folder(path.parent)
+    return target.name
+
+
+def _free_name(path: Path, ending: str) -> Path:
+    target = Path(f"{path}{ending}")
+    number = 1
+    while target.exists():
+        number += 1
+        target = Path(f"{path}{ending}-{number}")
+    return target
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

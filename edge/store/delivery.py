@@ -1,0 +1,146 @@
+"""Deliveries and packets as they are handed about, their states, and taking new ones in.
+
+open ──answer──▶ delivered            open ──written, no answer asked──▶ unconfirmed ──answer──▶ delivered
+  └──refused again and again──▶ aside    open, not kept ──next one due──▶ expired ──late answer──▶ delivered
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Final
+
+from edge.store import names, tally
+from edge.values import Kind
+
+RECORD_KINDS: Final[Mapping[str, Kind]] = {"2051": Kind.MINUTE, "2061": Kind.HOUR, "2031": Kind.DAY}
+"""Which records a CN sends (HJ 212-2017 Table 9); a delivery of any other CN brings its payload."""
+
+
+class State(IntEnum):
+    """Where a delivery stands; below DELIVERED it is in the outbox."""
+
+    OPEN = 0
+    ASIDE = 1
+    DELIVERED = 2
+    UNCONFIRMED = 3
+    EXPIRED = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a platform should get. `start` labels the period (or is the data time).
+
+    Records of 2051, 2061 and 2031 are looked up when the packet is built: those labelled `start`, or with `end` those
+    labelled from `start` up to before `end` (a minute interval longer than one). Everything else brings a `payload`.
+    """
+
+    platform: str
+    outlet: str
+    cn: str
+    start: int
+    revision: int = 0
+    kept: bool = True
+    payload: bytes | None = None
+    end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A due in the outbox. `attempts`: rounds (first sending and its resends) that got no answer."""
+
+    id: int
+    platform: str
+    outlet: str
+    cn: str
+    start: int
+    revision: int
+    kept: bool
+    payload: bytes | None
+    created: int
+    attempts: int
+    refusals: int
+    retry_after: int
+    end: int | None
+    state: State = field(kw_only=True)
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Place in the order of `open_deliveries`."""
+        return self.start, self.id
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPacket:
+    """A packet that is committed and not answered: it may be written, always as these bytes."""
+
+    qn: str
+    delivery: int
+    pno: int
+    pnum: int
+    data: bytes
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A platform's answer to a packet, and what the receipt of the official connection time needs to know.
+
+    `written_ms`: last writing of the packet; `peer`: address of the other end; `address`, `role`: of the platform in the
+    site file; `connect_from_ms`: answers before it are a joint test (联调). For a packet that asks for no answer `data`
+    is empty and `at_ms` is when it had left the send queue.
+    """
+
+    data: bytes
+    at_ms: int
+    written_ms: int
+    peer: str
+    address: str
+    role: str
+    clock_plausible: bool
+    connect_from_ms: int | None = None
+
+
+_COLUMNS = (
+    "d.id, d.platform, d.outlet, d.cn, d.start, d.revision, d.kept, d.payload, d.created, d.attempts, d.refusals,"
+    ' d.retry_after, d."end", d.state'
+)
+
+
+def enqueue(db: sqlite3.Connection, dues: Iterable[Due], now_ms: int) -> list[int]:
+    """Put dues into the outbox; the ids of those that were not there yet."""
+    added = []
+    for due in dues:
+        if due.payload is None and due.cn not in RECORD_KINDS:
+            raise ValueError(f"a delivery of CN {due.cn} needs a payload")
+        platform, outlet = names.intern(db, due.platform), names.intern(db, due.outlet)
+        row = db.execute(
+            'INSERT INTO delivery (platform, outlet, cn, start, "end", revision, kept, payload, created)'
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+            (platform, outlet, due.cn, due.start, due.end, due.revision, due.kept, due.payload, now_ms),
+        ).fetchone()
+        if row is not None:
+            added.append(int(row[0]))
+            tally.add(db, (platform, outlet, due.cn), kept=int(due.kept))
+    return added
+
+
+def select(db: sqlite3.Connection, where: str, args: tuple[Any, ...]) -> list[Delivery]:
+    """Deliveries by an SQL condition on `delivery AS d`."""
+    texts = names.texts(db)
+    rows = db.execute(f"SELECT {_COLUMNS} FROM delivery AS d WHERE {where}", args)
+    return [_delivery(row, texts) for row in rows]
+
+
+def by_id(db: sqlite3.Connection, delivery_id: int) -> Delivery | None:
+    """One delivery."""
+    found = select(db, "d.id = ?", (delivery_id,))
+    return found[0] if found else None
+
+
+def _delivery(row: tuple[Any, ...], texts: Mapping[int, str]) -> Delivery:
+    key, platform, outlet, cn, start, revision, kept, *rest, state = row
+    head = (key, texts[platform], texts[outlet], cn, start, revision, bool(kept))
+    return Delivery(*head, *rest, state=State(state))

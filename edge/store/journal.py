@@ -1,0 +1,99 @@
+"""The journal: who changed what. Append-only (the database refuses UPDATE and DELETE), entries chained by SHA-256.
+
+    hash(n) = SHA-256( hash(n-1) ‖ canonical JSON of [n, at, who, action, detail] ),  hash(0) = 32 zero bytes
+
+A changed, missing, added or cut-off entry breaks the chain; `verify` names the first bad one. Secrets never go in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_START = bytes(32)
+_SECRET = re.compile(r"^(pw|password|passwd|secret|key|token)$|_(password|secret|key|token)$", re.IGNORECASE)
+_PW_FIELD = re.compile(r"\b((?:new)?pw=)[^;&]*", re.IGNORECASE)
+MASK = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry; `detail` as it was given, secrets masked."""
+
+    id: int
+    at_ms: int
+    who: str
+    action: str
+    detail: dict[str, Any]
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Result of a check: `first_bad` is the number of the first entry that is not as it was written."""
+
+    ok: bool
+    entries: int
+    first_bad: int | None
+
+
+def append(db: sqlite3.Connection, who: str, action: str, detail: Mapping[str, Any], now_ms: int) -> int:
+    """Add an entry; its number. `detail` is JSON; values under secret names and PW fields are masked."""
+    last = db.execute("SELECT id, hash FROM journal ORDER BY id DESC LIMIT 1").fetchone()
+    number, before = (1, _START) if last is None else (last[0] + 1, last[1])
+    text = _canonical({name: masked(name, value) for name, value in detail.items()})
+    row = (number, now_ms, who, action, text)
+    db.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)", (*row, _chained(before, row)))
+    return int(number)
+
+
+def entries(db: sqlite3.Connection, limit: int, after: int | None = None) -> list[Entry]:
+    """Entries in order, at most `limit`, behind number `after`; None: the newest ones."""
+    if after is None:
+        rows = db.execute("SELECT * FROM journal ORDER BY id DESC LIMIT ?", (limit,)).fetchall()[::-1]
+    else:
+        rows = db.execute("SELECT * FROM journal WHERE id > ? ORDER BY id LIMIT ?", (after, limit)).fetchall()
+    return [
+        Entry(number, at, who, action, json.loads(detail), digest)
+        for number, at, who, action, detail, digest in rows
+    ]
+
+
+def verify(db: sqlite3.Connection) -> Verdict:
+    """Walk the whole chain."""
+    before, count = _START, 0
+    for number, at, who, action, detail, digest in db.execute("SELECT * FROM journal ORDER BY id"):
+        count += 1
+        if number != count or digest != _chained(before, (number, at, who, action, detail)):
+            return Verdict(False, count, count)
+        before = digest
+    sequence = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'journal'").fetchone()
+    if sequence is not None and sequence[0] != count:
+        return Verdict(False, count, count + 1)
+    return Verdict(True, count, None)
+
+
+def masked(name: str, value: Any) -> Any:
+    """A value as it may be written down: `***` under a secret name, PW fields of packets masked."""
+    if _SECRET.search(name) and value is not None:
+        return MASK
+    if isinstance(value, str):
+        return _PW_FIELD.sub(rf"\1{MASK}", value)
+    if isinstance(value, Mapping):
+        return {key: masked(key, inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [masked(name, inner) for inner in value]
+    return value
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _chained(before: bytes, row: tuple[Any, ...]) -> bytes:
+    return hashlib.sha256(before + _canonical(list(row)).encode()).digest()

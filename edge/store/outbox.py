@@ -1,0 +1,179 @@
+"""The outbox: what each platform has not answered for yet, oldest first; and the packets that carry it.
+
+A packet is committed before its first byte leaves and is sent again as the same bytes. Gone stale, its delivery is
+issued anew under new QNs; every QN it ever had stays known, and an answer to any of them counts (`answers`).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
+
+from edge.store import delivery, names, records, tally
+from edge.store.answers import Answered, answered, gave_up, refused, written_unconfirmed
+from edge.store.delivery import RECORD_KINDS, Answer, Delivery, Due, OpenPacket, State, by_id, enqueue
+from edge.store.qn import last_qn, qn_for
+from edge.store.tally import Counts, counts, never_answered
+from edge.values import Record
+
+__all__ = [
+    "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "answered", "by_id", "count_expired",
+    "counts", "depth", "enqueue", "expire", "first_issue", "gave_up", "last_qn", "never_answered", "open_deliveries", "prepare", "qn_for", "refused",
+    "retry", "written_unconfirmed",
+]  # fmt: skip
+
+PAGE = 100
+"""Deliveries in one page at most: a backlog of a year must not be loaded at once."""
+LONGEST_WAIT_MS = 3_600_000
+"""A delivery that got no answer waits for its next round no longer than this."""
+Built = tuple[str, int, int, bytes]
+"""(QN, PNO, PNUM, frame); PNO and PNUM are 1 for an undivided packet."""
+Build = Callable[[Delivery, list[Record]], Sequence[Built]]
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How much of a kind waits for a platform, since which label; `aside`: how many of them are set aside, refused."""
+
+    platform: str
+    outlet: str
+    cn: str
+    count: int
+    oldest: int
+    aside: int
+
+
+def open_deliveries(
+    db: sqlite3.Connection,
+    platform: str,
+    outlet: str,
+    limit: int = PAGE,
+    after: tuple[int, int] | None = None,
+    cns: Iterable[str] | None = None,
+    now_ms: int | None = None,
+) -> list[Delivery]:
+    """The oldest unanswered deliveries, by (start, id), behind `after` (a `Delivery.cursor`).
+
+    With `now_ms` those that wait for their next round (`gave_up`, `refused`) are left out.
+    """
+    key = names.find(db, platform), names.find(db, outlet)
+    if cns is None:
+        cns = [row[0] for row in db.execute("SELECT cn FROM tally WHERE platform = ? AND outlet = ?", key)]
+    limit = min(limit, PAGE)
+    condition = (
+        "d.platform = ? AND d.outlet = ? AND d.cn = ? AND d.state < 2 AND d.state = 0 AND (d.start, d.id) > (?, ?)"
+        # a time further away than the longest wait was set by a clock that was wrong
+        " AND (?6 IS NULL OR d.retry_after <= ?6 OR d.retry_after > ?6 + ?7) ORDER BY d.start, d.id LIMIT ?8"
+    )
+    place = after or (-(1 << 62), 0)
+    pages = (
+        delivery.select(db, condition, (*key, cn, *place, now_ms, LONGEST_WAIT_MS, limit))
+        for cn in dict.fromkeys(cns)
+    )
+    return list(islice(merge(*pages, key=lambda found: found.cursor), limit))
+
+
+def prepare(
+    db: sqlite3.Connection, delivery_id: int, build: Build, fresh: Callable[[OpenPacket], bool], now_ms: int
+) -> list[OpenPacket]:
+    """The packets of a delivery to send now; empty where it is no longer open or `build` has nothing to send.
+
+    Packets that exist, are all `fresh` and not refused come back as they are, without the parts already answered.
+    Otherwise `build` makes a new issue, whole: parts of another issue may hold other factors.
+    """
+    found = delivery.by_id(db, delivery_id)
+    if found is None or found.state is not State.OPEN:
+        return []
+    waiting = _unanswered(db, delivery_id)
+    if waiting and all(map(fresh, waiting)):
+        return waiting
+    return _issue(db, found, build(found, _records(db, found)), now_ms)
+
+
+def expire(db: sqlite3.Connection, platform: str, outlet: str, cn: str, before_start: int) -> int:
+    """End deliveries that are not kept and older than the one now due; how many."""
+    key = names.find(db, platform), names.find(db, outlet), cn
+    gone = db.execute(
+        "UPDATE delivery SET state = ?, payload = NULL"
+        " WHERE platform = ? AND outlet = ? AND cn = ? AND state < 2 AND NOT kept AND start < ?",
+        (State.EXPIRED, *key, before_start),
+    ).rowcount
+    if gone:
+        tally.add(db, key, expired=gone)
+    return gone
+
+
+def first_issue(db: sqlite3.Connection, delivery_id: int) -> list[bytes]:
+    """The packets that were built first for an open delivery, in order: what a value looked like when it first left."""
+    rows = db.execute("SELECT data FROM packet WHERE delivery = ? AND issue = 1 ORDER BY pno", (delivery_id,))
+    return [row[0] for row in rows if row[0] is not None]
+
+
+def count_expired(db: sqlite3.Connection, platform: str, outlet: str, cn: str, count: int) -> None:
+    """Uploads that expired before they had a packet."""
+    tally.add(db, (names.intern(db, platform), names.intern(db, outlet), cn), expired=count)
+
+
+def retry(db: sqlite3.Connection, platform: str, ids: Iterable[int] | None = None) -> int:
+    """Back to the lane at once, those set aside too (None: all of the platform); how many."""
+    waiting = "platform = ? AND state < 2 AND (state = 1 OR retry_after > 0)"
+    change = f"UPDATE delivery SET state = 0, refusals = 0, retry_after = 0 WHERE {waiting}"
+    number = names.find(db, platform)
+    if ids is None:
+        return db.execute(change, (number,)).rowcount
+    return sum(db.execute(f"{change} AND id = ?", (number, each)).rowcount for each in ids)
+
+
+def depth(db: sqlite3.Connection) -> list[Depth]:
+    """What waits, per platform, outlet and CN; nothing waits where there is no line."""
+    texts = names.texts(db)
+    rows = db.execute(
+        "SELECT platform, outlet, cn, count(*), min(start), sum(state = 1) FROM delivery WHERE state < 2"
+        " GROUP BY platform, outlet, cn"
+    )
+    return [Depth(texts[platform], texts[outlet], *rest) for platform, outlet, *rest in rows]
+
+
+def _unanswered(db: sqlite3.Connection, delivery_id: int) -> list[OpenPacket]:
+    """Unanswered packets of the last issue; none where one of them was refused: the same bytes would be refused again."""
+    rows = db.execute(
+        "SELECT p.qn, p.delivery, p.pno, p.pnum, p.data, p.created, p.refused FROM packet AS p JOIN delivery AS d"
+        " ON d.id = p.delivery AND d.issue = p.issue WHERE d.id = ? AND p.answered_at IS NULL ORDER BY p.pno",
+        (delivery_id,),
+    ).fetchall()
+    if any(row[6] is not None for row in rows):
+        return []
+    return [OpenPacket(f"{row[0]:017d}", *row[1:6]) for row in rows]
+
+
+def _records(db: sqlite3.Connection, found: Delivery) -> list[Record]:
+    """The records a delivery sends: of each factor and label the newest revision up to the delivery's."""
+    kind = RECORD_KINDS.get(found.cn)
+    if found.payload is not None or kind is None:
+        return []
+    starts = range(found.start, found.end or found.start + 1, kind.ms)
+    newest = {
+        (record.start, record.factor): record
+        for start in starts
+        for record in records.of_period(db, found.outlet, kind, start)
+        if record.revision <= found.revision
+    }
+    return list(newest.values())
+
+
+def _issue(db: sqlite3.Connection, found: Delivery, built: Sequence[Built], now_ms: int) -> list[OpenPacket]:
+    if not built:
+        return []
+    issue = db.execute(
+        "UPDATE delivery SET issue = issue + 1 WHERE id = ? RETURNING issue", (found.id,)
+    ).fetchone()[0]
+    if issue == 1:
+        tally.add(db, (names.find(db, found.platform), names.find(db, found.outlet), found.cn), sent=1)
+    db.executemany(
+        "INSERT INTO packet (qn, delivery, issue, pno, pnum, data, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(int(qn), found.id, issue, pno, pnum, data, now_ms) for qn, pno, pnum, data in built],
+    )
+    return [OpenPacket(qn, found.id, pno, pnum, data, now_ms) for qn, pno, pnum, data in built]

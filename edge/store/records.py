@@ -1,0 +1,136 @@
+"""Records: sealed once, never changed (design rule 2). Key: start, kind, outlet, factor, revision.
+
+A label that is sealed keeps its revision 0; a second seal of the same key changes nothing. Records and the deliveries
+that are due with them are one transaction, so that no record can be without its delivery.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+
+from edge.store import names
+from edge.store.delivery import Due, enqueue
+from edge.values import DAY_MS, Kind, Record, period_start
+
+_COLUMNS = "start, kind, outlet, factor, revision, min, avg, max, zs_min, zs_avg, zs_max, cou, count, mark"
+
+
+def seal(db: sqlite3.Connection, records: Iterable[Record], dues: Iterable[Due], now_ms: int) -> list[int]:
+    """Keep records and what is due with them; the ids of the new deliveries.
+
+    Records and dues that are there already are left as they are.
+    """
+    numbers: dict[str, int] = {}
+    newest: dict[tuple[int, int], int] = {}
+    rows = []
+    for record in records:
+        for name in (record.outlet, record.factor):
+            if name not in numbers:
+                numbers[name] = names.intern(db, name)
+        rows.append(_row(record, numbers))
+        key = (numbers[record.outlet], int(record.kind))
+        newest[key] = max(record.start, newest.get(key, record.start))
+    db.executemany(f"INSERT INTO record ({_COLUMNS}) VALUES ({'?, ' * 13}?) ON CONFLICT DO NOTHING", rows)
+    db.executemany(
+        "INSERT INTO sealed VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last = max(last, excluded.last)",
+        [(outlet, kind, start) for (outlet, kind), start in newest.items()],
+    )
+    return enqueue(db, dues, now_ms)
+
+
+def between(
+    db: sqlite3.Connection,
+    outlet: str,
+    kind: Kind,
+    begin: int,
+    end: int,
+    limit: int,
+    after: Record | None = None,
+) -> list[Record]:
+    """At most `limit` records with begin <= start <= end, ordered by start (then factor, as first seen, and revision).
+
+    `after`: the last record of the page before.
+    """
+    number = names.find(db, outlet)
+    last = last_start(db, outlet, kind)
+    if last is None or limit <= 0:
+        return []
+    texts = names.texts(db)
+    place = (begin, -1, 0) if after is None else (after.start, names.find(db, after.factor), after.revision)
+    page: list[Record] = []
+    for low, high in _ranges(db, kind, max(begin, place[0]), min(end, last)):
+        rows = db.execute(
+            f"SELECT {_COLUMNS} FROM record WHERE start BETWEEN ? AND ? AND kind = ? AND outlet = ?"
+            " AND (start, factor, revision) > (?, ?, ?) ORDER BY start, factor, revision LIMIT ?",
+            (low, high, kind, number, *place, limit - len(page)),
+        )
+        page += [_record(row, texts) for row in rows]
+        if len(page) >= limit:
+            break
+    return page
+
+
+def of_period(db: sqlite3.Connection, outlet: str, kind: Kind, start: int) -> list[Record]:
+    """All records of one label, every revision."""
+    texts = names.texts(db)
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM record WHERE start = ? AND kind = ? AND outlet = ? ORDER BY factor, revision",
+        (start, kind, names.find(db, outlet)),
+    )
+    return [_record(row, texts) for row in rows]
+
+
+def last_start(db: sqlite3.Connection, outlet: str, kind: Kind) -> int | None:
+    """The newest sealed label of an outlet."""
+    row = db.execute(
+        "SELECT last FROM sealed WHERE outlet = ? AND kind = ?", (names.find(db, outlet), kind)
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def last_average(db: sqlite3.Connection, record: Record) -> float | None:
+    """The newest mean of the same outlet, kind and factor before this record, within a day."""
+    key = int(record.kind), names.find(db, record.outlet), names.find(db, record.factor)
+    row = db.execute(
+        "SELECT avg FROM record WHERE start BETWEEN ? AND ? AND kind = ? AND outlet = ? AND factor = ? AND avg IS NOT NULL"
+        " ORDER BY start DESC, revision LIMIT 1",
+        (record.start - DAY_MS, record.start - 1, *key),
+    ).fetchone()
+    return None if row is None else float(row[0])
+
+
+def _ranges(db: sqlite3.Connection, kind: Kind, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Minutes in one go; hours and days label by label: between two of them stand thousands of minutes."""
+    if kind is Kind.MINUTE:
+        yield begin, end
+        return
+    first = db.execute("SELECT min(start) FROM record").fetchone()[0]
+    start = period_start(max(begin, begin if first is None else first), kind.ms)
+    while start <= end:
+        yield start, start
+        start += kind.ms
+
+
+def _row(record: Record, numbers: dict[str, int]) -> tuple[object, ...]:
+    return (
+        record.start,
+        int(record.kind),
+        numbers[record.outlet],
+        numbers[record.factor],
+        record.revision,
+        record.min,
+        record.avg,
+        record.max,
+        record.zs_min,
+        record.zs_avg,
+        record.zs_max,
+        record.cou,
+        record.count,
+        record.mark,
+    )
+
+
+def _record(row: tuple[int, ...], texts: dict[int, str]) -> Record:
+    start, kind, outlet, factor, *rest = row
+    return Record(texts[outlet], Kind(kind), texts[factor], start, *rest)  # type: ignore[arg-type]  # columns in field order

@@ -1,0 +1,107 @@
+"""Retention: the only place that deletes data, in small slices so that the store's thread is never held up.
+
+What a platform has not answered for is never deleted, nor the records that it needs. Each call deletes one slice of each
+kind, an hour of records or 500 rows; watermarks remember how far it has come, since keys begin with time and rows of
+longer-lived kinds stand between.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from config.site import Retention
+from edge.clock import plausible
+from edge.store import meta
+from edge.values import HOUR_MS, Kind
+
+SLICE_ROWS = 500
+LIVE_MS = 7 * 24 * HOUR_MS
+"""Delivered or expired realtime and other packets that are not kept stay this long."""
+BYTES_MS = 24 * HOUR_MS
+"""Frames of expired and unconfirmed deliveries stay this long: a late answer needs them as evidence."""
+
+
+def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
+    """One slice in records.db; how many rows it looked at (0: nothing left to do). An implausible clock deletes nothing."""
+    if not plausible(now_ms):
+        return 0
+    needed = _oldest_needed(db)
+    keep = {Kind.MINUTE: limits.minute, Kind.HOUR: limits.hour, Kind.DAY: limits.day}
+    gone = sum(_sweep_records(db, kind, _earlier(now_ms - keep_ms, needed)) for kind, keep_ms in keep.items())
+    gone += _sweep_deliveries(db, "live", now_ms - min(LIVE_MS, limits.deliveries), "NOT kept AND state >= 2")
+    gone += _sweep_deliveries(db, "kept", _earlier(now_ms - limits.deliveries, needed), "kept AND state >= 2")
+    return gone + _strip_bytes(db, now_ms - BYTES_MS)
+
+
+def sweep_samples(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
+    """One slice in samples.db; how many rows went."""
+    if not plausible(now_ms):
+        return 0
+    return db.execute(
+        "DELETE FROM tick WHERE time IN (SELECT time FROM tick WHERE time < ? ORDER BY time LIMIT ?)",
+        (now_ms - limits.samples, SLICE_ROWS),
+    ).rowcount
+
+
+def _oldest_needed(db: sqlite3.Connection) -> int | None:
+    """The oldest label that is still in the outbox and must be kept."""
+    row = db.execute("SELECT min(start) FROM delivery WHERE state < 2 AND kept").fetchone()
+    return None if row[0] is None else int(row[0])
+
+
+def _earlier(cutoff: int, needed: int | None) -> int:
+    return cutoff if needed is None else min(cutoff, needed)
+
+
+def _sweep_records(db: sqlite3.Connection, kind: Kind, cutoff: int) -> int:
+    mark = f"swept.{kind.text}"
+    begin = db.execute(
+        "SELECT min(start) FROM record WHERE start >= ?", (meta.get(db, mark) or 0,)
+    ).fetchone()[0]
+    gone = 0
+    # an hour may hold none of this kind: go on, but not endlessly in one call
+    for _ in range(24):
+        if begin is None or begin >= cutoff or gone:
+            break
+        end = min(begin + HOUR_MS, cutoff)
+        gone = db.execute(
+            "DELETE FROM record WHERE start >= ? AND start < ? AND kind = ?", (begin, end, kind)
+        ).rowcount
+        meta.put(db, mark, end)
+        begin = db.execute("SELECT min(start) FROM record WHERE start >= ?", (end,)).fetchone()[0]
+    return gone
+
+
+def _sweep_deliveries(db: sqlite3.Connection, name: str, cutoff: int, which: str) -> int:
+    mark = f"swept.{name}"
+    rows = db.execute(
+        "SELECT id, start FROM delivery WHERE start >= ? AND start < ? ORDER BY start LIMIT ?",
+        (meta.get(db, mark) or 0, cutoff, SLICE_ROWS),
+    ).fetchall()
+    if not rows:
+        return 0
+    last = rows[-1][1]
+    ids = f"SELECT id FROM delivery WHERE start >= ? AND start <= ? AND {which}"
+    span = (rows[0][1], last)
+    db.execute(f"DELETE FROM packet WHERE delivery IN ({ids})", span)
+    db.execute(f"DELETE FROM delivery WHERE id IN ({ids})", span)
+    # a label is swept whole: the last one again next time, unless the slice holds nothing else
+    meta.put(db, mark, last if len(rows) == SLICE_ROWS and last > rows[0][1] else last + 1)
+    return len(rows)
+
+
+def _strip_bytes(db: sqlite3.Connection, cutoff: int) -> int:
+    mark = "swept.bytes"
+    rows = db.execute(
+        "SELECT qn, created FROM packet WHERE qn > ? AND created < ? ORDER BY qn LIMIT ?",
+        (meta.get(db, mark) or 0, cutoff, SLICE_ROWS),
+    ).fetchall()
+    if not rows:
+        return 0
+    db.execute(
+        "UPDATE packet SET data = NULL WHERE qn BETWEEN ? AND ? AND data IS NOT NULL"
+        " AND delivery IN (SELECT id FROM delivery WHERE state >= 2)",
+        (rows[0][0], rows[-1][0]),
+    )
+    meta.put(db, mark, rows[-1][0])
+    return len(rows)

@@ -1,0 +1,106 @@
+"""From stored records to packets: what one delivery looks like on one platform's wire.
+
+A delivery is built from the records as they are stored; when it must be issued anew (stale, other password or MN) its
+data region is taken from the packets that were built first, so that a value once written never changes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edge.measure.engine import Engine
+from edge.measure.wire import wire_fields
+from edge.store import outbox, records
+from edge.store.outbox import Delivery, OpenPacket
+from edge.uplink.terms import Terms
+from edge.values import MINUTE_MS, Record
+from protocol.factors import wire_decimals
+from protocol.messages import Header, assemble, statistics
+from protocol.packet import Packet
+from protocol.region import Region, read
+from protocol.times import parse_time
+
+_HEAD = len("##0000")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A committed packet, with what its delivery carries."""
+
+    packet: OpenPacket
+    cn: str
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Builds the packets of one platform and outlet; runs in the store's thread."""
+
+    terms: Terms
+    engine: Engine
+    """The outlet's rules, for intervals longer than a minute; no samples go in here."""
+    decimals: Mapping[str, int]
+    """Decimals on the wire by factor, where the site file sets them."""
+
+    def prepare(self, db: sqlite3.Connection, ids: Sequence[int], fresh_from_ms: int, now_ms: int) -> list[Prepared]:
+        """The packets to send for those of these deliveries that are this platform's and outlet's."""
+        found: list[Prepared] = []
+        for delivery_id in ids:
+            delivery = outbox.by_id(db, delivery_id)
+            if delivery is None or (delivery.platform, delivery.outlet) != (self.terms.platform, self.terms.outlet):
+                continue
+            packets = outbox.prepare(
+                db,
+                delivery_id,
+                lambda delivery, found: self._issue(db, delivery, found, now_ms),
+                lambda packet: packet.created >= fresh_from_ms and self._header_holds(packet),
+                now_ms,
+            )
+            found += [Prepared(packet, delivery.cn, delivery.start) for packet in packets]
+        return found
+
+    def _issue(
+        self, db: sqlite3.Connection, delivery: Delivery, found: list[Record], now_ms: int
+    ) -> list[tuple[str, int, int, bytes]]:
+        region = self._first_region(db, delivery) or self._region(db, delivery, found)
+        packets = assemble(
+            Header(self.terms.st, self.terms.password, self.terms.mn),
+            delivery.cn,
+            region,
+            lambda: parse_time(outbox.qn_for(db, now_ms)),
+            self.terms.asks_answer(delivery.cn),
+        )
+        crc = self.terms.site.crc
+        return [(packet.qn or "", packet.pno or 1, packet.pnum or 1, packet.to_frame(crc)) for packet in packets]
+
+    def _first_region(self, db: sqlite3.Connection, delivery: Delivery) -> Region | None:
+        """The region that was sent first, put together again from its parts (each repeats DataTime)."""
+        parts = [_packet(data).data for data in outbox.first_issue(db, delivery.id)]
+        return parts[0] + tuple(item for part in parts[1:] for item in part[1:]) if parts else None
+
+    def _region(self, db: sqlite3.Connection, delivery: Delivery, found: list[Record]) -> Region:
+        if delivery.payload is not None:
+            return read(delivery.payload.decode()) or ()
+        if delivery.end is not None:
+            minutes = (delivery.end - delivery.start) // MINUTE_MS
+            found = self.engine.derive(found, delivery.start, minutes)
+        order = {factor: place for place, factor in enumerate(self.engine.factors)}
+        found.sort(key=lambda record: order.get(record.factor, len(order)))
+        items = [(record.factor, self._fields(db, record)) for record in found]
+        return statistics(delivery.start, [(factor, fields) for factor, fields in items if fields])
+
+    def _fields(self, db: sqlite3.Connection, record: Record) -> list[tuple[str, str]]:
+        absent = self.terms.site.absent
+        last = records.last_average(db, record) if record.avg is None and absent == "last" else None
+        return wire_fields(record, wire_decimals(record.factor, self.decimals.get(record.factor)), absent, last)
+
+    def _header_holds(self, packet: OpenPacket) -> bool:
+        sent = _packet(packet.data)
+        return (sent.st, sent.pw, sent.mn) == (self.terms.st, self.terms.password, self.terms.mn)
+
+
+def _packet(frame: bytes) -> Packet:
+    """One of our own frames, read back."""
+    return Packet.from_segment(frame[_HEAD : _HEAD + int(frame[2:_HEAD])])

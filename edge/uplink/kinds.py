@@ -1,0 +1,24 @@
+"""Which command code carries which kind of upload, and what that means for keeping it (HJ 212-2017 Table 9)."""
+
+from __future__ import annotations
+
+from config.site import UploadKind
+
+CN_OF_KIND: dict[UploadKind, str] = {
+    "realtime": "2011",
+    "state": "2021",
+    "day": "2031",
+    "runtime": "2041",
+    "minute": "2051",
+    "hour": "2061",
+    "startup": "2081",
+}
+KIND_OF_CN: dict[str, UploadKind] = {cn: kind for kind, cn in CN_OF_KIND.items()}
+"""The other way round."""
+FLEETING = frozenset({"2011", "2021"})
+"""Uploads that expire when the next one is due, unless the platform's `backfill` names their kind."""
+
+
+def kept(cn: str, backfill: tuple[UploadKind, ...]) -> bool:
+    """Whether an upload of this code is kept until the platform has answered for it."""
+    return cn not in FLEETING or KIND_OF_CN[cn] in backfill

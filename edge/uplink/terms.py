@@ -1,0 +1,82 @@
+"""What holds between the logger and one platform for one outlet: the site file, overridden by what the platform set.
+
+A platform sets values over the wire (1000, 1062, 1064, 1072, 2011/2012, 2021/2022). They are kept in the store before
+they are used, survive restarts and are shown with their origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from config.site import Access, Platform, UploadKind
+from edge.uplink.kinds import KIND_OF_CN
+
+@dataclass(slots=True)
+class Terms:
+    """Platform, outlet, and the values in force between them; times in milliseconds."""
+
+    platform: str
+    outlet: str
+    st: str
+    site: Platform
+    access: Access
+    overrides: dict[str, str] = field(default_factory=dict)
+
+    def _number(self, name: str, default: int) -> int:
+        return int(self.overrides.get(name, default))
+
+    @property
+    def mn(self) -> str:
+        """The outlet's MN at this platform."""
+        return self.access.mn
+
+    @property
+    def password(self) -> str:
+        """PW in force."""
+        return self.overrides.get("password", self.access.password)
+
+    @property
+    def realtime_ms(self) -> int:
+        """Interval of 2011 and 2021."""
+        return self._number("realtime", self.site.realtime)
+
+    @property
+    def minute_ms(self) -> int:
+        """Interval of 2051."""
+        return self._number("minute", self.site.minute)
+
+    def minute_at(self, start_ms: int) -> int:
+        """Interval of 2051 for data that begin at `start_ms`: a new one begins where both intervals have a border."""
+        if start_ms < self._number("minute_from", 0):
+            return self._number("minute_before", self.site.minute)
+        return self.minute_ms
+
+    @property
+    def timeout_s(self) -> float:
+        """How long an answer may take."""
+        return self._number("timeout", self.site.timeout) / 1000
+
+    @property
+    def retries(self) -> int:
+        """Resends after the first sending."""
+        return self._number("retries", self.site.retries)
+
+    @property
+    def realtime_on(self) -> bool:
+        """Whether realtime data are uploaded (2011 starts, 2012 stops)."""
+        return self.overrides.get("realtime_on", "1") == "1"
+
+    @property
+    def state_on(self) -> bool:
+        """Whether equipment states are uploaded (2021 starts, 2022 stops)."""
+        return self.overrides.get("state_on", "1") == "1"
+
+    def asks_answer(self, cn: str) -> bool:
+        """Whether an upload of this code sets Flag bit A."""
+        choice: bool | tuple[UploadKind, ...] = self.site.acknowledge
+        return choice if isinstance(choice, bool) else KIND_OF_CN.get(cn) in choice
+
+    def shown(self) -> Mapping[str, str]:
+        """Platform-set values without the password's text."""
+        return {name: "***" if name == "password" else value for name, value in self.overrides.items()}

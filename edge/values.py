@@ -1,0 +1,75 @@
+"""What the daemon passes on: a sample, a record, and the kinds of record.
+
+Times are UTC milliseconds; a period is [start, end), labelled by its start. `None` is "no value", with a mark that says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+BEIJING_MS = 8 * HOUR_MS
+SLOT_MS = 5_000
+"""The grid on which samples stand (Annex D: at least one set of values every 5 s)."""
+
+
+class Kind(IntEnum):
+    """Length of a record's period; the number is what the store keeps."""
+
+    MINUTE = 1
+    HOUR = 2
+    DAY = 3
+
+    @property
+    def ms(self) -> int:
+        """Length of the period in milliseconds."""
+        return {Kind.MINUTE: MINUTE_MS, Kind.HOUR: HOUR_MS, Kind.DAY: DAY_MS}[self]
+
+    @property
+    def text(self) -> str:
+        """`minute`, `hour` or `day`, as the command line says."""
+        return self.name.lower()
+
+
+def period_start(time_ms: int, length_ms: int) -> int:
+    """Start of the period of `length_ms` that holds `time_ms`, on the Beijing calendar."""
+    return (time_ms + BEIJING_MS) // length_ms * length_ms - BEIJING_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One factor at one slot of the 5 s grid, in the factor's unit."""
+
+    time: int
+    outlet: str
+    factor: str
+    value: float | None
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The statistic of one factor over one period.
+
+    `min`, `max`: extremes of the samples; `avg`: mean by the outlet's rules; `zs_…`: converted (折算) values;
+    `cou`: volume or mass of the period in the factor's emission unit, unrounded; `count`: how many valid values of the
+    level below entered the mean. All numbers are in the factor's unit, unrounded.
+    """
+
+    outlet: str
+    kind: Kind
+    factor: str
+    start: int
+    revision: int = 0
+    min: float | None = None
+    avg: float | None = None
+    max: float | None = None
+    zs_min: float | None = None
+    zs_avg: float | None = None
+    zs_max: float | None = None
+    cou: float | None = None
+    count: int = 0
+    mark: str = "N"

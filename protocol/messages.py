@@ -1,0 +1,182 @@
+"""Messages of HJ 212-2017 (Table 9, Annex C): data regions of the uploads, their packets, and the answers.
+
+    realtime, statistics, states, runtimes, startup ─▶ Region ─▶ assemble ─▶ packets to store and to send
+    request_answer 9011, execution_result 9012, notice_answer 9013, data_answer 9014 ◀─ the packet they answer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from protocol.errors import CannotEncode
+from protocol.frame import SEGMENT_LIMIT
+from protocol.packet import ANSWER_BIT, SPLIT_BIT, VERSION_2017, Packet
+from protocol.region import Item, Region, fields, length
+from protocol.split import split
+from protocol.times import qn_text, time_text
+
+INTERACTION = "91"
+"""ST of every answer (Table 5)."""
+
+_REALTIME = ("SampleTime", "Rtd", "ZsRtd", "Flag", "EFlag")
+_STATISTICS = ("Cou", "Min", "Avg", "Max", "ZsMin", "ZsAvg", "ZsMax", "Data", "DayData", "NightData", "Flag")
+_CP_FRAME = len("CP=&&&&")
+
+Attributes = Sequence[tuple[str, str]]
+"""Fields of one factor without its code, in the order of Annex C: `[("Avg", "7.5"), ("Flag", "N")]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """How the station is known to the platform."""
+
+    st: str
+    pw: str
+    mn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Longest data segment (Table 2) and longest CP field, its name and `&&` included (Table 3), in bytes."""
+
+    segment: int = SEGMENT_LIMIT
+    cp: int = 950
+
+
+LIMITS = Limits()
+
+
+def realtime(data_time_ms: int, items: Iterable[tuple[str, Attributes]]) -> Region:
+    """CN 2011: per factor SampleTime, Rtd, ZsRtd, Flag, EFlag; DataTime is the moment of acquisition."""
+    return _measured(data_time_ms, items, _REALTIME)
+
+
+def statistics(data_time_ms: int, items: Iterable[tuple[str, Attributes]]) -> Region:
+    """CN 2051, 2061, 2031: per factor Cou, Min, Avg, Max, ZsMin, ZsAvg, ZsMax, Flag; DataTime is the period's start."""
+    return _measured(data_time_ms, items, _STATISTICS)
+
+
+def _measured(data_time_ms: int, items: Iterable[tuple[str, Attributes]], order: tuple[str, ...]) -> Region:
+    return (_data_time(data_time_ms), *[_factor_item(factor, attributes, order) for factor, attributes in items])
+
+
+def _factor_item(factor: str, attributes: Attributes, order: tuple[str, ...]) -> Item:
+    names, values = zip(*attributes, strict=True)
+    return tuple(zip(_full_names(factor, names, order), values, strict=True))
+
+
+@lru_cache(maxsize=512)
+def _full_names(factor: str, names: tuple[str, ...], order: tuple[str, ...]) -> tuple[str, ...]:
+    places = [order.index(name) if name in order else -1 for name in names]
+    if -1 in places or places != sorted(set(places)):
+        raise CannotEncode(
+            "protocol.encode.attributes", field=factor, expected=",".join(order), came=",".join(names)
+        )
+    return tuple(f"{factor}-{name}" for name in names)
+
+
+def states(data_time_ms: int, equipment: Iterable[tuple[str, str]]) -> Region:
+    """CN 2021: equipment (`SB1`) and its state (RS: 0 off, 1 running, 2 calibration, 3 maintenance, 4 alarm, 5 blowback)."""
+    return (_data_time(data_time_ms), *[((f"{name}-RS", value),) for name, value in equipment])
+
+
+def runtimes(data_time_ms: int, equipment: Iterable[tuple[str, str]]) -> Region:
+    """CN 2041: equipment (`SB1`) and the hours it ran on the day that DataTime begins."""
+    return (_data_time(data_time_ms), *[((f"{name}-RT", value),) for name, value in equipment])
+
+
+def startup(data_time_ms: int, restart_ms: int) -> Region:
+    """CN 2081: when the logger was switched on."""
+    return (_data_time(data_time_ms), (("RestartTime", time_text(restart_ms)),))
+
+
+def _data_time(ms: int) -> Item:
+    return (("DataTime", time_text(ms)),)
+
+
+def assemble(
+    header: Header, cn: str, region: Region, qn_ms: Callable[[], int], answer: bool, limits: Limits = LIMITS
+) -> list[Packet]:
+    """The packets that carry a region: one, or several cut at factor borders where it does not fit.
+
+    `qn_ms` gives the QN of each packet in UTC milliseconds, strictly rising; it is called once a packet.
+    """
+    flag = VERSION_2017 | (ANSWER_BIT if answer else 0)
+    whole = Packet(None, header.st, cn, header.pw, header.mn, flag, data=region)
+    if length(region) <= _room(header, cn, flag, 0, limits):
+        return _numbered(whole, [region], flag, qn_ms)
+    flag |= SPLIT_BIT
+    for digits in range(1, 5):
+        parts = split(region, _room(header, cn, flag, digits, limits))
+        if len(parts) < 10**digits:
+            return _numbered(whole, parts, flag, qn_ms)
+    raise CannotEncode("protocol.encode.parts", came=len(parts))
+
+
+@lru_cache(maxsize=64)
+def _room(header: Header, cn: str, flag: int, digits: int, limits: Limits) -> int:
+    """Bytes between `&&` and `&&` beside a header whose PNUM and PNO have so many digits; 0: not split."""
+    largest = 10**digits - 1 if digits else None
+    empty = Packet("0" * 17, header.st, cn, header.pw, header.mn, flag, largest, largest)
+    return min(limits.segment - len(empty.head().encode()) - len("&&"), limits.cp - _CP_FRAME)
+
+
+def _numbered(whole: Packet, parts: list[Region], flag: int, qn_ms: Callable[[], int]) -> list[Packet]:
+    packets: list[Packet] = []
+    for number, part in enumerate(parts, 1):
+        pnum, pno = (len(parts), number) if flag & SPLIT_BIT else (None, None)
+        qn = qn_text(qn_ms())
+        if packets and qn <= str(packets[-1].qn):
+            raise CannotEncode("protocol.encode.qn_order", expected=packets[-1].qn, came=qn)
+        packets.append(Packet(qn, whole.st, whole.cn, whole.pw, whole.mn, flag, pnum, pno, None, part))
+    return packets
+
+
+def command(header: Header, cn: str, region: Region, qn: str) -> Packet:
+    """A request or a notice as Annex C writes them: Flag 5."""
+    return Packet(qn, header.st, cn, header.pw, header.mn, VERSION_2017 | ANSWER_BIT, data=region)
+
+
+def _answer(packet: Packet, st: str, cn: str, region: Region) -> Packet:
+    return Packet(asked_qn(packet), st, cn, packet.pw, packet.mn, VERSION_2017, data=region)
+
+
+def request_answer(packet: Packet, qn_rtn: str | int) -> Packet:
+    """9011: whether a request will be carried out (QnRtn, Table 7)."""
+    return _answer(packet, INTERACTION, "9011", fields(("QnRtn", str(qn_rtn))))
+
+
+def execution_result(packet: Packet, exe_rtn: str | int) -> Packet:
+    """9012: how carrying it out ended (ExeRtn, Table 6)."""
+    return _answer(packet, INTERACTION, "9012", fields(("ExeRtn", str(exe_rtn))))
+
+
+def notice_answer(packet: Packet) -> Packet:
+    """9013: a notice arrived."""
+    return _answer(packet, INTERACTION, "9013", ())
+
+
+def data_answer(packet: Packet) -> Packet:
+    """9014: a data packet arrived."""
+    return _answer(packet, INTERACTION, "9014", ())
+
+
+def parameter_reply(packet: Packet, st: str, region: Region) -> Packet:
+    """What a "get" request asked for: its CN and QN, the station's ST, Flag 4 (C.2, C.5, C.7)."""
+    return _answer(packet, st, packet.cn, region)
+
+
+def asked_qn(packet: Packet) -> str | None:
+    """QN of a packet, also where 2005 puts it in answers: inside the data region."""
+    return packet.qn or packet.get("QN")
+
+
+def refusal(packet: Packet) -> str | None:
+    """The code with which a 9011 or 9014 says no (QnRtn) or a 9012 reports failure (ExeRtn); None: it does not.
+
+    Sloppy platforms put `QnRtn=1` into a 9014: that is no refusal.
+    """
+    code = packet.get("ExeRtn" if packet.cn == "9012" else "QnRtn")
+    return None if code is None or code.lstrip("0") == "1" else code

@@ -1,0 +1,142 @@
+"""The data region of a packet, between `CP=&&` and `&&`: items of fields (HJ 212-2017 §6.3.3).
+
+    DataTime=20160801085857;w01018-Rtd=2.2,w01018-Flag=N;w01001-Rtd=7.1,w01001-Flag=N
+    └─ item of one field ─┘ └─ item: `,` between its fields ─┘ `;` between items
+
+Order, grouping and repeated names are kept, since peers give them meaning. A text of a log stands between `//` and `//`
+(Table B.10) and may hold any character but `&`.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import chain
+
+from protocol.errors import CannotEncode
+from protocol.forms import form, has_form, is_time
+
+Field = tuple[str, str]
+Item = tuple[Field, ...]
+Region = tuple[Item, ...]
+
+_NAME = re.compile(r"[^\s=,;&#]+")
+# What nearly every upload is, in one pattern: time, numbers and marks included.
+_MEASURED = re.compile(
+    r"DataTime=(\d{14})"
+    r"(?:[,;]\w++-(?:(?:Zs)?(?:Rtd|Min|Avg|Max|Cou)=-?\d++(?:\.\d++)?|Flag=[0-9A-Z]|EFlag=[0-9A-Z]{1,4}))*+",
+    re.ASCII,
+)
+_VALUE = re.compile(r"[^\x00-\x1f=,;&#]*|//(?:(?!//)[^\x00-\x1f&])*//")
+
+
+_SCALES = tuple(10.0**decimals for decimals in range(10))
+
+
+def fields(*pairs: Field) -> Region:
+    """A region in which each field is an item of its own: `fields(("PolId", "w01018"), ("Stime", "40"))`."""
+    return tuple((pair,) for pair in pairs)
+
+
+def value_of(region: Region, name: str) -> str | None:
+    """Value of the first field of that name; peers write `Overtime` and `PolID`, so capitals do not count."""
+    wanted = name.lower()
+    for item in region:
+        for key, value in item:
+            if key == name or key.lower() == wanted:
+                return value
+    return None
+
+
+def length(region: Region) -> int:
+    """Bytes of a region on the wire."""
+    # One separator or `=` between all names and values, as on the wire.
+    return len(",".join(chain.from_iterable(chain.from_iterable(region))).encode())
+
+
+def read(body: str) -> Region | None:
+    """The region of a body of measured data in the standard's own form, or of none; None for anything else.
+
+    The short way for what nearly always comes; `protocol.lenient` reads everything, this included.
+    """
+    if not body:
+        return ()
+    if not _is_measured(body):
+        return None
+    region = []
+    for item in body.split(";"):
+        pairs = []
+        for field in item.split(","):
+            name, _, value = field.partition("=")
+            pairs.append((name, value))
+        region.append(tuple(pairs))
+    return tuple(region)
+
+
+def write(region: Region) -> str:
+    """The text of a region; CannotEncode names a field that could not be read back as it is."""
+    body = ";".join([",".join(["=".join(field) for field in item]) for item in region])
+    # As many `=` as fields: no field hides another one, and the pattern has seen all of them.
+    if not (_is_measured(body) and body.count("=") == sum(map(len, region))):
+        _check(region)
+    return body
+
+
+def _is_measured(body: str) -> bool:
+    match = _MEASURED.fullmatch(body)
+    return match is not None and is_time(match[1])
+
+
+def _check(region: Region) -> None:
+    for item in region:
+        if not item:
+            raise CannotEncode("protocol.encode.empty_item")
+        for name, value in item:
+            if not _NAME.fullmatch(name):
+                raise CannotEncode("protocol.encode.name", field=name)
+            if not _VALUE.fullmatch(value) or value != value.strip():
+                raise CannotEncode("protocol.encode.value", field=name, came=value)
+            wanted = form(name)
+            if wanted and value and not has_form(wanted, value):
+                raise CannotEncode(f"protocol.packet.{wanted}", field=name, came=value)
+
+
+def number(value: float, decimals: int) -> str:
+    """`value` with exactly `decimals` fraction digits: half-even on its shortest decimal form, never an exponent.
+
+    2.675 is 2.68, and 2.5 with no decimals is 2: what a technician reads is rounded, not its binary neighbour. A
+    negative number that rounds to nothing loses its sign. CannotEncode for NaN and infinity.
+    """
+    scaled = value * _SCALES[decimals] if decimals < len(_SCALES) else -1.0
+    if 0.0 <= scaled < 1e9 and not -1e-6 < scaled % 1.0 - 0.5 < 1e-6:  # far from a tie: the usual case
+        return f"{value:.{decimals}f}"
+    shortest = repr(float(value))
+    whole, _, fraction = shortest.partition(".")
+    missing = decimals - len(fraction)
+    if "e" in shortest or "n" in shortest:
+        text = _rounded_exponent(shortest, decimals)
+    elif missing >= 0:
+        text = shortest + "0" * missing
+    elif missing == -1 and fraction[-1] == "5":
+        text = _rounded_tie(whole, fraction[:-1])
+    else:
+        # Exact here: a midpoint between the binary value and its shortest form would be a shorter form of the same
+        # value, or a nearer one of the same length, so both lie on the same side of it.
+        text = f"{value:.{decimals}f}"
+    return text[1:] if text[0] == "-" and not text.strip("-0.") else text
+
+
+def _rounded_tie(whole: str, kept: str) -> str:
+    """Half-even at the end of `whole`.`kept`, whose next and last digit is a 5."""
+    digits = int(whole.lstrip("-") + kept)
+    text = str(digits + digits % 2).zfill(len(kept) + 1)
+    sign = "-" if whole[0] == "-" else ""
+    return f"{sign}{text[: len(text) - len(kept)]}.{text[len(text) - len(kept) :]}" if kept else sign + text
+
+
+def _rounded_exponent(shortest: str, decimals: int) -> str:
+    from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+    if "n" in shortest:
+        raise CannotEncode("protocol.encode.not_a_number", came=shortest)
+    exact = Context(prec=400, rounding=ROUND_HALF_EVEN)
+    return format(Decimal(shortest).quantize(Decimal(1).scaleb(-decimals), context=exact), "f")

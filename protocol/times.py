@@ -1,0 +1,49 @@
+"""HJ 212's time texts: Beijing time (UTC+8) without a zone mark, whatever TZ says (§6.1; style: UTC milliseconds inside).
+
+    QN        YYYYMMDDhhmmsszzz   17 digits
+    DataTime  YYYYMMDDhhmmss      14 digits
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
+
+BEIJING = timezone(timedelta(hours=8), "+08:00")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _beijing(ms: int) -> datetime:
+    return (_EPOCH + timedelta(milliseconds=ms)).astimezone(BEIJING)
+
+
+@lru_cache(maxsize=64)
+def _day_text(day: int) -> str:
+    """YYYYMMDD of days since 1970 on the Beijing calendar."""
+    return f"{_EPOCH + timedelta(days=day):%Y%m%d}"
+
+
+def qn_text(ms: int) -> str:
+    """QN (17 digits) of UTC milliseconds."""
+    return f"{time_text(ms)}{ms % 1000:03d}"
+
+
+def time_text(ms: int) -> str:
+    """DataTime (14 digits) of UTC milliseconds; the millisecond is cut."""
+    day, second = divmod(ms // 1000 + 28_800, 86_400)
+    return f"{_day_text(day)}{second // 3600:02d}{second // 60 % 60:02d}{second % 60:02d}"
+
+
+def iso_text(ms: int) -> str:
+    """ISO 8601 with +08:00; milliseconds only where there are some."""
+    return _beijing(ms).isoformat(timespec="milliseconds" if ms % 1000 else "seconds")
+
+
+def parse_time(text: str) -> int:
+    """UTC milliseconds of 14 (DataTime) or 17 (QN, DataTime with milliseconds) digits; ValueError otherwise."""
+    if len(text) not in (14, 17) or not (text.isascii() and text.isdigit()):
+        raise ValueError(text)
+    when = datetime(
+        int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:12]), int(text[12:14]), tzinfo=BEIJING
+    )
+    return round((when - _EPOCH).total_seconds()) * 1000 + int(text[14:] or 0)

@@ -1,0 +1,164 @@
+"""What the tables of a site say about each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from config.problem import Problem
+
+Find = Callable[[str], list[Problem]]
+
+GAS = """
+[outlets.fg1]
+name = "烟囱"
+st = 31
+statistics = "gas"
+[instruments.tpv]
+line = "rs485-1"
+driver = "modbus"
+address = 2
+  [[instruments.tpv.points]]
+  factor = "a01011"
+  outlet = "fg1"
+  register = 0
+  type = "float32"
+"""
+SECOND = """
+[instruments.two]
+line = "rs485-1"
+driver = "modbus"
+address = 2
+  [[instruments.two.points]]
+  factor = "w21003"
+  register = 0
+  type = "float32"
+"""
+PLATFORM = """
+[platforms.two]
+edition = "2017"
+address = "127.0.0.1:9212"
+outlets = { ww1 = { mn = "010000A8900016F000169DC0", password = "4Xp9sQ" } }
+"""
+
+
+def brief(problems: list[Problem]) -> list[tuple[int | None, str, str, bool]]:
+    return [(p.line, p.key, p.code, p.warning) for p in problems]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "code"),
+    [
+        ('line = "rs485-1"', 'line = "rs485-2"', 14, "instruments.cod.line", "config.unknown-line"),
+        ('driver = "modbus"', 'driver = "modbs"', 15, "instruments.cod.driver", "config.unknown-driver"),
+        ('driver = "modbus"', 'model = "hach-codmx"', 15, "instruments.cod.model", "config.unknown-model"),
+        ("address = 1", 'outlet = "ww2"', 16, "instruments.cod.outlet", "config.unknown-outlet"),
+        ('every = "5s"', 'every = "7s"', 17, "instruments.cod.every", "config.every"),
+        ('"w01018"', '"w0101O"', 19, "instruments.cod.points.w0101O.unit", None),
+        ('unit = "mg/L"', 'unit = "kPa"', 22, "instruments.cod.points.w01018.unit", "config.unit"),
+        ('unit = "mg/L"', 'outlet = "ww2"', 22, "instruments.cod.points.w01018.outlet", "config.unknown-outlet"),
+        ("[0, 500]", "[500, 500]", 23, "instruments.cod.points.w01018.range", "config.range"),
+        ("[0, 500]", "[0, 500]\nscale = 0", 24, "instruments.cod.points.w01018.scale", "config.scale"),
+        ("127.0.0.1:9212", "127.0.0.1:70000", 27, "platforms.city.address", "config.port"),
+        ('"60s"', '"60s"\nconnect_from = "2026-02-30"', 29, "platforms.city.connect_from", "config.form.date"),
+        ("{ ww1 =", "{ ww2 =", 29, "platforms.city.outlets.ww2", "config.unknown-outlet"),
+        ('"water"', '"water"\naveraging = ["N", "X"]', 8, "outlets.ww1.averaging", "config.mark"),
+    ],
+)
+def test_error_between_tables_has_line_key_and_code(
+    find: Find, site_text: str, old: str, new: str, line: int, key: str, code: str | None
+) -> None:
+    assert old in site_text
+    errors = [p for p in find(site_text.replace(old, new, 1)) if not p.warning]
+    if code is None:
+        assert errors == []
+    else:
+        assert (line, key, code, False) in brief(errors)
+
+
+def test_unknown_name_comes_with_the_nearest(find: Find, site_text: str) -> None:
+    (problem,) = find(site_text.replace('line = "rs485-1"', 'line = "rs485-2"'))
+    assert problem.params == {"got": "rs485-2", "nearest": "rs485-1", "allowed": "rs485-1"}
+
+
+def test_unknown_factor_without_unit_is_an_error_that_names_the_nearest(find: Find, site_text: str) -> None:
+    text = site_text.replace('"w01018"', '"w0101"').replace('  unit = "mg/L"\n', "")
+    (problem,) = find(text)
+    assert (problem.line, problem.code, problem.warning) == (19, "config.unknown-factor", False)
+    assert problem.params["nearest"].startswith("w0101")
+
+
+def test_private_factor_with_a_unit_is_a_warning(find: Find, site_text: str) -> None:
+    (problem,) = find(site_text.replace('"w01018"', '"z99999"'))
+    assert (problem.line, problem.code, problem.warning) == (19, "config.private-factor", True)
+
+
+@pytest.mark.parametrize("unit", ["ug/L", "µg/L", "mg/m³", "g/m3"])
+def test_unit_of_the_same_kind_as_the_factors_is_fine(find: Find, site_text: str, unit: str) -> None:
+    assert find(site_text.replace('unit = "mg/L"', f'unit = "{unit}"')) == []
+
+
+def test_factor_twice_at_an_outlet_is_an_error_at_the_second(find: Find, site_text: str) -> None:
+    text = site_text + SECOND.replace("w21003", "w01018")
+    errors = [p for p in find(text) if not p.warning]
+    line = text.split("\n").index('  factor = "w01018"', 25) + 1
+    assert brief(errors) == [(line, "instruments.two.points.w01018.factor", "config.same-factor", False)]
+    assert errors[0].params["other"] == "instruments.cod.points.w01018"
+
+
+def test_same_address_on_a_line_is_a_warning(find: Find, site_text: str) -> None:
+    (problem,) = find(site_text + SECOND.replace("address = 2", "address = 1"))
+    assert (problem.key, problem.code, problem.warning) == ("instruments.two.address", "config.same-address", True)
+
+
+def test_two_lines_on_one_port_are_an_error(find: Find, site_text: str) -> None:
+    (problem,) = find(site_text + '[lines.b]\nport = "/dev/ttyS0"\n')
+    assert (problem.line, problem.key, problem.code) == (31, "lines.b.port", "config.same-port")
+
+
+def test_option_that_the_driver_refuses_is_reported_at_its_point(find: Find, site_text: str) -> None:
+    (problem,) = find(site_text.replace("register = 0", "register = 0\n  bit = 3"))
+    assert (problem.line, problem.key) == (18, "instruments.cod.points.w01018")
+    assert problem.code == "drivers.modbus.bit"
+
+
+def test_address_that_the_driver_refuses_is_reported_at_the_address(find: Find, site_text: str) -> None:
+    (problem,) = find(site_text.replace("address = 1", 'address = "one"'))
+    assert (problem.line, problem.key, problem.code) == (16, "instruments.cod.address", "drivers.modbus.address")
+
+
+def test_velocity_without_duct_area_is_a_warning(find: Find, site_text: str) -> None:
+    text = site_text.replace('unit = "mg/L"', 'unit = "mg/L"\n  outlet = "ww1"') + GAS
+    assert [(p.key, p.code, p.warning) for p in find(text)] == [("outlets.fg1.gas.area", "config.no-area", True)]
+    assert find(text.replace("[instruments.tpv]", "gas.area = 2.5\n[instruments.tpv]")) == []
+
+
+def test_with_two_outlets_a_point_must_name_its_own(find: Find, site_text: str) -> None:
+    problems = find(site_text + GAS)
+    assert ("instruments.cod.points.w01018.outlet", "config.outlet-needed") in [(p.key, p.code) for p in problems]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "code"),
+    [
+        ("010000A8900016F000169DC0", "88888", "platforms.city.outlets.ww1.mn", "config.mn-form"),
+        ("010000A8900016F000169DC0", "010000a8900016f000169dc0", "platforms.city.outlets.ww1.mn", "config.mn-form"),
+        ("4Xp9sQ", "123456", "platforms.city.outlets.ww1.password", "config.password-default"),
+        ("4Xp9sQ", "", "platforms.city.outlets.ww1.password", "config.password-length"),
+        ('realtime = "60s"', 'role = "other"', "platforms", "config.no-official"),
+        ("st = 32", "st = 99", "outlets.ww1.st", "config.st"),
+        ("[0, 500]", "[0, 500]\nlimit = 40\nwarn = 50", "instruments.cod.points.w01018.warn", "config.warn"),
+        ('every = "5s"', 'every = "60s"', "instruments.cod.silence", "config.silence"),
+    ],
+)
+def test_deviation_is_a_warning_and_the_file_still_loads(
+    find: Find, site_text: str, old: str, new: str, key: str, code: str
+) -> None:
+    assert [(p.key, p.code, p.warning) for p in find(site_text.replace(old, new, 1))] == [(key, code, True)]
+
+
+def test_same_mn_twice_at_one_address_is_a_warning(find: Find, site_text: str) -> None:
+    (problem,) = find(site_text + PLATFORM)
+    assert (problem.key, problem.code) == ("platforms.two.outlets.ww1.mn", "config.same-mn")
+    assert problem.params["other"] == "platforms.city.outlets.ww1"

@@ -1,0 +1,510 @@
+"""The line on real descriptors: ptys, TCP, and slaves that other people wrote (pymodbus, libmodbus)."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import pty
+import queue
+import select
+import socket
+import struct
+import threading
+import time
+import tomllib
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import serial
+import serial.rfc2217
+from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock, ModbusServerContext
+from pymodbus.framer import FramerType
+from pymodbus.server import ModbusSerialServer, ModbusTcpServer
+
+from drivers.bus import Caller, LineBus
+from drivers.driver import InstrumentSpec, PointSpec
+from drivers.errors import DeviceRefused, DeviceSilent, PortLost
+from drivers.line import LineInstrument, LineWorker, PollResult
+from drivers.modbus import Modbus, PointOptions
+from drivers.port import LineSettings, LineStopped, StopSignal, open_port
+from drivers.registry import driver_class
+from drivers.simulated import SETS, Fault, SimulatedBus, site_blocks
+
+NOON_MS = 1_763_784_000_000
+
+
+class FixedClock:
+    """A wall clock that stands still, and monotonic time that does not."""
+
+    speed = 1.0
+
+    def wall_ms(self) -> int:
+        return NOON_MS
+
+    def mono_s(self) -> float:
+        return time.monotonic()
+
+
+class RunningClock(FixedClock):
+    """Starts at a slot's beginning."""
+
+    def __init__(self, speed: float = 1.0) -> None:
+        self.speed = speed
+        self._began = time.monotonic()
+
+    def wall_ms(self) -> int:
+        return NOON_MS + int(self.mono_s() * 1000)
+
+    def mono_s(self) -> float:
+        return (time.monotonic() - self._began) * self.speed
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+@contextmanager
+def cable() -> Iterator[tuple[str, str]]:
+    """Two ptys joined back to back, like a cable between two serial ports."""
+    ends = [pty.openpty(), pty.openpty()]
+    stop_r, stop_w = os.pipe()
+    for _, slave in ends:
+        tty.setraw(slave)
+    masters = [ends[0][0], ends[1][0]]
+
+    def shuttle() -> None:
+        while True:
+            ready, _, _ = select.select([*masters, stop_r], [], [])
+            if stop_r in ready:
+                return
+            for fd in ready:
+                os.write(masters[1 - masters.index(fd)], os.read(fd, 4096))
+
+    thread = threading.Thread(target=shuttle)
+    thread.start()
+    try:
+        yield os.ttyname(ends[0][1]), os.ttyname(ends[1][1])
+    finally:
+        os.write(stop_w, b".")
+        thread.join()
+        for fd in (*ends[0], *ends[1], stop_r, stop_w):
+            os.close(fd)
+
+
+@contextmanager
+def opened(port: str, baud: int = 115_200) -> Iterator[Callable[[Modbus], dict[str, float | None]]]:
+    """Read instruments on a port without a worker."""
+    settings, stop = LineSettings(port, baud), StopSignal()
+    device = open_port(settings, stop)
+    bus, caller = LineBus(device, settings, time.monotonic), Caller("x", timeout_s=0.5)
+
+    class One:
+        def ask(self, request: Any) -> bytes:
+            return bus.ask(caller, request, 3)
+
+    try:
+        yield lambda driver: {r.point: r.value for r in driver.read(One())}
+    finally:
+        device.close()
+        stop.close()
+
+
+def points(*options: dict[str, Any], address: int = 5) -> Modbus:
+    return Modbus(InstrumentSpec("x", address, [PointSpec(str(i), PointOptions(**o)) for i, o in enumerate(options)]))
+
+
+# -- pymodbus as the instrument
+
+PI_CDAB = struct.unpack(">HH", bytes.fromhex("0F DB 40 49"))
+REGISTERS = [100, 65535, *PI_CDAB, *range(4, 60)]
+EVERYTHING = (
+    {"register": 0, "type": "uint16"},
+    {"register": 1, "type": "int16"},
+    {"register": 2, "type": "float32", "order": "CDAB"},
+    {"register": 40, "type": "uint32", "function": 4},
+    {"register": 3, "type": "bool", "function": 1},
+    {"register": 0, "type": "bool", "function": 2},
+)
+EXPECTED = {"0": 100.0, "1": -1.0, "2": pytest.approx(3.14159274), "3": 40 * 65536.0 + 41, "4": 1.0, "5": 0.0}
+
+
+def pymodbus_context() -> ModbusServerContext:
+    bits = [False, False, False, True] + [False] * 16
+    device = ModbusDeviceContext(
+        hr=ModbusSequentialDataBlock(1, REGISTERS),
+        ir=ModbusSequentialDataBlock(1, REGISTERS),
+        co=ModbusSequentialDataBlock(1, bits),
+        di=ModbusSequentialDataBlock(1, bits),
+    )
+    return ModbusServerContext(devices={5: device}, single=False)
+
+
+@contextmanager
+def pymodbus_server(make: Callable[[], Any]) -> Iterator[None]:
+    """A pymodbus server in a thread of its own."""
+    ready: queue.Queue[tuple[asyncio.AbstractEventLoop, Any]] = queue.Queue()
+
+    async def serve() -> None:
+        server = make()
+        await server.serve_forever(background=True)
+        ready.put((asyncio.get_running_loop(), server))
+        await server.serving
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    loop, server = ready.get(timeout=10)
+    try:
+        yield
+    finally:
+        asyncio.run_coroutine_threadsafe(server.shutdown(), loop).result(10)
+        thread.join(10)
+
+
+def test_pymodbus_slave_on_a_serial_port_is_read() -> None:
+    with (
+        cable() as (ours, theirs),
+        pymodbus_server(
+            lambda: ModbusSerialServer(pymodbus_context(), framer=FramerType.RTU, port=theirs, baudrate=115_200)
+        ),
+        opened(ours) as read,
+    ):
+        assert read(points(*EVERYTHING)) == EXPECTED
+        with pytest.raises(DeviceRefused) as caught:
+            read(points({"register": 500, "type": "uint16"}))
+        assert caught.value.params["exception"] == 2
+
+
+def test_pymodbus_slave_behind_a_serial_server_is_read() -> None:
+    with (
+        pymodbus_server(
+            lambda: ModbusTcpServer(pymodbus_context(), framer=FramerType.RTU, address=("127.0.0.1", 17502))
+        ),
+        opened("socket://127.0.0.1:17502") as read,
+    ):
+        assert read(points(*EVERYTHING)) == EXPECTED
+
+
+# -- a serial server by RFC 2217
+
+
+class PtySerial(serial.Serial):
+    """A pty has no modem lines."""
+
+    cts = dsr = ri = cd = False
+
+    def _update_dtr_state(self) -> None: ...
+
+    def _update_rts_state(self) -> None: ...
+
+
+@contextmanager
+def rfc2217_server(device: str) -> Iterator[int]:
+    """pyserial's own RFC 2217 port manager in front of a device, for one connection; yields its TCP port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    class Writer:
+        def __init__(self, connection: socket.socket) -> None:
+            self.write = connection.sendall
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, PtySerial(device, timeout=0) as port:
+            manager = serial.rfc2217.PortManager(port, Writer(connection))
+            while True:
+                ready, _, _ = select.select([connection, port.fileno()], [], [])
+                if connection in ready:
+                    data = connection.recv(1024)
+                    if not data:
+                        return
+                    port.write(b"".join(manager.filter(data)))
+                if port.fileno() in ready:
+                    connection.sendall(b"".join(manager.escape(port.read(1024))))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        thread.join(10)
+        listener.close()
+
+
+def test_slave_behind_an_rfc2217_server_is_read_and_its_silence_is_told() -> None:
+    bus = SimulatedBus("water", FixedClock(), baud=115_200)
+    bus.start()
+    cod = points({"register": 0, "type": "float32", "order": "CDAB"}, address=1)
+    with rfc2217_server(bus.path) as port, opened(f"rfc2217://127.0.0.1:{port}") as read:
+        assert read(cod) == {"0": pytest.approx(SETS["water"][0].points[0].value(NOON_MS))}
+        silent = points({"register": 0, "type": "uint16"}, address=99)
+        with pytest.raises(DeviceSilent):
+            read(silent)
+    bus.stop()
+
+
+# -- libmodbus as the instrument
+
+
+class Mapping(ctypes.Structure):
+    """modbus_mapping_t of libmodbus 3.1."""
+
+    _fields_ = [(name, ctypes.c_int) for name in (
+        "nb_bits", "start_bits", "nb_input_bits", "start_input_bits",
+        "nb_input_registers", "start_input_registers", "nb_registers", "start_registers",
+    )] + [
+        ("tab_bits", ctypes.POINTER(ctypes.c_uint8)),
+        ("tab_input_bits", ctypes.POINTER(ctypes.c_uint8)),
+        ("tab_input_registers", ctypes.POINTER(ctypes.c_uint16)),
+        ("tab_registers", ctypes.POINTER(ctypes.c_uint16)),
+    ]  # fmt: skip
+
+
+@contextmanager
+def libmodbus_slave(device: str) -> Iterator[None]:
+    """Debian's libmodbus5 serving `REGISTERS` at address 5."""
+    lib = ctypes.CDLL("libmodbus.so.5")
+    for name in ("modbus_new_rtu", "modbus_mapping_new"):
+        getattr(lib, name).restype = ctypes.c_void_p
+    context = ctypes.c_void_p(lib.modbus_new_rtu(device.encode(), 115_200, ctypes.c_char(b"N"), 8, 1))
+    address = lib.modbus_mapping_new(20, 20, 60, 60)
+    mapping = Mapping.from_address(address)
+    for index, value in enumerate(REGISTERS):
+        mapping.tab_registers[index] = mapping.tab_input_registers[index] = value
+    mapping.tab_bits[3] = 1
+    assert lib.modbus_set_slave(context, 5) == 0
+    assert lib.modbus_connect(context) == 0
+    lib.modbus_set_indication_timeout(context, 0, 100_000)
+    stop = threading.Event()
+
+    def serve() -> None:
+        query = ctypes.create_string_buffer(260)
+        while not stop.is_set():
+            length = lib.modbus_receive(context, query)
+            if length > 0:
+                lib.modbus_reply(context, query, length, ctypes.c_void_p(address))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        lib.modbus_close(context)
+        lib.modbus_mapping_free(ctypes.c_void_p(address))
+        lib.modbus_free(context)
+
+
+def test_libmodbus_slave_is_read() -> None:
+    with cable() as (ours, theirs), libmodbus_slave(theirs), opened(ours) as read:
+        assert read(points(*EVERYTHING)) == EXPECTED
+        with pytest.raises(DeviceRefused) as caught:
+            read(points({"register": 500, "type": "uint16"}))
+        assert caught.value.params["exception"] == 2
+
+
+# -- ports that go away
+
+
+def test_two_hundred_unplugs_leak_no_descriptor() -> None:
+    before = descriptors()
+    for _ in range(200):
+        master, slave = pty.openpty()
+        stop = StopSignal()
+        port = open_port(LineSettings(os.ttyname(slave)), stop)
+        os.close(slave)
+        os.close(master)
+        with pytest.raises(PortLost):
+            port.read()
+        with pytest.raises(PortLost):
+            port.write(b"\x01")
+        port.close()
+        stop.close()
+    assert descriptors() == before
+
+
+def test_missing_port_is_told_and_leaks_no_descriptor(tmp_path: Path) -> None:
+    stop = StopSignal()
+    before = descriptors()
+    (tmp_path / "no-tty").write_text("")
+    for name in ("absent", "no-tty"):
+        with pytest.raises(PortLost):
+            open_port(LineSettings(str(tmp_path / name)), stop)
+    with pytest.raises(PortLost):
+        open_port(LineSettings("socket://127.0.0.1:1"), stop)
+    assert descriptors() == before
+    stop.close()
+
+
+def test_port_in_use_by_another_is_refused() -> None:
+    with cable() as (ours, _):
+        stop = StopSignal()
+        first = open_port(LineSettings(ours), stop)
+        with pytest.raises(PortLost):
+            open_port(LineSettings(ours), stop)
+        first.close()
+        stop.close()
+
+
+def test_closed_serial_server_is_a_lost_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stop = StopSignal()
+        before = descriptors()
+        port = open_port(LineSettings(f"socket://127.0.0.1:{server.getsockname()[1]}"), stop)
+        server.accept()[0].close()
+        assert port.wait(2.0)
+        with pytest.raises(PortLost):
+            port.read()
+        port.close()
+        assert descriptors() == before
+        stop.close()
+
+
+def test_stop_ends_every_wait() -> None:
+    with cable() as (ours, _):
+        stop = StopSignal()
+        port = open_port(LineSettings(ours), stop)
+        stop.set()
+        with pytest.raises(LineStopped):
+            port.wait(60)
+        with pytest.raises(LineStopped):
+            port.pause(60)
+        port.close()
+        stop.close()
+
+
+# -- the worker with the simulated instruments
+
+
+def workers_instruments(set_name: str, port: str, every_ms: int = 5_000) -> list[LineInstrument]:
+    """Instruments built from the TOML that `site_blocks` gives."""
+    parsed = tomllib.loads(site_blocks(set_name, port, "o"))
+    assert parsed["lines"]["rs485-1"]["port"] == port
+    keys = ("function", "register", "type", "order")
+    built = []
+    for name, one in parsed["instruments"].items():
+        specs = [PointSpec(p["factor"], PointOptions(**{k: p[k] for k in keys if k in p})) for p in one["points"]]
+        driver = driver_class(one["driver"])(InstrumentSpec(name, one["address"], specs))
+        built.append(LineInstrument(name, driver, every_ms, timeout_s=0.3))
+    return built
+
+
+class Collector:
+    """Results of a worker, waited for."""
+
+    def __init__(self) -> None:
+        self.results: queue.Queue[PollResult] = queue.Queue()
+
+    def take(self, count: int) -> list[PollResult]:
+        return [self.results.get(timeout=10) for _ in range(count)]
+
+    def until(self, wanted: Callable[[PollResult], bool]) -> PollResult:
+        while True:
+            result = self.results.get(timeout=10)
+            if wanted(result):
+                return result
+
+
+@pytest.mark.parametrize("set_name", SETS)
+def test_simulated_set_is_read_as_its_table_says(set_name: str) -> None:
+    clock, collector = FixedClock(), Collector()
+    bus = SimulatedBus(set_name, clock)
+    bus.start()
+    worker = LineWorker(
+        "sim", LineSettings(bus.path), workers_instruments(set_name, bus.path), collector.results.put, clock
+    )
+    worker.start()
+    try:
+        results = collector.take(len(SETS[set_name]))
+    finally:
+        assert worker.stop()
+        bus.stop()
+    read = {reading.point: reading.value for result in results for reading in result.readings}
+    table = {p.factor: p for one in SETS[set_name] for p in one.points if p.factor}
+    assert read.keys() == table.keys()
+    for factor, value in read.items():
+        point = table[factor]
+        assert value is not None
+        assert value * point.scale == pytest.approx(point.value(NOON_MS), rel=1e-6, abs=point.scale / 2)
+        assert point.range[0] <= value * point.scale <= point.range[1]
+
+
+@pytest.mark.parametrize("set_name", SETS)
+def test_simulated_values_stay_in_range_all_day(set_name: str) -> None:
+    for one in SETS[set_name]:
+        for point in one.points:
+            day = [point.value(NOON_MS + minute * 60_000) for minute in range(1440)]
+            assert point.range[0] <= min(day) <= max(day) <= point.range[1]
+
+
+def test_simulated_totaliser_is_the_integral_of_the_flow() -> None:
+    flow, total = SETS["water"][-1].points
+    summed = sum(flow.value(NOON_MS + second * 1000 + 500) for second in range(3600)) / 1000
+    assert total.value(NOON_MS + 3_600_000) - total.value(NOON_MS) == pytest.approx(summed, rel=1e-6)
+
+
+def test_worker_stops_within_a_second_while_waiting_for_a_silent_slave() -> None:
+    clock, collector = FixedClock(), Collector()
+    with cable() as (ours, _):
+        slow = LineInstrument("slow", points({"register": 0, "type": "uint16"}), timeout_s=30.0)
+        worker = LineWorker("l", LineSettings(ours), [slow], collector.results.put, clock)
+        before = descriptors()
+        worker.start()
+        while worker.counters().instruments["slow"].asked == 0:
+            threading.Event().wait(0.005)
+        began = time.monotonic()
+        assert worker.heartbeat <= began
+        assert worker.stop()
+        assert time.monotonic() - began < 1.0
+        assert not worker.alive
+        assert descriptors() < before
+
+
+def test_unplugged_adapter_is_found_again_under_its_name(tmp_path: Path) -> None:
+    clock, collector = RunningClock(speed=20.0), Collector()
+    bus = SimulatedBus("water", clock, baud=115_200, link=tmp_path / "by-path")
+    bus.start()
+    worker = LineWorker(
+        "l",
+        LineSettings(bus.path, 115_200),
+        workers_instruments("water", bus.path),
+        collector.results.put,
+        clock,
+    )
+    worker.start()
+    try:
+        collector.take(6)
+        bus.unplug()
+        assert isinstance(collector.until(lambda r: not r.readings).error, PortLost)
+        bus.plug()
+        collector.until(lambda r: bool(r.readings))
+        state = worker.counters()
+        assert (state.open, state.opened, state.lost) == (True, 2, 1)
+    finally:
+        worker.stop()
+        bus.stop()
+
+
+@pytest.mark.parametrize("kind", ["silent", "bad-crc", "noise", "late"])
+def test_simulated_faults_spoil_one_instrument_only(kind: Any) -> None:
+    clock, collector = RunningClock(speed=20.0), Collector()
+    bus = SimulatedBus("gas", clock, baud=115_200)
+    bus.faults[2] = Fault(kind, delay_s=0.35)
+    bus.start()
+    instruments = workers_instruments("gas", bus.path, every_ms=20_000)
+    worker = LineWorker("l", LineSettings(bus.path, 115_200), instruments, collector.results.put, clock)
+    worker.start()
+    try:
+        results = collector.take(8)
+    finally:
+        worker.stop()
+        bus.stop()
+    for result in results:
+        assert bool(result.readings) == (result.instrument != "dust" or kind == "noise")
+    counters = worker.counters().instruments["dust"]
+    assert {"silent": counters.silent, "bad-crc": counters.bad_crc, "noise": counters.foreign,
+            "late": counters.silent}[kind] > 0  # fmt: skip
