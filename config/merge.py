@@ -156,13 +156,10 @@ def _check_driver(merged: Merged, path: Path, table: Table, of_model: Table) -> 
 
 def _points(merged: Merged, path: Path, written: list[Any], of_model: list[Table], outlet: Any) -> Iterator[Any]:
     """The model's points that the file leaves alone, then the file's."""
-    bases = {point["factor"]: point for point in of_model}
-    named = {point.get("factor") for point in written if isinstance(point, dict)}
+    bases: dict[str | None, Table] = {point["factor"]: point for point in of_model}
+    named = {_factor(point) for point in written}
     plan: list[tuple[Table, int | None]] = [(point, None) for f, point in bases.items() if f not in named]
-    plan += [
-        (bases.get(point.get("factor"), {}) if isinstance(point, dict) else {}, number)
-        for number, point in enumerate(written)
-    ]
+    plan += [(bases.get(_factor(point), {}), number) for number, point in enumerate(written)]
     for index, (base, number) in enumerate(plan):
         where = (*path, "points", index)
         own = {} if number is None else written[number]
@@ -174,6 +171,11 @@ def _points(merged: Merged, path: Path, written: list[Any], of_model: list[Table
         merged.from_model.update((*where, key) for key in base if key not in own)
         whole = _with_outlet(merged, where, base | own, outlet)
         yield _without_options(merged, where, whole)
+
+
+def _factor(point: Any) -> str | None:
+    factor = point.get("factor") if isinstance(point, dict) else None
+    return factor if isinstance(factor, str) else None
 
 
 def _with_outlet(merged: Merged, path: Path, point: Table, of_instrument: Any) -> Table:

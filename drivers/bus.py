@@ -29,6 +29,10 @@ _REMEMBER_S = 60.0
 """So long a late answer is still attributed to whom it comes from."""
 _BUSY_S = 2.0
 """So long a line may babble before a request on it is given up."""
+_WINDOW = 1024
+"""So many of the last bytes are looked at; no frame of an instrument is longer."""
+_HANDFUL = 8
+"""Bytes that are let come together when strange ones arrive, rather than looking at each."""
 _DAMAGED_S = 0.02
 """After a damaged answer, silence of this length means that no more comes (adapters deliver in bursts)."""
 
@@ -209,19 +213,19 @@ class LineBus:
     def _receive(self, caller: Caller, request: Request, sent: float, deadline: float) -> bytes:
         data = b""
         while True:
-            data += self._read()
+            data = (data + self._read())[-_WINDOW:]
             found = _search(data, request)
             if found.answer is not None or found.refused is not None:
-                return self._accept(caller, request, sent, data, found)
+                return self._accept(caller, sent, data, found)
             left = deadline - self._now()
-            if left > 0 and found.missing is not None:
-                pause_s = min(left, found.missing * self._char_s)
+            if left > 0 and data:
+                pause_s = min(left, (found.missing or _HANDFUL) * self._char_s)
                 self.port.pause(pause_s)
                 left -= pause_s
-            elif found.damaged is not None:
+            if found.damaged is not None and found.missing is None:
                 left = min(left, self._silence_s + _DAMAGED_S)
             if left < 0 or not self.port.wait(left):
-                raise self._failed(caller, request, data, found)
+                raise self._failed(caller, data, found)
 
     def _read(self) -> bytes:
         data = self.port.read()
@@ -229,11 +233,11 @@ class LineBus:
             self._quiet_from = self._now()
         return data
 
-    def _accept(self, caller: Caller, request: Request, sent: float, data: bytes, found: _Found) -> bytes:
+    def _accept(self, caller: Caller, sent: float, data: bytes, found: _Found) -> bytes:
         # An exception names less than an answer: it may be that of another open request; then both stay open.
         ambiguous = found.refused is not None and self._others_open(caller)
         if not ambiguous:
-            self._close_oldest(request)
+            self._close_oldest()
         self._stray(caller, data[: found.start])
         self._stray(caller, data[found.end :])
         if found.refused is not None:
@@ -249,14 +253,14 @@ class LineBus:
         now = self._now()
         return any(o.caller is caller and o.ask != self._asks and o.until > now for o in self._open)
 
-    def _failed(self, caller: Caller, request: Request, data: bytes, found: _Found) -> DriverError:
+    def _failed(self, caller: Caller, data: bytes, found: _Found) -> DriverError:
         if not data:
             caller.counters.silent += 1
             return DeviceSilent("drivers.silent", instrument=caller.name, timeout_s=caller.timeout_s)
         if found.damaged is not None:
             caller.counters.bad_crc += 1
             if found.missing is None:
-                self._close_oldest(request)
+                self._close_oldest()
             return found.damaged
         self._stray(caller, data)
         if found.missing is not None:
@@ -266,10 +270,10 @@ class LineBus:
 
     # -- what nobody waits for
 
-    def _close_oldest(self, request: Request) -> None:
-        """An answer to these bytes has come; where they were sent twice, the other one may still come."""
+    def _close_oldest(self) -> None:
+        """An answer to this ask has come; where it was sent twice, the other one may still come."""
         for index, open_ in enumerate(self._open):
-            if open_.request.data == request.data:
+            if open_.ask == self._asks:
                 del self._open[index]
                 return
 

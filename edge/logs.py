@@ -1,4 +1,6 @@
-"""Logs: structlog, one line an event, on standard error (the journal of systemd keeps them).
+"""Logs: structlog, one line an event, on standard error (the journal of systemd keeps them), in Beijing time.
+
+A log that cannot be written (its reader is gone, its disk is full) is no reason for anything else to fail.
 
 structlog imports rich where it finds it, for a console that the daemon never uses: 5 MB. It is hidden for that moment,
 so everything that logs imports structlog from here.
@@ -9,7 +11,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any, TextIO
+
+from edge.clock import SystemClock
+from protocol.times import iso_text
 
 _hidden = sys.modules.get("rich")
 sys.modules["rich"] = None  # type: ignore[assignment]  # None makes `import rich` fail, as Python defines
@@ -31,16 +37,36 @@ def set_up_logs(form: str, stream: TextIO) -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=False),
+        _stamped,
         structlog.processors.format_exc_info,
     ]
     last: Any = structlog.processors.JSONRenderer(ensure_ascii=False) if form == "json" else _as_text
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        logger_factory=lambda *_names: _Printer(stream),
         cache_logger_on_first_use=True,
     )
+
+
+class _Printer:
+    """Writes whole lines, and loses those that cannot be written."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        """One line."""
+        with suppress(OSError, ValueError):  # ValueError: the stream is closed
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = exception = msg
+
+
+def _stamped(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    event["timestamp"] = iso_text(SystemClock().wall_ms())
+    return event
 
 
 def _as_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:

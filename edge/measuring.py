@@ -10,6 +10,7 @@ With an implausible clock samples wait with their monotonic time and are labelle
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,19 +25,26 @@ from drivers.port import LineSettings
 from drivers.registry import driver_class
 from edge.acquire import Acquirer, instrument_spec
 from edge.agenda import Agenda
+from edge.catalogue import explain
 from edge.clock import Clock, plausible
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
 from edge.store import outbox, records, samples
 from edge.store.errors import StoreFailed
+from edge.store.outbox import Due
 from edge.store.store import Store
-from edge.supervise import keep_alive
+from edge.supervise import HANG_S, keep_alive
 from edge.values import DAY_MS, HOUR_MS, SLOT_MS, Kind, Record, Sample, period_start
+from protocol.times import iso_text
 
 STEP_S = 0.2
 """How often ended periods are looked for; a poll that comes in is looked at once."""
 RETRY_S = 5.0
 """Records that the disk refused are offered to it again this often."""
+LOOK_S = 2.0
+"""How often the lines are looked after, in real seconds."""
+FLUSH_S = 2.0
+"""What has come in is given this long to reach the disk when the daemon ends, in real seconds."""
 WAITING_LIMIT = 40_000
 """Polls kept in memory while the clock is implausible."""
 PAGE = 10_000
@@ -57,7 +65,6 @@ class Measuring:
         self.acquirer = Acquirer(site)
         self.engines = {name: Engine(outlet, name, factor_rules(site, name)) for name, outlet in site.outlets.items()}
         self.lines: dict[str, LineWorker] = {}
-        self.last_step = clock.mono_s()
         self._site = site
         self._store = store
         self._clock = clock
@@ -68,8 +75,15 @@ class Measuring:
         self._arrived = asyncio.Event()
         self._unkept: list[Sample] = []
         self._unsealed: list[Record] = []
+        self._unsent: list[Due] = []
+        """What is due for records that are sealed or waiting; asked of the agenda once, since it counts the minutes."""
+        self._considered = 0
+        """So many of `_unsealed` the agenda has seen."""
         self._retry_at = 0.0
-        self._known = False
+        self._refused = False
+        self._resumed: set[str] = set()
+        self._known: bool | None = None
+        self._last_step = clock.mono_s()
         self._log = get_logger("measuring")
 
     # the lines
@@ -84,12 +98,57 @@ class Measuring:
         for name, line in self._site.lines.items():
             self.lines[name] = self._worker(name, line, hand_over)
             self.lines[name].start()
-        group.create_task(keep_alive("measuring", self._run, self._clock, count), name="measuring")
 
-    def stop(self) -> None:
-        """Stop the lines."""
-        for worker in self.lines.values():
-            worker.stop()
+        async def look_after_lines() -> None:
+            ports: dict[str, bool] = {}
+            while True:
+                for name in self.lines:
+                    if not self.lines[name].alive:
+                        count(f"line[{name}]")
+                        self.lines[name] = self._worker(name, self._site.lines[name], hand_over)
+                        self.lines[name].start()
+                    self._tell_port(name, ports)
+                await asyncio.sleep(LOOK_S)
+
+        group.create_task(keep_alive("measuring", self._run, self._clock, count), name="measuring")
+        group.create_task(keep_alive("lines", look_after_lines, self._clock, count), name="lines")
+
+    async def stop(self) -> None:
+        """Stop the lines, all at once, and bring to disk what they delivered."""
+        alive = [worker for worker in self.lines.values() if worker.alive]
+        await asyncio.gather(*(asyncio.to_thread(worker.stop) for worker in alive))
+        await asyncio.sleep(0)  # the last polls are handed over by the loop
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self._step()
+                await self._keep([], self._clock.wall_ms() + SLOT_MS)
+        except TimeoutError:
+            self._log.warning("the disk did not take the last samples in time")
+
+    def age_s(self) -> float:
+        """Real seconds since the last step, for the watchdog."""
+        return (self._clock.mono_s() - self._last_step) / self._clock.speed
+
+    def line_age_s(self, name: str) -> float:
+        """Real seconds since a line's last progress."""
+        return time.monotonic() - self.lines[name].heartbeat
+
+    def line_limit_s(self, name: str) -> float:
+        """A line that makes no progress for longer than this hangs: its longest time-out, and what the worker may add."""
+        timeouts = [one.timeout / 1000 for one in self._site.instruments.values() if one.line == name]
+        return HANG_S + max(timeouts, default=0.0)
+
+    def _tell_port(self, name: str, ports: dict[str, bool]) -> None:
+        """A port that could not be opened, was lost, or came back."""
+        state = self.lines[name].counters()
+        if state.open == ports.get(name) or (not state.open and state.error is None):
+            return
+        known, ports[name] = name in ports, state.open
+        base = {"line": name, "port": self._site.lines[name].port}
+        if state.error is not None and not state.open:
+            self._on_event("edge.port-lost", {**base, "why": explain(state.error)})
+        elif known:
+            self._on_event("edge.port-open", base)
 
     def _worker(self, name: str, line: Line, on_result: Callable[[PollResult], None]) -> LineWorker:
         here = {key: one for key, one in self._site.instruments.items() if one.line == name}
@@ -103,14 +162,18 @@ class Measuring:
 
     # from polls to records
 
-    async def resume(self) -> None:
-        """Continue where the records end: open periods from stored data, what ended meanwhile is computed now."""
-        now_ms = self._clock.wall_ms()
+    async def _resume(self, now_ms: int) -> None:
+        """Once the clock is known, continue where the records end: open periods from stored data; what ended meanwhile is
+        computed now.
+
+        An outlet without records (the daemon ended before its first minute did, or the records were lost) begins with
+        the samples of the present hour, where there are any.
+        """
         for name, engine in self.engines.items():
-            last = await self._store.do(records.last_start, name, Kind.MINUTE)
-            if last is None or not plausible(now_ms):
+            if name in self._resumed:
                 continue
-            sealed_until = min(last + Kind.MINUTE.ms, now_ms)
+            last = await self._store.do(records.last_start, name, Kind.MINUTE)
+            sealed_until = period_start(now_ms, HOUR_MS) if last is None else min(last + Kind.MINUTE.ms, now_ms)
             from_sample, from_minute, from_hour = Engine.reach(sealed_until)
             engine.resume(
                 [one for one in await self._store.do_samples(samples.between, from_sample, now_ms) if one.outlet == name],
@@ -119,16 +182,22 @@ class Measuring:
                 sealed_until,
                 await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), now_ms),
             )
+            self._resumed.add(name)
             recent = await self._all(name, Kind.MINUTE, sealed_until - HOUR_MS, now_ms)
-            await self._store.do(outbox.enqueue, self._agenda.after(recent), now_ms)
+            self._unsent += self._agenda.after(recent)
 
     async def _all(self, outlet: str, kind: Kind, begin: int, end: int) -> list[Record]:
-        return await self._store.do(records.between, outlet, kind, begin, end, PAGE)
+        found: list[Record] = []
+        while True:
+            after = found[-1] if found else None
+            page = await self._store.do(records.between, outlet, kind, begin, end, PAGE, after)
+            found += page
+            if len(page) < PAGE:
+                return found
 
     async def _run(self) -> None:
         while True:
             await self._step()
-            self.last_step = self._clock.mono_s()
             try:
                 async with asyncio.timeout(STEP_S / self._clock.speed):
                     await self._arrived.wait()
@@ -138,21 +207,40 @@ class Measuring:
     async def _step(self) -> None:
         """Everything that can be done now."""
         self._arrived.clear()
+        self._last_step = self._clock.mono_s()
         now_ms = self._clock.wall_ms()
-        if not self._clock_is_known(now_ms):
+        if not self._clock_is_known(now_ms) or not await self._is_resumed(now_ms):
             return
         await self._keep(self._measure(now_ms), now_ms)
         sealed = [record for engine in self.engines.values() for record in engine.tick(now_ms)]
         self._unsealed += sealed
-        if self._unsealed and (sealed or self._clock.mono_s() >= self._retry_at):
+        if sealed or ((self._unsealed or self._unsent) and self._clock.mono_s() >= self._retry_at):
             await self._seal(now_ms)
+
+    async def _is_resumed(self, now_ms: int) -> bool:
+        """Before anything is measured, what is stored must be known: an hour is not made of half its minutes."""
+        if len(self._resumed) == len(self.engines):
+            return True
+        if self._clock.mono_s() < self._retry_at:
+            return False
+        try:
+            await self._resume(now_ms)
+        except StoreFailed as error:
+            self._refuse(error)
+            return False
+        return True
+
+    def _refuse(self, error: StoreFailed) -> None:
+        self._retry_at = self._clock.mono_s() + RETRY_S
+        self._refused = True
+        self._on_event("edge.store-failed", {"why": explain(error)})
 
     def _clock_is_known(self, now_ms: int) -> bool:
         """With an implausible clock polls wait; once it is known they are labelled by their monotonic time."""
         known = plausible(now_ms)
-        if known != self._known:
-            self._on_event("edge.clock-known" if known else "edge.clock-implausible", {"now": now_ms})
-            self._known = known
+        if known != self._known and (self._known is not None or not known):
+            self._on_event("edge.clock-known" if known else "edge.clock-implausible", {"now": iso_text(now_ms)})
+        self._known = known
         return known
 
     def _measure(self, now_ms: int) -> list[Sample]:
@@ -188,13 +276,17 @@ class Measuring:
     async def _seal(self, now_ms: int) -> None:
         """Records and what is due for them, in one transaction; refused by the disk, they stay and are offered again."""
         batch = self._unsealed
+        self._unsent += self._agenda.after(batch[self._considered :])
+        self._considered, dues = len(batch), self._unsent
         try:
-            ids = await self._store.do(records.seal, batch, self._agenda.after(batch), now_ms)
+            ids = await self._store.do(records.seal, batch, dues, now_ms)
         except StoreFailed as error:
-            self._retry_at = self._clock.mono_s() + RETRY_S
-            self._on_event("edge.store-failed", {"why": str(error)})
+            self._refuse(error)
             return
-        self._unsealed = self._unsealed[len(batch) :]
+        self._unsealed, self._unsent, self._considered = [], [], 0
+        if self._refused:
+            self._refused = False
+            self._on_event("edge.store-works", {})
         self._offer(ids)
 
 

@@ -11,6 +11,8 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.logs import get_logger
@@ -43,45 +45,71 @@ def notify(state: str) -> bool:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return False
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        sock.connect("\0" + address[1:] if address.startswith("@") else address)
-        sock.send(state.encode())
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+            sock.connect("\0" + address[1:] if address.startswith("@") else address)
+            sock.send(state.encode())
+    except OSError as error:
+        log.warning("systemd cannot be told", why=str(error), state=state.partition("\n")[0])
+        return False
     return True
 
 
 def watchdog_interval_s() -> float | None:
-    """A third of systemd's watchdog time; None where there is no watchdog."""
-    usec = os.environ.get("WATCHDOG_USEC")
-    return int(usec) / 3e6 if usec else None
+    """A third of systemd's watchdog time; None where there is no watchdog, or where it watches another process."""
+    usec, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID")
+    if not usec.isdigit() or pid not in (None, str(os.getpid())):
+        return None
+    return int(usec) / 3e6
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    age_s: Callable[[], float]
+    limit_s: float
+    fatal_after_s: float
 
 
 class Watchdog:
-    """Feeds systemd's watchdog while all parts make progress."""
+    """Feeds systemd's watchdog while all parts make progress. Ages and limits are real seconds."""
 
     def __init__(self, clock: Clock, cause_file: Path) -> None:
         self._clock = clock
         self._cause_file = cause_file
-        self._parts: dict[str, Callable[[], float]] = {}
+        self._began_s = clock.mono_s()
+        self._parts: dict[str, _Watched] = {}
+        self._named: list[str] = []
 
-    def watch(self, name: str, last_progress_s: Callable[[], float]) -> None:
-        """`last_progress_s` gives the monotonic time of a part's last progress."""
-        self._parts[name] = last_progress_s
+    def watch(
+        self, name: str, age_s: Callable[[], float], limit_s: float = HANG_S, fatal_after_s: float = 0.0
+    ) -> None:
+        """`age_s` gives how long ago a part made progress; more than `limit_s` is a hang.
+
+        A hang is a reason for systemd to end the process only `fatal_after_s` after its start: where a restart does
+        not help (a port whose driver hangs), the other parts are not to suffer for it again and again.
+        """
+        self._parts[name] = _Watched(age_s, limit_s, fatal_after_s)
 
     def hanging(self) -> list[str]:
-        """Parts without progress for HANG_S."""
-        now = self._clock.mono_s()
-        limit = HANG_S * self._clock.speed
-        return [name for name, progress in self._parts.items() if now - progress() > limit]
+        """Parts without progress for longer than their limit."""
+        return [name for name, part in self._parts.items() if part.age_s() > part.limit_s]
+
+    def feeds(self, hung: list[str]) -> bool:
+        """Whether systemd may believe that all is well."""
+        up_s = (self._clock.mono_s() - self._began_s) / self._clock.speed
+        return not any(up_s >= self._parts[name].fatal_after_s for name in hung)
 
     async def run(self) -> None:
         """Feed, or say who hangs."""
         interval_s = watchdog_interval_s() or HANG_S / 3
         while True:
             hung = self.hanging()
-            if hung:
+            if hung and hung != self._named:
                 log.error("hanging", parts=hung)
-                self._cause_file.write_text(" ".join(hung) + "\n", encoding="utf-8")
-            else:
+                with suppress(OSError):  # a full disk: the log has said it
+                    self._cause_file.write_text(" ".join(hung) + "\n", encoding="utf-8")
+            self._named = hung
+            if self.feeds(hung):
                 notify("WATCHDOG=1")
             await asyncio.sleep(interval_s)
 

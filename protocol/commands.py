@@ -1,4 +1,4 @@
-"""Command codes (CN) of HJ 212-2017 Table 9. A code that is both asked for and uploaded stands twice, once a direction."""
+"""Command codes (CN) of HJ 212-2017 Table 9; one that is asked for and uploaded has two rows, one a direction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors and notes of the protocol: each carries a code and parameters; the catalogue in `edge` turns them into words."""
+"""Errors and notes of the protocol: a code and parameters, which the catalogue in `edge` turns into words."""
 
 from __future__ import annotations
 

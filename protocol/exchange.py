@@ -2,10 +2,10 @@
 
     send ─▶ open ─▶ answer with the same QN ─▶ closed
              │ time-out ─▶ Resend, the same bytes ─▶ … `retries` times ─▶ GaveUp
-An answer is the expected CN with the QN of an open packet, nothing less; ST, Flag and PW of sloppy peers do not count.
-The window of open packets grows by one an answer up to its maximum and falls to one after a time-out. Both sides use it:
-the logger for its uploads, a platform for its commands (first 9011 or 9013; then `send` again with no data and no
-retries for the 9012).
+An answer is the expected CN with the QN of an open packet, nothing less; ST, Flag and PW of sloppy peers do not
+count. The window of open packets grows by one an answer up to its maximum and falls to one after a time-out. Both sides
+use it: the logger for its uploads, a platform for its commands (first 9011 or 9013; then `send` again with no data and
+no retries for the 9012).
 """
 
 from __future__ import annotations

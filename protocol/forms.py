@@ -1,7 +1,7 @@
 """Forms of field values (HJ 212-2017 Table 4): which fields are times, which are numbers.
 
-The check code has eight bits of state and lets one damaged packet in a few hundred pass, so times and numbers are looked
-at as well.
+The check code has eight bits of state and lets one damaged packet in a few hundred pass, so times and numbers are
+looked at as well.
 """
 
 from __future__ import annotations

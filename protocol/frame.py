@@ -4,9 +4,9 @@
     head  │   data segment            │    tail
     bytes of the segment         check code of the segment
 
-Frames come glued, halved, with a lone LF or no tail at all, between noise of modems, and with false lengths. The decoder
-goes by length and check code; after a failure it steps one byte and searches on. A head whose segment does not arrive is
-given up when a whole sound frame stands inside of it, or after `stall_s`. Memory is bounded by the cap.
+Frames come glued, halved, with a lone LF or no tail at all, between noise of modems, and with false lengths. The
+decoder goes by length and check code; after a failure it steps one byte and searches on. A head whose segment does not
+arrive is given up when a whole sound frame stands inside of it, or after `stall_s`. Memory is bounded by the cap.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BLANK = b"\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A frame whose length and check code are right; `raw` is what stood on the wire, with its tail if that was there."""
+    """A frame whose length and check code are right; `raw` is what stood on the wire, its tail included if there."""
 
     segment: bytes
     notes: tuple[Note, ...] = ()
@@ -74,6 +74,10 @@ class FrameDecoder:
 
     def feed(self, data: bytes, now: float) -> list[Frame | Dropped]:
         """What the stream held up to and with these bytes, in order."""
+        if not (self._rest or self._run) and _HEAD.match(data):
+            outcome = _judge(data, self._cap, self._variant)
+            if isinstance(outcome, Frame) and len(outcome.raw) == len(data):  # one read, one frame: nearly always
+                return [outcome]
         self._rest = self._rest + data if self._rest else data
         found: list[Frame | Dropped] = []
         self._scan(found, now)
@@ -258,4 +262,5 @@ def _found_elsewhere(data: bytes, length: int) -> BadFrame | None:
 
 def _shown(data: bytes) -> str:
     """Bytes for a message: as text where they are, else escaped; the first 32, without a password."""
-    return _PASSWORD.sub(b"PW=***", data[:64])[:32].decode("ascii", "backslashreplace").encode("unicode_escape").decode("ascii")
+    shown = _PASSWORD.sub(b"PW=***", data[:64])[:32].decode("ascii", "backslashreplace")
+    return shown.encode("unicode_escape").decode("ascii")

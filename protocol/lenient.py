@@ -38,7 +38,9 @@ _USUAL = {
 }
 _CP = re.compile(r"(^|;)\s*CP\s*=\s*&&", re.IGNORECASE)
 # one field, up to the separator behind it; a log's text between // and // may hold separators
-_FIELD = re.compile(r"(?P<name>[^=,;]*)(?P<equals>=?)(?P<value>\s*//.*?//\s*(?=[,;]|\Z)|[^,;]*)(?P<end>[,;]|\Z)", re.DOTALL)
+_FIELD = re.compile(
+    r"(?P<name>[^=,;]*)(?P<equals>=?)(?P<value>\s*//.*?//\s*(?=[,;]|\Z)|[^,;]*)(?P<end>[,;]|\Z)", re.DOTALL
+)
 
 
 @dataclass(slots=True)

@@ -95,7 +95,8 @@ class Packet:
     def head(self) -> str:
         """The segment up to the first `&&`, unchecked."""
         qn, pw, flag = self.qn, self.pw, self.flag
-        if self.pnum is None and self.rf is None and not self.extra:
+        whole = self.st and self.cn and self.mn and qn is not None and pw is not None and flag is not None
+        if whole and self.pnum is None and self.pno is None and self.rf is None and not self.extra:
             return f"QN={qn};ST={self.st};CN={self.cn};PW={pw};MN={self.mn};Flag={flag};CP=&&"
         return (
             ("" if qn is None else f"QN={qn};")
@@ -128,11 +129,7 @@ class Packet:
 def _plausible(match: re.Match[str], packet: Packet) -> bool:
     """What the form of a standard header leaves open: dates, and ranges."""
     pnum, pno = packet.pnum, packet.pno
-    return (
-        is_time(match[1])
-        and (packet.flag or 0) <= 255
-        and (pnum is None or pno is None or pno <= pnum)
-    )
+    return is_time(match[1]) and (packet.flag or 0) <= 255 and (pnum is None or pno is None or pno <= pnum)
 
 
 def _read_standard(segment: bytes) -> Packet | None:
@@ -183,9 +180,7 @@ class Examined(NamedTuple):
         return not self.errors
 
 
-def examine(
-    data: bytes, cap: int = MAX_SEGMENT, variant: Variant = "hj212", framed: bool = False
-) -> Examined:
+def examine(data: bytes, cap: int = MAX_SEGMENT, variant: Variant = "hj212", framed: bool = False) -> Examined:
     """All that is right and wrong with one frame, for tools that explain packets.
 
     A bare data segment is taken as well, unless `framed` says that a frame is due.
@@ -193,7 +188,7 @@ def examine(
     errors: list[ProtocolError] = []
     notes: list[Note] = []
     segment = data.strip()
-    if framed or b"##" in segment or not segment.startswith((b"QN=", b"ST=")):
+    if framed or b"##" in segment or not segment.lstrip(b"; ").startswith((b"QN=", b"ST=")):
         segment = _unwrap(data, cap, variant, errors, notes)
     if not segment:
         return Examined(None, {}, tuple(errors), tuple(notes))
@@ -204,9 +199,7 @@ def examine(
     return Examined(packet, reading.header, tuple(errors), (*notes, *reading.notes))
 
 
-def _unwrap(
-    data: bytes, cap: int, variant: Variant, errors: list[ProtocolError], notes: list[Note]
-) -> bytes:
+def _unwrap(data: bytes, cap: int, variant: Variant, errors: list[ProtocolError], notes: list[Note]) -> bytes:
     """The segment of the frame in `data`, or what looks most like one where no frame is sound."""
     decoder = FrameDecoder(cap, variant=variant)
     found = decoder.feed(data, 0.0) + decoder.flush()

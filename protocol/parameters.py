@@ -1,7 +1,7 @@
 """Parameters of the set and get commands, with the bounds of HJ 212-2017 Table 4: read from a packet, and as a region.
 
-    1000 OverTime, ReCount · 1011/1012 [PolId], SystemTime · 1013 [PolId] · 1061/1062 RtdInterval · 1063/1064 MinInterval
-    1072 NewPW · 2031/2041/2051/2061 BeginTime, EndTime
+    1000 OverTime, ReCount · 1011/1012 [PolId], SystemTime · 1013 [PolId] · 1061/1062 RtdInterval
+    1063/1064 MinInterval · 1072 NewPW · 2031/2041/2051/2061 BeginTime, EndTime
 Every reader raises BadPacket that names the field, what was expected and what came.
 """
 

@@ -108,7 +108,7 @@ def number(value: float, decimals: int) -> str:
     """
     scaled = value * _SCALES[decimals] if decimals < len(_SCALES) else -1.0
     if 0.0 <= scaled < 1e9 and not -1e-6 < scaled % 1.0 - 0.5 < 1e-6:  # far from a tie: the usual case
-        return f"{value:.{decimals}f}"
+        return f"{value + 0.0:.{decimals}f}"
     shortest = repr(float(value))
     whole, _, fraction = shortest.partition(".")
     missing = decimals - len(fraction)

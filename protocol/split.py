@@ -1,7 +1,7 @@
-"""Records that do not fit one packet: cut at factor borders, and put together again (HJ 212-2017 §6.3.2 PNUM, PNO; C.49).
+"""Records that do not fit one packet: cut at factor borders, put together again (HJ 212-2017 §6.3.2 PNUM, PNO; C.49).
 
-    Flag=6;PNUM=2;PNO=1;CP=&&DataTime=…;w00000-Cou=…&&      each part is a whole packet with a QN of its own,
-    Flag=6;PNUM=2;PNO=2;CP=&&DataTime=…;w01018-Cou=…&&      and repeats DataTime
+Flag=6;PNUM=2;PNO=1;CP=&&DataTime=…;w00000-Cou=…&&      each part is a whole packet with a QN of its own,
+Flag=6;PNUM=2;PNO=2;CP=&&DataTime=…;w01018-Cou=…&&      and repeats DataTime
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""HJ 212's time texts: Beijing time (UTC+8) without a zone mark, whatever TZ says (§6.1; style: UTC milliseconds inside).
+"""HJ 212's time texts: Beijing time (UTC+8) without a zone mark, whatever TZ says; UTC milliseconds inside (§6.1).
 
-    QN        YYYYMMDDhhmmsszzz   17 digits
-    DataTime  YYYYMMDDhhmmss      14 digits
+QN        YYYYMMDDhhmmsszzz   17 digits
+DataTime  YYYYMMDDhhmmss      14 digits
 """
 
 from __future__ import annotations
@@ -43,7 +43,6 @@ def parse_time(text: str) -> int:
     """UTC milliseconds of 14 (DataTime) or 17 (QN, DataTime with milliseconds) digits; ValueError otherwise."""
     if len(text) not in (14, 17) or not (text.isascii() and text.isdigit()):
         raise ValueError(text)
-    when = datetime(
-        int(text[:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:12]), int(text[12:14]), tzinfo=BEIJING
-    )
+    day = datetime(int(text[:4]), int(text[4:6]), int(text[6:8]), tzinfo=BEIJING)
+    when = day.replace(hour=int(text[8:10]), minute=int(text[10:12]), second=int(text[12:14]))
     return round((when - _EPOCH).total_seconds()) * 1000 + int(text[14:] or 0)

@@ -32,7 +32,9 @@ def journal_group() -> None:
 @journal_group.command(help=text("store.journal_show"))
 @common.config_option
 @common.json_option
-@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help=text("store.journal_limit"))
+@click.option(
+    "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help=text("store.journal_limit")
+)
 @click.option("--after", type=click.IntRange(0), default=None, help=text("store.journal_after"))
 def show(config: Path, as_json: bool, limit: int, after: int | None) -> None:
     """Entries in the order in which they were written."""

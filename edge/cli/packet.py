@@ -1,8 +1,8 @@
 """`hj212 packet decode/encode/check`: one packet explained field by field, or turned to JSON and back.
 
-Packets stand one a line, CR LF or LF. A JSON object has `ok errors notes qn st cn pw mn flag pnum pno rf data`, all values
-texts as on the wire and null where absent; `extra` (header fields that the standard does not know) and `order` (names of
-an item whose repeated names do not stand together) only where there is something to say.
+Packets stand one a line, CR LF or LF. A JSON object has `ok errors notes qn st cn pw mn flag pnum pno rf data`, all
+values texts as on the wire and null where absent; `extra` (header fields that the standard does not know) and `order`
+(names of an item whose repeated names do not stand together) only where there is something to say.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def check(file: BinaryIO, as_json: bool, cap: int, variant: str) -> None:
 @_json
 @_crc
 def encode(file: BinaryIO, as_json: bool, variant: str) -> None:
-    """Write the frames of JSON objects as `decode --json` gives them, one a line; `ok`, `errors`, `notes` do not count."""
+    """Write the frames of JSON objects, one a line, as `decode --json` gives them (`ok errors notes` do not count)."""
     for number, line in _lines(file):
         try:
             click.echo(from_object(_parse(line)).to_frame(cast(Variant, variant)), nl=False)
@@ -117,7 +117,8 @@ def to_object(examined: Examined) -> dict[str, Any]:
     found["data"] = [_item_object(item) for item in packet.data] if packet else []
     if packet and packet.extra:
         found["extra"] = _item_object(packet.extra)
-    order = {str(at): [name for name, _ in item] for at, item in enumerate(packet.data if packet else ()) if _mixed(item)}
+    items = enumerate(packet.data if packet else ())
+    order = {str(at): [name for name, _ in item] for at, item in items if _mixed(item)}
     if order:
         found["order"] = order
     return found

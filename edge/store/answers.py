@@ -1,7 +1,7 @@
 """What comes of a packet: an answer, a refusal, silence, or "written" where no answer is asked for.
 
-A delivery is delivered when all parts of one of its issues are answered; the answer may come late, on any link, to any
-QN it ever had, and twice.
+A delivery is delivered when all parts of one of its issues are answered; the answer may come late, on any
+link, to any QN it ever had, and twice.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from edge.store import connection, delivery, names, tally
+from edge.store import connection, delivery, names, retention, tally
 from edge.store.connection import Receipt
 from edge.store.delivery import Answer, Delivery, State
 
@@ -21,8 +21,8 @@ _LONGEST_WAIT_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What an answer did: `first` answer to this packet or a repetition; `delivered`: the delivery is complete;
-    `receipt`: of the connection, made just now."""
+    """What an answer did: `first` answer to this packet or a repetition; `delivered`: the delivery is
+    complete; `receipt`: of the connection, made just now."""
 
     delivery: Delivery
     first: bool
@@ -52,9 +52,7 @@ def answered(
     first = packet.answered_at is None
     receipt = None
     if first:
-        db.execute(
-            "UPDATE packet SET answered_at = ?, refused = NULL WHERE qn = ?", (answer.at_ms, packet.qn)
-        )
+        db.execute("UPDATE packet SET answered_at = ?, refused = NULL WHERE qn = ?", (answer.at_ms, packet.qn))
         if packet.data is not None:
             receipt = connection.note(db, found, qn, packet.data, answer, confirmed=True)
     delivered = _complete(db, packet, "answered_at")
@@ -63,18 +61,14 @@ def answered(
     return Answered(found, first, delivered, receipt)
 
 
-def written_unconfirmed(
-    db: sqlite3.Connection, qn: str, at_ms: int, where: Answer | None = None
-) -> Receipt | None:
+def written_unconfirmed(db: sqlite3.Connection, qn: str, at_ms: int, where: Answer | None = None) -> Receipt | None:
     """A packet that asks for no answer has left the send queue; the unconfirmed receipt where `where` gives cause."""
     packet, found = _find(db, qn)
     if packet is None or found is None:
         return None
     db.execute("UPDATE packet SET written_at = coalesce(written_at, ?) WHERE qn = ?", (at_ms, packet.qn))
     if found.state is State.OPEN and _complete(db, packet, "coalesce(answered_at, written_at)"):
-        db.execute(
-            "UPDATE delivery SET state = ?, done_at = ? WHERE id = ?", (State.UNCONFIRMED, at_ms, found.id)
-        )
+        db.execute("UPDATE delivery SET state = ?, done_at = ? WHERE id = ?", (State.UNCONFIRMED, at_ms, found.id))
         tally.add(db, _key(db, found), unconfirmed=1, kept_done=int(found.kept))
     if where is None or packet.data is None:
         return None
@@ -82,7 +76,8 @@ def written_unconfirmed(
 
 
 def refused(db: sqlite3.Connection, platform: str, qn: str, code: str, at_ms: int) -> Delivery | None:
-    """The platform answered that it does not take the packet; the delivery afterwards, None for an unknown QN.
+    """The platform answered that it does not take the packet; the delivery afterwards, None for an unknown
+    QN.
 
     Tried again later under a new QN; after ASIDE_AFTER refusals it steps aside and is kept.
     """
@@ -117,7 +112,9 @@ def _find(db: sqlite3.Connection, qn: str) -> tuple[_Packet | None, Delivery | N
     if len(qn) != 17 or not (qn.isascii() and qn.isdigit()):
         return None, None
     row = db.execute(
-        "SELECT qn, delivery, issue, data, answered_at FROM packet WHERE qn = ?", (int(qn),)
+        "SELECT p.qn, p.delivery, p.issue, f.data, p.answered_at FROM packet AS p LEFT JOIN frame AS f ON f.qn = p.qn"
+        " WHERE p.qn = ?",
+        (int(qn),),
     ).fetchone()
     return (None, None) if row is None else (_Packet(*row), delivery.by_id(db, row[1]))
 
@@ -132,12 +129,11 @@ def _complete(db: sqlite3.Connection, packet: _Packet, column: str) -> bool:
 
 
 def _deliver(db: sqlite3.Connection, found: Delivery, at_ms: int, backfilled: bool) -> None:
-    # the bytes have done their work: the first ones are in the receipt, and a year of them would fill the disk
-    db.execute("UPDATE packet SET data = NULL WHERE delivery = ?", (found.id,))
     db.execute(
-        "UPDATE delivery SET state = ?, done_at = ?, backfilled = ?, payload = CASE WHEN kept THEN payload END WHERE id = ?",
+        "UPDATE delivery SET state = ?, done_at = ?, backfilled = ? WHERE id = ?",
         (State.DELIVERED, at_ms, backfilled, found.id),
     )
+    retention.strip_late(db, found.id)
     was_unconfirmed, was_expired = found.state is State.UNCONFIRMED, found.state is State.EXPIRED
     tally.add(
         db,

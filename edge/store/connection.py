@@ -1,9 +1,9 @@
 """Receipts of the official connection time (联网时间): immutable evidence that a platform received this site's data.
 
-Made for the first pollutant data packet (2011, 2051, 2061, 2031; never 2021, 2041, 2081) that a platform answered, per
-platform, outlet, MN, address and role. None is made for a rehearsal platform or while the clock is implausible; before
-`connect_from` it is a joint-test packet (联调首包). The database refuses to change or delete a receipt; the same facts
-stand in the journal and in `connection.jsonl` (`evidence`).
+Made for the first pollutant data packet (2011, 2051, 2061, 2031; never 2021, 2041, 2081) that a platform
+answered, per platform, outlet, MN, address and role. None is made for a rehearsal platform or while the clock
+is implausible; before `connect_from` it is a joint-test packet (联调首包). The database refuses to change or
+delete a receipt; the same facts stand in the journal and in `connection.jsonl` (`evidence`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,17 @@ from edge.store.delivery import Answer, Delivery
 POLLUTANT_DATA = frozenset({"2011", "2051", "2061", "2031"})
 """CNs that carry pollutant data (HJ 212-2017 Table 9)."""
 _MN = re.compile(rb"MN=([^;&]*);")
-_FIELDS = "platform, outlet, mn, address, role, joint_test, confirmed, qn, cn, packet, answer, written_ms, official_ms, peer, clock"
+_FIELDS = (
+    "platform, outlet, mn, address, role, joint_test, confirmed, qn, cn, packet, answer, written_ms, official_ms,"
+    " peer, clock"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One receipt. `official_ms`: arrival of the answer (unconfirmed: when the packet had left the send queue);
-    `written_ms`: last writing of the packet; `packet`, `answer`: the bytes on the wire, password included."""
+    """One receipt. `official_ms`: arrival of the answer (unconfirmed: when the packet had left the send
+    queue); `written_ms`: last writing of the packet; `packet`, `answer`: the bytes on the wire, password
+    included."""
 
     platform: str
     outlet: str
@@ -152,9 +156,11 @@ def receipts(db: sqlite3.Connection, behind: int = 0) -> list[Receipt]:
 def official(
     db: sqlite3.Connection, *, outlet: str | None = None, platforms: Collection[str] | None = None
 ) -> Receipt | None:
-    """The site's (or one outlet's) official connection: its earliest valid receipt; unconfirmed only where no other is.
+    """The site's (or one outlet's) official connection: its earliest valid receipt; unconfirmed only where no
+    other is.
 
-    Counts receipts made in the role `official`; with `platforms` those of these platforms, whatever their role was then.
+    Counts receipts made in the role `official`; with `platforms` those of these platforms, whatever their
+    role was then.
     """
     candidates = [
         receipt

@@ -1,8 +1,8 @@
 """Opening the two SQLite files: settings, check, migration; a damaged file is moved aside and a new one begins.
 
-A file counts as damaged when its header is none, SQLite cannot read its schema or the first page of a table, or a table
-is missing. The check is quick on purpose (a year of records opens in milliseconds). Anything else that keeps a file from
-opening (rights, full disk) is an error and moves nothing.
+A file counts as damaged when its header is none, SQLite cannot read its schema or the first page of a table,
+or a table is missing. The check is quick on purpose (a year of records opens in milliseconds). Anything else
+that keeps a file from opening (rights, full disk) is an error and moves nothing.
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ RECORDS = Layout("records.db", "records", 1024, "FULL", 320, 4000)
 SAMPLES = Layout("samples.db", "samples", 1024, "NORMAL", 128, 4000)
 
 
-def open_database(
-    folder: Path, layout: Layout, stamp: str, report: Report
-) -> tuple[sqlite3.Connection, str | None]:
+def open_database(folder: Path, layout: Layout, stamp: str, report: Report) -> tuple[sqlite3.Connection, str | None]:
     """The writing connection of a file, and the name under which a damaged predecessor was moved aside.
 
     `stamp` is the time in that name. Raises StoreNewer (file untouched), StoreFailed, StoreFull.
@@ -71,7 +69,7 @@ def open_database(
 
 
 def read_only(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write or checkpoint; raises StoreClosed where there is no file or no right to read it."""
+    """A connection that cannot write or checkpoint; raises StoreClosed where there is no file that can be read."""
     if not path.is_file():
         raise errors.StoreClosed("store.not_there", file=str(path))
     try:

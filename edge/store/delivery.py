@@ -33,8 +33,9 @@ class State(IntEnum):
 class Due:
     """What a platform should get. `start` labels the period (or is the data time).
 
-    Records of 2051, 2061 and 2031 are looked up when the packet is built: those labelled `start`, or with `end` those
-    labelled from `start` up to before `end` (a minute interval longer than one). Everything else brings a `payload`.
+    Records of 2051, 2061 and 2031 are looked up when the packet is built: those labelled `start`, or with
+    `end` those labelled from `start` up to before `end` (a minute interval longer than one). Everything else
+    brings a `payload`.
     """
 
     platform: str
@@ -88,9 +89,9 @@ class OpenPacket:
 class Answer:
     """A platform's answer to a packet, and what the receipt of the official connection time needs to know.
 
-    `written_ms`: last writing of the packet; `peer`: address of the other end; `address`, `role`: of the platform in the
-    site file; `connect_from_ms`: answers before it are a joint test (联调). For a packet that asks for no answer `data`
-    is empty and `at_ms` is when it had left the send queue.
+    `written_ms`: last writing of the packet; `peer`: address of the other end; `address`, `role`: of the
+    platform in the site file; `connect_from_ms`: answers before it are a joint test (联调). For a packet that
+    asks for no answer `data` is empty and `at_ms` is when it had left the send queue.
     """
 
     data: bytes
@@ -104,7 +105,7 @@ class Answer:
 
 
 _COLUMNS = (
-    "d.id, d.platform, d.outlet, d.cn, d.start, d.revision, d.kept, d.payload, d.created, d.attempts, d.refusals,"
+    "d.id, d.platform, d.outlet, d.cn, d.start, d.revision, d.kept, w.data, d.created, d.attempts, d.refusals,"
     ' d.retry_after, d."end", d.state'
 )
 
@@ -117,12 +118,14 @@ def enqueue(db: sqlite3.Connection, dues: Iterable[Due], now_ms: int) -> list[in
             raise ValueError(f"a delivery of CN {due.cn} needs a payload")
         platform, outlet = names.intern(db, due.platform), names.intern(db, due.outlet)
         row = db.execute(
-            'INSERT INTO delivery (platform, outlet, cn, start, "end", revision, kept, payload, created)'
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
-            (platform, outlet, due.cn, due.start, due.end, due.revision, due.kept, due.payload, now_ms),
+            'INSERT INTO delivery (platform, outlet, cn, start, "end", revision, kept, created)'
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+            (platform, outlet, due.cn, due.start, due.end, due.revision, due.kept, now_ms),
         ).fetchone()
         if row is not None:
             added.append(int(row[0]))
+            if due.payload is not None:
+                db.execute("INSERT INTO payload VALUES (?, ?)", (row[0], due.payload))
             tally.add(db, (platform, outlet, due.cn), kept=int(due.kept))
     return added
 
@@ -130,7 +133,9 @@ def enqueue(db: sqlite3.Connection, dues: Iterable[Due], now_ms: int) -> list[in
 def select(db: sqlite3.Connection, where: str, args: tuple[Any, ...]) -> list[Delivery]:
     """Deliveries by an SQL condition on `delivery AS d`."""
     texts = names.texts(db)
-    rows = db.execute(f"SELECT {_COLUMNS} FROM delivery AS d WHERE {where}", args)
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM delivery AS d LEFT JOIN payload AS w ON w.delivery = d.id WHERE {where}", args
+    )
     return [_delivery(row, texts) for row in rows]
 
 

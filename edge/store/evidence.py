@@ -1,7 +1,8 @@
 """`connection.jsonl`: the receipts once more, one a line, appended and fsynced; survives the loss of records.db.
 
-On opening, file and table are brought together both ways; after every commit what is new in the table is appended. A
-receipt is in the table first: should the append fail, the next commit or the next start makes up for it.
+On opening, file and table are brought together both ways; after every commit what is new in the table is
+appended. A receipt is in the table first: should the append fail, the next commit or the next start makes up
+for it.
 """
 
 from __future__ import annotations
@@ -46,9 +47,7 @@ class Evidence:
             if missing:
                 self._append("".join(receipt.to_line() + "\n" for receipt in missing).encode())
         except OSError as error:
-            self._on_event(
-                "store.evidence_failed", {"file": self._path.name, "reason": error.strerror or str(error)}
-            )
+            self._on_event("store.evidence_failed", {"file": self._path.name, "reason": error.strerror or str(error)})
             return
         self._in_file.update(receipt.digest for receipt in missing)
         self._behind = db.execute("SELECT max(id) FROM receipt").fetchone()[0]
@@ -59,9 +58,7 @@ class Evidence:
         except FileNotFoundError:
             return []
         except OSError as error:
-            self._on_event(
-                "store.evidence_failed", {"file": self._path.name, "reason": error.strerror or str(error)}
-            )
+            self._on_event("store.evidence_failed", {"file": self._path.name, "reason": error.strerror or str(error)})
             return []
         found = []
         for number, line in enumerate(lines, 1):

@@ -1,8 +1,10 @@
-"""The journal: who changed what. Append-only (the database refuses UPDATE and DELETE), entries chained by SHA-256.
+"""The journal: who changed what. Append-only (the database refuses UPDATE and DELETE), entries chained by
+SHA-256.
 
     hash(n) = SHA-256( hash(n-1) ‖ canonical JSON of [n, at, who, action, detail] ),  hash(0) = 32 zero bytes
 
-A changed, missing, added or cut-off entry breaks the chain; `verify` names the first bad one. Secrets never go in.
+A changed, missing, added or cut-off entry breaks the chain; `verify` names the first bad one. Secrets never
+go in.
 """
 
 from __future__ import annotations
@@ -59,8 +61,7 @@ def entries(db: sqlite3.Connection, limit: int, after: int | None = None) -> lis
     else:
         rows = db.execute("SELECT * FROM journal WHERE id > ? ORDER BY id LIMIT ?", (after, limit)).fetchall()
     return [
-        Entry(number, at, who, action, json.loads(detail), digest)
-        for number, at, who, action, detail, digest in rows
+        Entry(number, at, who, action, json.loads(detail), digest) for number, at, who, action, detail, digest in rows
     ]
 
 

@@ -28,9 +28,7 @@ class Logged:
 def log(db: sqlite3.Connection, packets: Iterable[Logged]) -> None:
     """Add packets; the oldest beyond the ring go."""
     rows = [(p.at_ms, p.platform, p.outlet, p.incoming, p.data, p.verdict) for p in packets]
-    db.executemany(
-        "INSERT INTO link (at, platform, outlet, incoming, data, verdict) VALUES (?, ?, ?, ?, ?, ?)", rows
-    )
+    db.executemany("INSERT INTO link (at, platform, outlet, incoming, data, verdict) VALUES (?, ?, ?, ?, ?, ?)", rows)
     db.execute("DELETE FROM link WHERE id <= (SELECT max(id) FROM link) - ?", (RING,))
 
 
@@ -42,6 +40,5 @@ def packets(db: sqlite3.Connection, platform: str | None, limit: int) -> list[Lo
         (platform, limit),
     )
     return [
-        Logged(at, name, outlet, bool(incoming), data, verdict)
-        for at, name, outlet, incoming, data, verdict in rows
+        Logged(at, name, outlet, bool(incoming), data, verdict) for at, name, outlet, incoming, data, verdict in rows
     ]

@@ -13,6 +13,4 @@ def get(db: sqlite3.Connection, name: str) -> int | None:
 
 def put(db: sqlite3.Connection, name: str, value: int) -> None:
     """Set it."""
-    db.execute(
-        "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (name, value)
-    )
+    db.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", (name, value))

@@ -1,7 +1,8 @@
-"""Migrations: numbered `.sql` files under `migrations/<file>/`, each one transaction together with `PRAGMA user_version`.
+"""Migrations: numbered `.sql` files under `migrations/<file>/`, each one transaction together with `PRAGMA
+user_version`.
 
-Killed at any statement, the file is at the version before; the next start goes on from there. Deleting data is never a
-migration's work: nothing but retention does that.
+Killed at any statement, the file is at the version before; the next start goes on from there. Deleting data
+is never a migration's work: nothing but retention does that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The outbox: what each platform has not answered for yet, oldest first; and the packets that carry it.
 
-A packet is committed before its first byte leaves and is sent again as the same bytes. Gone stale, its delivery is
-issued anew under new QNs; every QN it ever had stays known, and an answer to any of them counts (`answers`).
+A packet is committed before its first byte leaves and is sent again as the same bytes. Gone stale, its
+delivery is issued anew under new QNs; every QN it ever had stays known, and an answer to any of them counts
+(`answers`).
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from edge.store.tally import Counts, counts, never_answered
 from edge.values import Record
 
 __all__ = [
-    "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "answered", "by_id", "count_expired",
-    "counts", "depth", "enqueue", "expire", "first_issue", "gave_up", "last_qn", "never_answered", "open_deliveries", "prepare", "qn_for", "refused",
-    "retry", "written_unconfirmed",
+    "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "answered", "by_id",
+    "count_expired", "counts", "depth", "enqueue", "expire", "first_issue", "gave_up", "last_qn",
+    "never_answered", "open_deliveries", "prepare", "qn_for", "refused", "retry", "written_unconfirmed",
 ]  # fmt: skip
 
 PAGE = 100
@@ -70,8 +71,7 @@ def open_deliveries(
     )
     place = after or (-(1 << 62), 0)
     pages = (
-        delivery.select(db, condition, (*key, cn, *place, now_ms, LONGEST_WAIT_MS, limit))
-        for cn in dict.fromkeys(cns)
+        delivery.select(db, condition, (*key, cn, *place, now_ms, LONGEST_WAIT_MS, limit)) for cn in dict.fromkeys(cns)
     )
     return list(islice(merge(*pages, key=lambda found: found.cursor), limit))
 
@@ -81,8 +81,8 @@ def prepare(
 ) -> list[OpenPacket]:
     """The packets of a delivery to send now; empty where it is no longer open or `build` has nothing to send.
 
-    Packets that exist, are all `fresh` and not refused come back as they are, without the parts already answered.
-    Otherwise `build` makes a new issue, whole: parts of another issue may hold other factors.
+    Packets that exist, are all `fresh` and not refused come back as they are, without the parts already
+    answered. Otherwise `build` makes a new issue, whole: parts of another issue may hold other factors.
     """
     found = delivery.by_id(db, delivery_id)
     if found is None or found.state is not State.OPEN:
@@ -97,7 +97,7 @@ def expire(db: sqlite3.Connection, platform: str, outlet: str, cn: str, before_s
     """End deliveries that are not kept and older than the one now due; how many."""
     key = names.find(db, platform), names.find(db, outlet), cn
     gone = db.execute(
-        "UPDATE delivery SET state = ?, payload = NULL"
+        "UPDATE delivery SET state = ?"
         " WHERE platform = ? AND outlet = ? AND cn = ? AND state < 2 AND NOT kept AND start < ?",
         (State.EXPIRED, *key, before_start),
     ).rowcount
@@ -108,8 +108,11 @@ def expire(db: sqlite3.Connection, platform: str, outlet: str, cn: str, before_s
 
 def first_issue(db: sqlite3.Connection, delivery_id: int) -> list[bytes]:
     """The packets that were built first for an open delivery, in order: what a value looked like when it first left."""
-    rows = db.execute("SELECT data FROM packet WHERE delivery = ? AND issue = 1 ORDER BY pno", (delivery_id,))
-    return [row[0] for row in rows if row[0] is not None]
+    rows = db.execute(
+        "SELECT f.data FROM packet AS p JOIN frame AS f ON f.qn = p.qn WHERE p.delivery = ? AND p.issue = 1 ORDER BY p.pno",
+        (delivery_id,),
+    )
+    return [row[0] for row in rows]
 
 
 def count_expired(db: sqlite3.Connection, platform: str, outlet: str, cn: str, count: int) -> None:
@@ -138,10 +141,11 @@ def depth(db: sqlite3.Connection) -> list[Depth]:
 
 
 def _unanswered(db: sqlite3.Connection, delivery_id: int) -> list[OpenPacket]:
-    """Unanswered packets of the last issue; none where one of them was refused: the same bytes would be refused again."""
+    """Unanswered packets of the last issue; none where one was refused: the same bytes would be refused again."""
     rows = db.execute(
-        "SELECT p.qn, p.delivery, p.pno, p.pnum, p.data, p.created, p.refused FROM packet AS p JOIN delivery AS d"
-        " ON d.id = p.delivery AND d.issue = p.issue WHERE d.id = ? AND p.answered_at IS NULL ORDER BY p.pno",
+        "SELECT p.qn, p.delivery, p.pno, p.pnum, f.data, p.created, p.refused FROM packet AS p"
+        " JOIN delivery AS d ON d.id = p.delivery AND d.issue = p.issue JOIN frame AS f ON f.qn = p.qn"
+        " WHERE d.id = ? AND p.answered_at IS NULL ORDER BY p.pno",
         (delivery_id,),
     ).fetchall()
     if any(row[6] is not None for row in rows):
@@ -167,13 +171,12 @@ def _records(db: sqlite3.Connection, found: Delivery) -> list[Record]:
 def _issue(db: sqlite3.Connection, found: Delivery, built: Sequence[Built], now_ms: int) -> list[OpenPacket]:
     if not built:
         return []
-    issue = db.execute(
-        "UPDATE delivery SET issue = issue + 1 WHERE id = ? RETURNING issue", (found.id,)
-    ).fetchone()[0]
+    issue = db.execute("UPDATE delivery SET issue = issue + 1 WHERE id = ? RETURNING issue", (found.id,)).fetchone()[0]
     if issue == 1:
         tally.add(db, (names.find(db, found.platform), names.find(db, found.outlet), found.cn), sent=1)
     db.executemany(
-        "INSERT INTO packet (qn, delivery, issue, pno, pnum, data, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        [(int(qn), found.id, issue, pno, pnum, data, now_ms) for qn, pno, pnum, data in built],
+        "INSERT INTO packet (qn, delivery, issue, pno, pnum, created) VALUES (?, ?, ?, ?, ?, ?)",
+        [(int(qn), found.id, issue, pno, pnum, now_ms) for qn, pno, pnum, _ in built],
     )
+    db.executemany("INSERT INTO frame VALUES (?, ?)", [(int(qn), data) for qn, _, _, data in built])
     return [OpenPacket(qn, found.id, pno, pnum, data, now_ms) for qn, pno, pnum, data in built]

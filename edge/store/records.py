@@ -1,7 +1,7 @@
 """Records: sealed once, never changed (design rule 2). Key: start, kind, outlet, factor, revision.
 
-A label that is sealed keeps its revision 0; a second seal of the same key changes nothing. Records and the deliveries
-that are due with them are one transaction, so that no record can be without its delivery.
+A label that is sealed keeps its revision 0; a second seal of the same key changes nothing. Records and the
+deliveries that are due with them are one transaction, so that no record can be without its delivery.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def between(
     limit: int,
     after: Record | None = None,
 ) -> list[Record]:
-    """At most `limit` records with begin <= start <= end, ordered by start (then factor, as first seen, and revision).
+    """At most `limit` records with begin <= start <= end, ordered by start (then factor, as first seen, and
+    revision).
 
     `after`: the last record of the page before.
     """
@@ -83,9 +84,7 @@ def of_period(db: sqlite3.Connection, outlet: str, kind: Kind, start: int) -> li
 
 def last_start(db: sqlite3.Connection, outlet: str, kind: Kind) -> int | None:
     """The newest sealed label of an outlet."""
-    row = db.execute(
-        "SELECT last FROM sealed WHERE outlet = ? AND kind = ?", (names.find(db, outlet), kind)
-    ).fetchone()
+    row = db.execute("SELECT last FROM sealed WHERE outlet = ? AND kind = ?", (names.find(db, outlet), kind)).fetchone()
     return None if row is None else int(row[0])
 
 
@@ -93,8 +92,8 @@ def last_average(db: sqlite3.Connection, record: Record) -> float | None:
     """The newest mean of the same outlet, kind and factor before this record, within a day."""
     key = int(record.kind), names.find(db, record.outlet), names.find(db, record.factor)
     row = db.execute(
-        "SELECT avg FROM record WHERE start BETWEEN ? AND ? AND kind = ? AND outlet = ? AND factor = ? AND avg IS NOT NULL"
-        " ORDER BY start DESC, revision LIMIT 1",
+        "SELECT avg FROM record WHERE start BETWEEN ? AND ? AND kind = ? AND outlet = ? AND factor = ?"
+        " AND avg IS NOT NULL ORDER BY start DESC, revision LIMIT 1",
         (record.start - DAY_MS, record.start - 1, *key),
     ).fetchone()
     return None if row is None else float(row[0])

@@ -1,8 +1,8 @@
 """Retention: the only place that deletes data, in small slices so that the store's thread is never held up.
 
-What a platform has not answered for is never deleted, nor the records that it needs. Each call deletes one slice of each
-kind, an hour of records or 500 rows; watermarks remember how far it has come, since keys begin with time and rows of
-longer-lived kinds stand between.
+What a platform has not answered for is never deleted, nor the records that it needs. Each call deletes one
+slice of each kind, an hour of records or 500 rows; watermarks remember how far it has come, since keys begin
+with time and rows of longer-lived kinds stand between.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ SLICE_ROWS = 500
 LIVE_MS = 7 * 24 * HOUR_MS
 """Delivered or expired realtime and other packets that are not kept stay this long."""
 BYTES_MS = 24 * HOUR_MS
-"""Frames of expired and unconfirmed deliveries stay this long: a late answer needs them as evidence."""
+"""Frames of finished deliveries stay this long: a late answer to an expired one needs its frame as evidence."""
+_BYTES = "swept.bytes"
 
 
 def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
-    """One slice in records.db; how many rows it looked at (0: nothing left to do). An implausible clock deletes nothing."""
+    """One slice in records.db; how many rows it looked at (0: nothing left). An implausible clock deletes nothing."""
     if not plausible(now_ms):
         return 0
     needed = _oldest_needed(db)
@@ -55,18 +56,14 @@ def _earlier(cutoff: int, needed: int | None) -> int:
 
 def _sweep_records(db: sqlite3.Connection, kind: Kind, cutoff: int) -> int:
     mark = f"swept.{kind.text}"
-    begin = db.execute(
-        "SELECT min(start) FROM record WHERE start >= ?", (meta.get(db, mark) or 0,)
-    ).fetchone()[0]
+    begin = db.execute("SELECT min(start) FROM record WHERE start >= ?", (meta.get(db, mark) or 0,)).fetchone()[0]
     gone = 0
     # an hour may hold none of this kind: go on, but not endlessly in one call
     for _ in range(24):
         if begin is None or begin >= cutoff or gone:
             break
         end = min(begin + HOUR_MS, cutoff)
-        gone = db.execute(
-            "DELETE FROM record WHERE start >= ? AND start < ? AND kind = ?", (begin, end, kind)
-        ).rowcount
+        gone = db.execute("DELETE FROM record WHERE start >= ? AND start < ? AND kind = ?", (begin, end, kind)).rowcount
         meta.put(db, mark, end)
         begin = db.execute("SELECT min(start) FROM record WHERE start >= ?", (end,)).fetchone()[0]
     return gone
@@ -83,25 +80,34 @@ def _sweep_deliveries(db: sqlite3.Connection, name: str, cutoff: int, which: str
     last = rows[-1][1]
     ids = f"SELECT id FROM delivery WHERE start >= ? AND start <= ? AND {which}"
     span = (rows[0][1], last)
+    db.execute(f"DELETE FROM frame WHERE qn IN (SELECT qn FROM packet WHERE delivery IN ({ids}))", span)
     db.execute(f"DELETE FROM packet WHERE delivery IN ({ids})", span)
+    db.execute(f"DELETE FROM payload WHERE delivery IN ({ids})", span)
     db.execute(f"DELETE FROM delivery WHERE id IN ({ids})", span)
-    # a label is swept whole: the last one again next time, unless the slice holds nothing else
-    meta.put(db, mark, last if len(rows) == SLICE_ROWS and last > rows[0][1] else last + 1)
+    meta.put(db, mark, last + 1)
     return len(rows)
 
 
+def strip_late(db: sqlite3.Connection, delivery_id: int) -> None:
+    """Drop the frames of a delivery that was answered when `_strip_bytes` had already passed them."""
+    passed = meta.get(db, _BYTES)
+    if passed is not None:
+        late = "SELECT qn FROM packet WHERE delivery = ? AND qn <= ?"
+        db.execute(f"DELETE FROM frame WHERE qn IN ({late})", (delivery_id, passed))
+
+
 def _strip_bytes(db: sqlite3.Connection, cutoff: int) -> int:
-    mark = "swept.bytes"
+    # frames would fill the disk in a year; dropped in batches, since one by one costs as much flash as
+    # writing them
     rows = db.execute(
-        "SELECT qn, created FROM packet WHERE qn > ? AND created < ? ORDER BY qn LIMIT ?",
-        (meta.get(db, mark) or 0, cutoff, SLICE_ROWS),
+        "SELECT qn FROM packet WHERE qn > ? AND created < ? ORDER BY qn LIMIT ?",
+        (meta.get(db, _BYTES) or 0, cutoff, SLICE_ROWS),
     ).fetchall()
     if not rows:
         return 0
-    db.execute(
-        "UPDATE packet SET data = NULL WHERE qn BETWEEN ? AND ? AND data IS NOT NULL"
-        " AND delivery IN (SELECT id FROM delivery WHERE state >= 2)",
-        (rows[0][0], rows[-1][0]),
-    )
-    meta.put(db, mark, rows[-1][0])
+    done = "FROM packet AS p JOIN delivery AS d ON d.id = p.delivery WHERE p.qn BETWEEN ? AND ? AND d.state >= 2"
+    span = rows[0][0], rows[-1][0]
+    db.execute(f"DELETE FROM payload WHERE delivery IN (SELECT d.id {done} AND NOT d.kept)", span)
+    db.execute(f"DELETE FROM frame WHERE qn IN (SELECT p.qn {done})", span)
+    meta.put(db, _BYTES, rows[-1][0])
     return len(rows)

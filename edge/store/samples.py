@@ -1,9 +1,9 @@
-"""Samples: one packed row per 5 s slot (samples.db), which spares flash: 89 MB a day against 364 with a row per value.
+"""Samples: one packed row per 5 s slot (samples.db), which spares flash (a row per value: four times as much).
 
-    row = entry entry …      entry = channel u16 · form u8 · mark u8 · value (nothing | float32 | float64), little-endian
+    row = entry entry …    entry = channel u16 · form u8 · mark u8 · value (nothing | float32 | float64), little-endian
 
-A value is kept as float32 where that is the same number. What a slot holds is never replaced; a second batch for the
-slot adds the factors that are missing.
+A value is kept as float32 where that is the same number. What a slot holds is never replaced; a second batch
+for the slot adds the factors that are missing.
 """
 
 from __future__ import annotations
@@ -34,17 +34,14 @@ def append(db: sqlite3.Connection, time: int, samples: Iterable[Sample]) -> int:
             data += _pack(channel, sample)
             added += 1
     if added:
-        db.execute(
-            "INSERT INTO tick VALUES (?, ?) ON CONFLICT DO UPDATE SET data = excluded.data", (time, data)
-        )
+        db.execute("INSERT INTO tick VALUES (?, ?) ON CONFLICT DO UPDATE SET data = excluded.data", (time, data))
     return added
 
 
 def between(db: sqlite3.Connection, begin: int, end: int) -> list[Sample]:
     """Samples with begin <= time <= end, by time."""
     channels = {
-        number: (outlet, factor)
-        for number, outlet, factor in db.execute("SELECT id, outlet, factor FROM channel")
+        number: (outlet, factor) for number, outlet, factor in db.execute("SELECT id, outlet, factor FROM channel")
     }
     rows = db.execute("SELECT time, data FROM tick WHERE time BETWEEN ? AND ? ORDER BY time", (begin, end))
     return [sample for time, data in rows for sample in _samples(time, data, channels)]
@@ -59,9 +56,7 @@ def _samples(time: int, data: bytes, channels: Mapping[int, tuple[str, str]]) ->
 def _channel(db: sqlite3.Connection, outlet: str, factor: str) -> int:
     row = db.execute("SELECT id FROM channel WHERE outlet = ? AND factor = ?", (outlet, factor)).fetchone()
     if row is None:
-        row = db.execute(
-            "INSERT INTO channel (outlet, factor) VALUES (?, ?) RETURNING id", (outlet, factor)
-        ).fetchone()
+        row = db.execute("INSERT INTO channel (outlet, factor) VALUES (?, ?) RETURNING id", (outlet, factor)).fetchone()
     return int(row[0])
 
 

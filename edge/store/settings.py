@@ -1,5 +1,5 @@
-"""What a platform has set over the wire (1000, 1012, 1062, 1064, 1072, the upload switches): it overrides the site file
-and survives restarts. Every change is in the journal; secrets are `***` there.
+"""What a platform has set over the wire (1000, 1012, 1062, 1064, 1072, the upload switches): it overrides the
+site file and survives restarts. Every change is in the journal; secrets are `***` there.
 """
 
 from __future__ import annotations
@@ -24,10 +24,7 @@ class Setting:
 def get_all(db: sqlite3.Connection, platform: str) -> dict[tuple[str | None, str], Setting]:
     """(outlet, name) → setting; outlet None: the whole platform."""
     rows = db.execute("SELECT outlet, name, value, origin, at FROM setting WHERE platform = ?", (platform,))
-    return {
-        (outlet or None, name): Setting(json.loads(value), origin, at)
-        for outlet, name, value, origin, at in rows
-    }
+    return {(outlet or None, name): Setting(json.loads(value), origin, at) for outlet, name, value, origin, at in rows}
 
 
 def put(
@@ -41,21 +38,16 @@ def put(
         (platform, outlet or "", name, json.dumps(value, ensure_ascii=False), origin, now_ms),
     )
     detail = {"platform": platform, "outlet": outlet, "name": name} | {
-        when: journal.masked(name, setting)
-        for when, setting in (("before", before and before.value), ("after", value))
+        when: journal.masked(name, setting) for when, setting in (("before", before and before.value), ("after", value))
     }
     journal.append(db, origin, "setting.put", detail, now_ms)
 
 
-def reset(
-    db: sqlite3.Connection, platform: str, outlet: str | None, name: str, who: str, now_ms: int
-) -> bool:
+def reset(db: sqlite3.Connection, platform: str, outlet: str | None, name: str, who: str, now_ms: int) -> bool:
     """Forget a value, so that the site file counts again; whether there was one."""
     gone = db.execute(
         "DELETE FROM setting WHERE platform = ? AND outlet = ? AND name = ?", (platform, outlet or "", name)
     ).rowcount
     if gone:
-        journal.append(
-            db, who, "setting.reset", {"platform": platform, "outlet": outlet, "name": name}, now_ms
-        )
+        journal.append(db, who, "setting.reset", {"platform": platform, "outlet": outlet, "name": name}, now_ms)
     return bool(gone)

@@ -2,10 +2,11 @@
 
     call(fn, …) ─▶ queue ─▶ BEGIN · SAVEPOINT fn · SAVEPOINT fn · … · COMMIT ─▶ futures
 
-Group commit: what has queued up becomes one transaction, each job in its own savepoint. A future resolves after COMMIT
-(on disk before on the wire). A job that raises is undone alone; a transaction that the disk refuses is undone as a
-whole, every future of it gets `StoreFailed`, and the thread lives on. SQLite before 3.51.3 can corrupt a WAL file when
-two connections write or checkpoint at once: there is one, and a lock on `data_dir` keeps a second daemon out.
+Group commit: what has queued up becomes one transaction, each job in its own savepoint. A future resolves
+after COMMIT (on disk before on the wire). A job that raises is undone alone; a transaction that the disk
+refuses is undone as a whole, every future of it gets `StoreFailed`, and the thread lives on. SQLite before
+3.51.3 can corrupt a WAL file when two connections write or checkpoint at once: there is one, and a lock on
+`data_dir` keeps a second daemon out.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class _Job:
 class Store:
     """`data_dir` with its lock, its two files and their thread.
 
-    `on_event(code, params)` is called from the store's thread (and from the constructor): a damaged file, a full disk,
-    its end. Raises StoreLocked, StoreNewer, StoreFailed, StoreFull.
+    `on_event(code, params)` is called from the store's thread (and from the constructor): a damaged file, a
+    full disk, its end. Raises StoreLocked, StoreNewer, StoreFailed, StoreFull.
     """
 
     def __init__(
@@ -79,9 +80,7 @@ class Store:
         """Run `fn(db, …)` on records.db; resolves after COMMIT. Raises StoreClosed."""
         return self._submit(lambda db: fn(db, *args, **kwargs), samples=False)
 
-    def call_samples(
-        self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> Future[T]:
+    def call_samples(self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """The same on samples.db (`samples`, `linklog`)."""
         return self._submit(lambda db: fn(db, *args, **kwargs), samples=True)
 
@@ -163,7 +162,8 @@ class Store:
         while going:
             batch: list[_Job] = []
             going = self._take(batch)
-            # samples first: a crash between the two commits leaves samples without their record, never the reverse
+            # samples first: a crash between the two commits leaves samples without their record, never the
+            # reverse
             self._samples.run([job for job in batch if job.samples])
             self._records.run([job for job in batch if not job.samples])
 
@@ -233,9 +233,7 @@ class _Side:
         try:
             value = job.run(self.db)
         except Exception as error:  # the caller gets it; the thread lives on
-            if isinstance(error, sqlite3.Error) and (
-                errors.ends_transaction(error) or not self.db.in_transaction
-            ):
+            if isinstance(error, sqlite3.Error) and (errors.ends_transaction(error) or not self.db.in_transaction):
                 raise
             self.db.execute("ROLLBACK TO job")
             self.db.execute("RELEASE job")

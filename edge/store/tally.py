@@ -1,7 +1,7 @@
 """Counters of deliveries, kept where their state changes so that `status` need not count a year of rows.
 
-`lost` is not a counter but a balance: kept deliveries ever taken in, less those answered or unconfirmed, less those that
-are in the outbox with their data. It is 0 unless something went wrong.
+`lost` is not a counter but a balance: kept deliveries ever taken in, less those answered or unconfirmed, less
+those that are in the outbox with their data. It is 0 unless something went wrong.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ Key = tuple[int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Deliveries of a platform and outlet. `sent`: a packet was committed for sending at least once; `backfilled`: those
-    answered that went out of the backlog; `rejected`: refused again and again, kept aside; `lost`: always 0."""
+    """Deliveries of a platform and outlet. `sent`: a packet was committed for sending at least once;
+    `backfilled`: those answered that went out of the backlog; `rejected`: refused again and again, kept
+    aside; `lost`: always 0."""
 
     platform: str
     outlet: str
@@ -36,9 +37,7 @@ def add(db: sqlite3.Connection, key: Key, **changes: int) -> None:
     """Add to counters of (platform, outlet, CN)."""
     db.execute("INSERT INTO tally (platform, outlet, cn) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", key)
     sums = ", ".join(f"{name} = {name} + ?" for name in changes)
-    db.execute(
-        f"UPDATE tally SET {sums} WHERE platform = ? AND outlet = ? AND cn = ?", (*changes.values(), *key)
-    )
+    db.execute(f"UPDATE tally SET {sums} WHERE platform = ? AND outlet = ? AND cn = ?", (*changes.values(), *key))
 
 
 def counts(db: sqlite3.Connection) -> list[Counts]:
@@ -85,11 +84,13 @@ def _lost(db: sqlite3.Connection) -> dict[tuple[int, int], int]:
     return balance
 
 
-# In the outbox and able to be sent: with a payload, or with at least one of its records (kinds as in RECORD_KINDS)
+# In the outbox and able to be sent: with a payload, or with at least one of its records (kinds as in
+# RECORD_KINDS)
 _WAITING = """
 SELECT d.platform, d.outlet, count(*) FROM delivery AS d
-WHERE d.state < 2 AND d.kept AND (d.payload IS NOT NULL OR EXISTS (
+WHERE d.state < 2 AND d.kept AND (EXISTS (SELECT 1 FROM payload WHERE delivery = d.id) OR EXISTS (
     SELECT 1 FROM record AS r WHERE r.start BETWEEN d.start AND coalesce(d."end" - 1, d.start)
-    AND r.kind = CASE d.cn WHEN '2051' THEN 1 WHEN '2061' THEN 2 WHEN '2031' THEN 3 END AND r.outlet = d.outlet))
+    AND r.kind = CASE d.cn WHEN '2051' THEN 1 WHEN '2061' THEN 2 WHEN '2031' THEN 3 END AND r.outlet =
+    d.outlet))
 GROUP BY d.platform, d.outlet
 """

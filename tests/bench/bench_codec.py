@@ -5,6 +5,9 @@ check of `protocol`; decoding starts from bytes on a stream and ends with a chec
 usually written: check code by a table loop, split into dicts, %-formatting, no checks beyond length and check code.
 """
 
+# ruff: noqa: UP031
+# what is usually written is what is measured here
+
 from __future__ import annotations
 
 import itertools
@@ -20,7 +23,7 @@ from protocol.times import parse_time
 
 HEADER = messages.Header("32", "123456", "010000A8900016F000169DC0")
 CODES = ("w00000", "w01001", "w01018", "w21003", "w21011", "w21001", "w01012", "w01010", "w01009", "w20117")
-VALUES = (17.5312, 7.128, 40.1537, 2.20412, 0.31871, 12.40231, 8.61227, 21.3391, 6.40118, 0.0524)
+VALUES = (117.5312, 7.128, 140.1537, 12.20412, 10.31871, 112.40231, 18.61227, 21.3391, 16.40118, 10.0524)
 DATA_TIME_MS = parse_time("20160801085857")
 QN_MS = parse_time("20160801085857223")
 

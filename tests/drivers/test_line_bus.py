@@ -161,6 +161,17 @@ def test_noise_and_echo_before_the_answer_are_skipped(noise: bytes) -> None:
     assert world.a.counters.foreign == 1
 
 
+def test_lost_answer_of_a_minute_ago_does_not_slow_the_next_pass() -> None:
+    world = World([], [(SILENCE_S, ANSWER_0)], [(SILENCE_S, ANSWER_10)])
+    with pytest.raises(DeviceSilent):
+        world.ask(REGISTER_0)
+    world.time.now += 10
+    began = world.time.now
+    world.ask(REGISTER_0)
+    world.ask(REGISTER_10)
+    assert world.time.now - began < 0.1
+
+
 def test_another_slaves_answer_is_not_taken() -> None:
     world = World([(SILENCE_S, ANSWER_OTHER)])
     with pytest.raises(DeviceSilent) as caught:

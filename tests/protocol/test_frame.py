@@ -211,8 +211,10 @@ def test_dropped_bytes_show_no_password() -> None:
     assert "secret" not in str(dropped.error)
 
 
-@given(st.lists(st.sampled_from([FRAME, b"##", b"#", b"##0010", b"##9999", b"&&1C80", b"\r\n", b"noise", b"##0101QN=1&&"])),
-       st.randoms(use_true_random=False))  # fmt: skip
+_surroundings = [FRAME, b"##", b"#", b"##0010", b"##9999", b"&&1C80", b"\r\n", b"noise", b"##0101QN=1&&"]
+
+
+@given(st.lists(st.sampled_from(_surroundings)), st.randoms(use_true_random=False))
 def test_every_sound_frame_survives_any_surroundings_and_any_cutting(parts: list[bytes], chance: random.Random) -> None:
     stream = b"".join([*parts, FRAME])
     decoder = FrameDecoder(cap=9999)

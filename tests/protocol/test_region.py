@@ -29,7 +29,7 @@ def by_decimal(value: float, decimals: int) -> str:
 
 
 _usual = st.floats(-1e9, 1e9, allow_nan=False)
-_ties = st.builds(lambda whole, places: (whole + 0.5) / 10**places, st.integers(-10**7, 10**7), st.integers(0, 5))
+_ties = st.builds(lambda whole, places: (whole + 0.5) / 10**places, st.integers(-(10**7), 10**7), st.integers(0, 5))
 
 
 @given(st.one_of(_usual, _ties, st.floats(-1e15, 1e15)), st.integers(0, 9))

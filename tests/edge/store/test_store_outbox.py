@@ -76,7 +76,11 @@ def test_a_revision_sends_the_newest_row_up_to_it(db: sqlite3.Connection) -> Non
     got: dict[int, list[Record]] = {}
     for key in (first, second):
         outbox.prepare(
-            db, key, lambda found, rows: got.update({found.id: rows}) or [], lambda packet: True, NOON  # type: ignore[func-returns-value]  # a recorder
+            db,
+            key,
+            lambda found, rows: got.update({found.id: rows}) or [],
+            lambda packet: True,
+            NOON,  # type: ignore[func-returns-value]  # a recorder
         )
     assert got == {first: [COD, other], second: [revised, other]}
 
@@ -151,7 +155,9 @@ def test_parts_answered_in_different_issues_do_not_add_up_to_a_delivery(db: sqli
 def test_deliveries_come_oldest_first_in_pages_and_by_kind(db: sqlite3.Connection) -> None:
     starts = [NOON + number * MINUTE_MS for number in range(250)]
     dues = [Due("city", "ww1", cn, start, payload=b"x") for start in reversed(starts) for cn in ("2051", "2061")]
+    db.execute("BEGIN")
     outbox.enqueue(db, dues, NOON)
+    db.execute("COMMIT")
     seen: list[Delivery] = []
     while page := outbox.open_deliveries(db, "city", "ww1", 100, seen[-1].cursor if seen else None):
         assert len(page) <= 100

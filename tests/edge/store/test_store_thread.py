@@ -187,4 +187,3 @@ async def test_do_waits_for_the_commit_and_raises_the_jobs_error(store: Store) -
     assert await store.do_samples(lambda db: db.execute("SELECT count(*) FROM tick").fetchone()[0]) == 0
     with pytest.raises(sqlite3.Error):
         await store.do_samples(meta.get, "n")
-

@@ -32,7 +32,7 @@ CREATE TABLE sealed (               -- the newest sealed label, without a search
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE delivery (
-    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    id          INTEGER PRIMARY KEY,
     platform    INTEGER NOT NULL,
     outlet      INTEGER NOT NULL,
     cn          TEXT NOT NULL,
@@ -40,7 +40,6 @@ CREATE TABLE delivery (
     "end"       INTEGER,            -- of the period whose records are sent; null: one record period, or a payload
     revision    INTEGER NOT NULL,
     kept        INTEGER NOT NULL,   -- 1: kept until answered; 0: expires
-    payload     BLOB,
     created     INTEGER NOT NULL,
     state       INTEGER NOT NULL DEFAULT 0, -- 0 open, 1 aside (refused), 2 delivered, 3 unconfirmed, 4 expired
     attempts    INTEGER NOT NULL DEFAULT 0, -- rounds without an answer
@@ -59,13 +58,24 @@ CREATE TABLE packet (
     issue       INTEGER NOT NULL,
     pno         INTEGER NOT NULL,
     pnum        INTEGER NOT NULL,
-    data        BLOB,                       -- the frame, until the delivery is answered
     created     INTEGER NOT NULL,
     written_at  INTEGER,                    -- where no answer is asked for
     answered_at INTEGER,
     refused     TEXT                        -- the platform's code
 ) STRICT;
 CREATE INDEX packet_delivery ON packet (delivery);
+
+-- Bytes stand apart: a change of state would write them again with their row
+
+CREATE TABLE payload (
+    delivery INTEGER PRIMARY KEY,
+    data     BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE frame (                -- goes a day after the delivery is done
+    qn   INTEGER PRIMARY KEY,
+    data BLOB NOT NULL
+) STRICT;
 
 CREATE TABLE tally (                -- deliveries counted where their state changes; survives retention
     platform INTEGER NOT NULL,

@@ -1,0 +1,218 @@
+"""Opening the files: damage, newer schemas, migrations killed at any statement, a year of records, reading only."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from storekit import NOON, Events
+
+from edge.store import meta, migrate, outbox, records
+from edge.store.database import read_only
+from edge.store.errors import StoreClosed, StoreFailed, StoreNewer
+from edge.store.store import Store
+from edge.values import MINUTE_MS, Kind, Record
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def used(open_store: Callable[[], Store], tmp_path: Path) -> Path:
+    """A data folder that holds one minute."""
+    store = open_store()
+    store.call(records.seal, [Record("ww1", Kind.MINUTE, "w01018", NOON, avg=1.5)], [], NOON).result(5)
+    store.close()
+    return tmp_path
+
+
+def overwrite(path: Path, place: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(data)
+
+
+@pytest.mark.parametrize(
+    ("place", "data"),
+    [(0, b"no SQLite header"), (16, b"\x03\x07"), (100, b"\xff" * 200), (1024, b"\xee" * 8192)],
+    ids=["magic", "page size", "schema page", "roots of the tables"],
+)
+def test_a_damaged_file_is_moved_aside_and_a_new_one_begins(
+    used: Path, open_store: Callable[[], Store], events: Events, place: int, data: bytes
+) -> None:
+    overwrite(used / "records.db", place, data)
+    damaged = (used / "records.db").read_bytes()
+    store = open_store()
+    assert events == [("store.damaged", {"file": "records.db", "aside": "records.db.damaged-20260922120000"})]
+    assert (used / "records.db.damaged-20260922120000").read_bytes() == damaged
+    assert store.call(records.last_start, "ww1", Kind.MINUTE).result(5) is None
+    store.call(meta.put, "n", 1).result(5)
+
+
+def test_a_truncated_file_is_damage_and_an_empty_one_is_a_new_one(
+    used: Path, open_store: Callable[[], Store], events: Events
+) -> None:
+    os.truncate(used / "records.db", 60)
+    os.truncate(used / "samples.db", 0)
+    open_store().call(meta.put, "n", 1).result(5)
+    assert [params["file"] for _, params in events] == ["records.db"]
+
+
+def test_two_damages_in_one_second_keep_both_files(used: Path, open_store: Callable[[], Store]) -> None:
+    for number in range(2):
+        overwrite(used / "records.db", 0, b"no SQLite header %d" % number)
+        open_store().close()
+    names = sorted(path.name for path in used.glob("records.db.damaged*"))
+    assert names == ["records.db.damaged-20260922120000", "records.db.damaged-20260922120000-2"]
+
+
+def test_a_damaged_wal_head_is_copied_aside_before_sqlite_drops_it(
+    used: Path, open_store: Callable[[], Store], events: Events, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    store = open_store()
+    store.call(meta.put, "n", 1).result(5)
+    crashed = tmp_path_factory.mktemp("crashed")
+    for name in ("records.db", "records.db-wal"):
+        shutil.copyfile(used / name, crashed / name)
+    store.close()
+    overwrite(crashed / "records.db-wal", 0, b"\0\0\0\0")
+    for name in ("records.db", "records.db-wal"):
+        shutil.move(crashed / name, used / name)
+    wal = (used / "records.db-wal").read_bytes()
+    again = open_store()
+    assert [code for code, _ in events] == ["store.wal_damaged"]
+    assert (used / "records.db-wal.damaged-20260922120000").read_bytes() == wal
+    assert again.call(records.last_start, "ww1", Kind.MINUTE).result(5) == NOON
+
+
+def test_a_file_of_a_newer_program_is_refused_and_left_as_it_is(used: Path, open_store: Callable[[], Store]) -> None:
+    newer = sqlite3.connect(used / "records.db", isolation_level=None)
+    newer.execute("PRAGMA user_version = 99")
+    newer.close()
+    before = (used / "records.db").read_bytes()
+    with pytest.raises(StoreNewer) as caught:
+        open_store()
+    assert (caught.value.params["found"], caught.value.params["known"]) == (99, migrate.newest("records"))
+    assert (used / "records.db").read_bytes() == before
+    with pytest.raises(StoreNewer):  # and the lock was given back
+        open_store()
+
+
+def test_a_dropped_guard_is_made_again(used: Path, open_store: Callable[[], Store], events: Events) -> None:
+    meddler = sqlite3.connect(used / "records.db", isolation_level=None)
+    meddler.execute("DROP TRIGGER journal_no_delete")
+    meddler.close()
+    store = open_store()
+    assert events == [("store.guard_restored", {"file": "records.db", "name": "journal_no_delete"})]
+    count = store.call(
+        lambda db: db.execute("SELECT count(*) FROM sqlite_master WHERE name='journal_no_delete'").fetchone()
+    )
+    assert count.result(5) == (1,)
+
+
+def test_a_folder_without_rights_is_an_error_and_no_damage(used: Path, open_store: Callable[[], Store]) -> None:
+    (used / "records.db").unlink()
+    (used / "records.db").mkdir()
+    with pytest.raises((StoreFailed, OSError)):
+        open_store()
+    assert not list(used.glob("*damaged*"))
+
+
+KILLED = """
+import os, signal, sqlite3, sys
+from edge.store import migrate
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA journal_mode = WAL")
+left = [int(sys.argv[2])]
+def count(sql):
+    left[0] -= 1
+    if left[0] < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+db.set_trace_callback(count)
+migrate.migrate(db, sys.argv[3])
+db.set_trace_callback(None)
+print("done")
+"""
+
+
+def schema(path: Path) -> list[tuple[str, str]]:
+    db = sqlite3.connect(path)
+    rows = db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+    db.close()
+    return rows
+
+
+@pytest.mark.parametrize("folder", ["samples", "records"])
+def test_a_migration_killed_at_any_statement_is_whole_after_the_next_start(tmp_path: Path, folder: str) -> None:
+    whole = tmp_path / "whole.db"
+    db = sqlite3.connect(whole, isolation_level=None)
+    statements: list[str] = []
+    db.set_trace_callback(statements.append)
+    migrate.migrate(db, folder)
+    db.close()
+    expected = schema(whole)
+    for killed_at in range(len(statements)):
+        path = tmp_path / f"{killed_at}.db"
+        command = [sys.executable, "-S", "-c", KILLED, str(path), str(killed_at), folder]
+        assert subprocess.run(command, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+        db = sqlite3.connect(path, isolation_level=None)
+        assert migrate.version(db) == 0
+        assert migrate.migrate(db, folder)
+        assert migrate.version(db) == migrate.newest(folder)
+        assert not migrate.migrate(db, folder)
+        db.close()
+        assert schema(path) == expected
+
+
+def test_every_migration_is_numbered_in_a_row() -> None:
+    for folder in ("records", "samples"):
+        numbers = [number for number, _ in migrate.scripts(folder)]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_a_reader_cannot_write_and_a_missing_file_is_said(used: Path) -> None:
+    db = read_only(used / "records.db")
+    assert records.last_start(db, "ww1", Kind.MINUTE) == NOON
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        meta.put(db, "n", 1)
+    db.close()
+    with pytest.raises(StoreClosed, match="not_there"):
+        read_only(used / "nothing.db")
+
+
+def test_a_year_of_minutes_opens_at_once_and_answers_quickly(used: Path, open_store: Callable[[], Store]) -> None:
+    year = 366 * 1440
+    filler = sqlite3.connect(used / "records.db", isolation_level=None)
+    filler.execute("BEGIN")
+    filler.execute(
+        "INSERT INTO record WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
+        " SELECT ? - i * 60000, 1, 1, 2, 0, 1.25, 2.5, 3.75, NULL, NULL, NULL, 0.001, 12, 'N' FROM n",
+        (year, NOON),
+    )
+    filler.execute(
+        "INSERT INTO delivery (platform, outlet, cn, start, revision, kept, created, state)"
+        " SELECT 1, 1, '2051', start, 0, 1, start, 2 FROM record WHERE start < ?",
+        (NOON,),
+    )
+    filler.execute("COMMIT")
+    filler.close()
+    began = time.monotonic()
+    store = open_store()
+    opened = time.monotonic()
+    store.call(outbox.enqueue, [outbox.Due("city", "ww1", "2051", NOON)], NOON).result(5)
+    assert store.call(records.last_start, "ww1", Kind.MINUTE).result(5) == NOON
+    assert len(store.call(outbox.open_deliveries, "city", "ww1").result(5)) == 1
+    assert [row.lost for row in store.call(outbox.counts).result(5)] == [0]
+    page = store.call(records.between, "ww1", Kind.MINUTE, NOON - 200 * MINUTE_MS, NOON, 100).result(5)
+    answered = time.monotonic()
+    assert len(page) == 100
+    # generous: this machine is shared; it takes some 10 ms
+    assert opened - began < 1.0
+    assert answered - opened < 1.0

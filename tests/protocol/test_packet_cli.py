@@ -1,0 +1,162 @@
+"""`hj212 packet decode/encode/check` as others call it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from edge import catalogue
+from edge.cli.packet import packet_group
+from protocol.frame import wrap
+
+FRAMES = [
+    line.split("\t")[0]
+    for line in (Path(__file__).parent / "annex_c.tsv").read_text(encoding="utf-8").splitlines()
+    if line.startswith("##")
+]
+HEAD = "QN=20160801085857223;ST=32;CN=1062;PW=100000;MN=010000A8900016F000169DC0;Flag=5;"
+ANNEX_A = f"##0101{HEAD}CP=&&RtdInterval=30&&1C80"
+
+
+@pytest.fixture(autouse=True)
+def _english() -> Any:
+    catalogue.use_language("en")
+    yield
+    catalogue.use_language(None)
+
+
+def run(*arguments: str, stdin: bytes | str = b"", code: int = 0) -> bytes:
+    result = CliRunner().invoke(packet_group, list(arguments), input=stdin)
+    assert result.exit_code == code, result.output
+    return result.stdout_bytes
+
+
+def decoded(*lines: bytes | str) -> list[dict[str, Any]]:
+    stdin = b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines)
+    return [json.loads(line) for line in run("decode", "--json", stdin=stdin).splitlines()]
+
+
+def test_annex_c_goes_to_json_and_back_byte_for_byte() -> None:
+    stream = "".join(frame + "\r\n" for frame in FRAMES).encode()
+    objects = run("decode", "--json", stdin=stream)
+    assert all(each["ok"] and not each["notes"] for each in map(json.loads, objects.splitlines()))
+    assert run("encode", "--json", stdin=objects) == stream
+    assert len(objects.splitlines()) == 155
+
+
+def test_the_object_of_annex_a() -> None:
+    assert decoded(ANNEX_A) == [
+        {
+            "ok": True, "errors": [], "notes": [], "qn": "20160801085857223", "st": "32", "cn": "1062", "pw": "100000",
+            "mn": "010000A8900016F000169DC0", "flag": "5", "pnum": None, "pno": None, "rf": None,
+            "data": [{"RtdInterval": "30"}],
+        }
+    ]  # fmt: skip
+
+
+def test_file_is_read_and_blank_lines_are_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "packets"
+    path.write_bytes(b"\r\n\n" + ANNEX_A.encode() + b"\r\n\n" + ANNEX_A.encode())
+    assert len(run("decode", "--json", str(path)).splitlines()) == 2
+
+
+def test_broken_packet_gives_its_fields_and_why() -> None:
+    (found,) = decoded(ANNEX_A.replace("1C80", "0759"))
+    assert not found["ok"]
+    assert found["data"] == [{"RtdInterval": "30"}]
+    assert found["errors"] == [
+        "frame byte 108: wrong CRC, expected 1C80, came 0759; 0759 is the Modbus CRC, not the one of HJ 212 Annex A"
+    ]
+
+
+def test_garbage_is_reported_and_does_not_end_the_run() -> None:
+    garbage, sound = decoded(b"\xff\xfe\x00AT+OK", ANNEX_A)
+    assert (garbage["ok"], garbage["qn"], garbage["data"]) == (False, None, [])
+    assert sound["ok"]
+
+
+@pytest.mark.parametrize(
+    "cp",
+    [
+        "e01001-Rtd=1.1;e01001-Rtd=2.2",
+        "PolId=w01018,PolId=w01001;InfoId=i11001",
+        "a=1,b=2,a=3",
+        "BeginTime=20160801010522,EndTime=20160801085857",
+        "i11001-Info=//清洗,管路;a=b//",
+        "w01018-SampleTime=",
+    ],
+)
+@pytest.mark.parametrize(
+    "head", [HEAD, HEAD.replace("QN=20160801085857223;", ""), HEAD.replace("Flag=5;", ""), HEAD + "Ver=1;Ver=2;"]
+)
+def test_grouping_repeats_and_odd_headers_go_there_and_back(head: str, cp: str) -> None:
+    frame = wrap(f"{head}CP=&&{cp}&&".encode())
+    assert run("encode", "--json", stdin=run("decode", "--json", stdin=frame)) == frame
+
+
+def test_texts_stay_as_on_the_wire() -> None:
+    head = HEAD.replace("Flag=5", "Flag=07") + "PNUM=0002;PNO=0001;"
+    (found,) = decoded(wrap(f"{head}CP=&&w01018-Rtd=02.20&&".encode()))
+    assert (found["flag"], found["pnum"], found["pno"]) == ("07", "0002", "0001")
+    assert found["data"] == [{"w01018-Rtd": "02.20"}]
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("nonsense", "JSON"), ("[]", "expected"), ('{"qn": 1}', "qn"), ('{"flag": "x"}', "flag"),
+        ('{"data": {}}', "data"), ('{"data": [{"a": 1}]}', "data[0].a"), ('{"data": [{}]}', "data[0]"), ("{}", "ST"),
+        ('{"st": "32", "cn": "2011", "mn": "1", "data": [{"a": "1;b=2"}]}', "a"),
+    ],
+)  # fmt: skip
+def test_object_that_is_no_packet_names_line_and_field(line: str, word: str) -> None:
+    result = CliRunner().invoke(packet_group, ["encode", "--json"], input="\n" + line)
+    assert result.exit_code == 2
+    assert "line 2" in result.stderr
+    assert word in result.stderr
+
+
+def test_check_fails_when_one_packet_is_not_accepted() -> None:
+    run("check", stdin=ANNEX_A)
+    assert b"line 2: not accepted" in run("check", stdin=f"{ANNEX_A}\n{ANNEX_A[:-1]}1", code=1)
+    assert json.loads(run("check", "--json", stdin=ANNEX_A[:-4], code=1))["ok"] is False
+
+
+def test_view_names_fields_and_hides_the_password() -> None:
+    frame = next(frame for frame in FRAMES if "w01018-EFlag" in frame)
+    shown = run("decode", stdin=frame).decode()
+    for words in ("surface water pollution source", "realtime data", "Chemical oxygen demand", "normal"):
+        assert words in shown
+    assert "2016-08-01 08:58:57" in shown
+    assert "123456" not in shown
+    assert "123456" in run("decode", "--raw", stdin=frame).decode()
+    new = next(frame for frame in FRAMES if "NewPW" in frame)
+    assert "654321" not in run("decode", stdin=new).decode()
+
+
+def test_view_speaks_chinese() -> None:
+    catalogue.use_language("zh")
+    shown = run("decode", stdin=FRAMES[0]).decode()
+    for words in ("报文正确", "设置超时时间及重发次数", "超时时间（秒）"):
+        assert words in shown
+
+
+def test_every_message_of_annex_c_can_be_viewed_in_both_languages() -> None:
+    for language in catalogue.LANGUAGES:
+        catalogue.use_language(language)
+        assert "protocol." not in run("decode", stdin="\n".join(FRAMES)).decode()
+
+
+def test_every_code_of_the_protocol_has_a_text_with_its_parameters() -> None:
+    root = Path(__file__).parents[2]
+    sources = [*(root / "protocol").glob("*.py"), root / "edge/cli/packet.py", root / "edge/cli/packet_view.py"]
+    used = {code for path in sources for code in re.findall(r'"(protocol\.[a-z_.]+[a-z])"', path.read_text("utf-8"))}
+    rows = [line.split("\t") for line in (root / "edge/texts/protocol.tsv").read_text("utf-8").splitlines()]
+    texts = {code: (zh, en) for code, zh, en in rows}
+    assert len(texts) == len(rows)
+    assert used - texts.keys() == set()
+    for zh, en in texts.values():
+        assert set(re.findall(r"\{\w+\}", zh)) == set(re.findall(r"\{\w+\}", en))
