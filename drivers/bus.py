@@ -7,7 +7,8 @@ A Modbus answer names no register, so an answer that comes after its time-out mu
 that it fits. A request stays open until it is answered, or until no answer can come any more. While it is
 open, the same bytes may be sent again (a retry: the same registers), requests that cannot be confused with it
 go on, and one that could be waits. What comes and answers an open request is counted as late, the rest as
-foreign; both are thrown away. No clock of its own: time, waiting and the port are handed in.
+foreign; both are thrown away. A request that changes something is sent once: unanswered, it may have been
+carried out. No clock of its own: time, waiting and the port are handed in.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from drivers.driver import Request
-from drivers.errors import BadAnswer, DeviceRefused, DeviceSilent, DriverError
+from drivers.errors import BadAnswer, DeviceRefused, DeviceSilent, DriverError, OutcomeUnknown
 from drivers.port import LineSettings, Port
 
 _OPEN_FACTOR = 3.0
@@ -51,6 +52,8 @@ class Counters:
     foreign: int = 0
     """Times that bytes came which answer nothing asked: echo, noise, another slave."""
     polls: int = 0
+    jobs: int = 0
+    """Exchanges beside the polls: control commands, parameters, clocks."""
     missed: int = 0
     """Slots that passed without a poll: the line was busy, or a silent instrument was left alone."""
     round_trip_s: float | None = None
@@ -145,7 +148,8 @@ class LineBus:
     def ask(self, caller: Caller, request: Request, attempts: int) -> bytes:
         """One request, sent `attempts` times at most; the checked answer.
 
-        Raises DeviceSilent, BadAnswer, DeviceRefused, PortLost, LineStopped.
+        Raises DeviceSilent, BadAnswer, DeviceRefused, PortLost, LineStopped; OutcomeUnknown, without another
+        attempt, where a request that is sent once went out and was not answered.
         """
         self._asks += 1
         self._await_turn(caller, request)
@@ -153,6 +157,7 @@ class LineBus:
         for attempt in range(attempts):
             caller.counters.retries += attempt > 0
             try:
+                self._await_silence(caller)
                 return self._exchange(caller, request)
             except (DeviceSilent, BadAnswer) as error:
                 last = error
@@ -199,7 +204,14 @@ class LineBus:
     # -- the exchange
 
     def _exchange(self, caller: Caller, request: Request) -> bytes:
-        self._await_silence(caller)
+        if not request.once:
+            return self._spoken(caller, request)
+        try:
+            return self._spoken(caller, request)
+        except (DeviceSilent, BadAnswer) as error:
+            raise OutcomeUnknown("drivers.write-unknown", instrument=caller.name, reason=error.code) from error
+
+    def _spoken(self, caller: Caller, request: Request) -> bytes:
         caller.counters.asked += 1
         sent = self._now()
         self.stamp = sent

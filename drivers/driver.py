@@ -2,6 +2,7 @@
 
     line ──Bus.ask(Request)──▶ wire    one exchange: silence, gap, write, wait, retry, late-answer rule
     driver.read(bus) ─▶ [Reading, …]   one pass over the instrument's points, never longer than its time-outs
+    driver.reader(…), driver.writer(…)  one exchange beside the polls: what a control command needs (`Commanded`)
 
 A driver is one file in this folder with a class registered under its name. It declares frames and decodes
 them; it does not sleep, retry, reconnect, log or keep module state: the line does that. A driver raises
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +21,18 @@ class Reading:
     """One point as the instrument said it: the number before scale and offset, and the raw bytes behind it.
 
     `value` is None where the instrument answered and had no number (NaN, a "no result" code); `error`, the
-    code of a text, then says why.
+    code of a text, then says why. `text` is what a text holds, such as a serial number.
     """
 
     point: str
     value: float | None
     raw: bytes = b""
     error: str | None = None
+    text: str | None = None
+
+
+Value = float | int | str
+"""What is written: a number, or decimal digits for BCD."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +70,18 @@ class Request:
     check: Callable[[bytes], None]
     confusable: tuple[object, ...]
     expected: int = 0
+    once: bool = False
+    """It changes something in the instrument: sent once, never again blindly. Unanswered, its outcome is unknown."""
 
 
 class Bus(Protocol):
     """What the line offers a driver while the driver holds the line."""
 
     def ask(self, request: Request) -> bytes:
-        """Send, wait, check; the checked answer. Raises DeviceSilent, BadAnswer, DeviceRefused, PortLost."""
+        """Send, wait, check; the checked answer.
+
+        Raises DeviceSilent, BadAnswer, DeviceRefused, PortLost; OutcomeUnknown for a request sent `once`.
+        """
         ...
 
 
@@ -94,3 +105,31 @@ class Driver(Protocol):
         error is raised.
         """
         ...
+
+
+class Commanded(Driver, Protocol):
+    """A driver whose instruments can also be told something: control commands, parameters, clocks.
+
+    `WriteOptions` is a frozen dataclass: the keys that a write may have in the site file. What `reader` and
+    `writer` give is one exchange each, to be run in the line's thread (`LineWorker.submit`), so that polls come
+    in between. Both raise BadOption for what they cannot use.
+    """
+
+    WriteOptions: ClassVar[type]
+
+    def reader(self, point: PointSpec) -> Callable[[Bus], Reading]:
+        """Reads one quantity that is not polled; `point.options` are `PointOptions`."""
+        ...
+
+    def writer(self, options: Any, values: Sequence[Value], repeat: bool = False) -> Callable[[Bus], None]:
+        """Writes `values`, one after the other from the place on that `options` name.
+
+        `options` are `WriteOptions`, or the `PointOptions` of a quantity that is to be changed. With `repeat` an
+        unanswered write is sent again; without, it fails with OutcomeUnknown.
+        """
+        ...
+
+
+def commanded(driver: Driver) -> TypeGuard[Commanded]:
+    """Whether this driver's instruments can be told something."""
+    return hasattr(driver, "WriteOptions")

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class DriverError(Exception):
-    """Reading an instrument failed; `code` names the text (`drivers.…`), `params` fill it."""
+    """Reading or commanding an instrument failed; `code` names the text (`drivers.…`), `params` fill it."""
 
     def __init__(self, code: str, **params: Any) -> None:
         super().__init__(code, params)
@@ -35,3 +35,15 @@ class PortLost(DriverError):
 
 class BadOption(DriverError):
     """An instrument's or a point's option cannot be used: the site file must change."""
+
+
+class OutcomeUnknown(DriverError):
+    """A write was sent and not answered: it was carried out, or not. Look at the instrument before repeating it."""
+
+
+class LineBusy(DriverError):
+    """Too much waits for this line already: try again later."""
+
+
+class LineClosed(DriverError):
+    """The line was stopped before its turn came."""

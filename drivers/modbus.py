@@ -1,45 +1,38 @@
-"""Modbus RTU, the reading half: functions 1–4 (recommended by HJ 212-2017 §7 for instruments; GB/T 19582).
+"""Modbus RTU, recommended by HJ 212-2017 §7 for instruments: the driver, and how it reads.
 
-    request   address function register(2) count(2) CRC(2, low byte first)
-    answer    address function bytes(1)    data     CRC        exception   address function+80 code CRC
+    points ─▶ blocks, contiguous registers together ─▶ requests ─▶ answers ─▶ a number for each point
 
-An answer names no register: only address, function and byte count tie it to its request, so these three are
-its `confusable` key and the line keeps late answers away. Registers are 0-based, as sent. Contiguous points
-are read in one request. The layouts are `struct`'s: `construct` declares them again in the tests.
+The frames are in `modbus_frame`, what is written in `modbus_write`. Registers are 0-based, as sent. What can
+go wrong: another byte order than the instrument's gives plausible nonsense, so that no default is a guess.
+The layouts are `struct`'s: `construct` declares them again in the tests.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-import crcmod
 from annotated_types import Ge, Le
 
-from drivers.driver import Bus, InstrumentSpec, PointSpec, Reading, Request
+from drivers.driver import Bus, InstrumentSpec, PointSpec, Reading, Request, Value
 from drivers.errors import BadAnswer, BadOption, DeviceRefused, DeviceSilent, DriverError, PortLost
+from drivers.modbus_frame import FORMATS, Order, Type, bytes_swapped, crc16, read_request, words_reversed
+from drivers.modbus_write import WriteOptions, write_job
 
-Type = Literal[
-    "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd", "bool"
-]  # fmt: skip
-Order = Literal["ABCD", "CDAB", "BADC", "DCBA"]
+__all__ = ["InstrumentOptions", "Modbus", "PointOptions", "WriteOptions", "crc16", "read_request"]
 
 MAX_REGISTERS = 125
 MAX_BITS = 2000
 """Most that one answer can carry (GB/T 19582.1 §6.1–6.4)."""
 
-_FORMATS = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q", "uint64": "Q",
-            "float32": "f", "float64": "d"}  # fmt: skip
-_EXCEPTIONS = frozenset({1, 2, 3, 4, 5, 6, 8, 10, 11})
-"""Exception codes that have a meaning; the catalogue has a text for each."""
-_REQUEST = struct.Struct(">BBHH")
-_CRC = struct.Struct("<H")
-
-crc16 = crcmod.mkCrcFun(0x18005, initCrc=0xFFFF, rev=True, xorOut=0)
-"""CRC of Modbus; 0 over a frame together with its own CRC."""
+MAX_BCD_WORDS = 4
+"""Registers of a `bcd`: 16 digits are all that a number holds."""
+MAX_TEXT_WORDS = 62
+TEXTS = ("text", "hex")
+"""Types that give a text and no number: read on demand, never polled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,13 +43,13 @@ class PointOptions:
     register: Annotated[int, Ge(0), Le(65535)]
     """0-based, as sent."""
     type: Type
-    """`bool` is the one type of functions 1 and 2; `bcd` holds 4 decimal digits a register."""
+    """`bool` is the one type of functions 1 and 2; `bcd` holds 4 decimal digits a register; `text` and `hex`
+    are for actions and infos."""
     order: Order = "ABCD"
-    """Order of the bytes on the wire, A the highest. In one register BADC and DCBA swap the two bytes."""
     bit: Annotated[int, Ge(0), Le(15)] | None = None
     """Of an int16 or uint16 only this bit, 0 the lowest: 0 or 1."""
-    words: Annotated[int, Ge(1), Le(4)] | None = None
-    """Registers of a `bcd`; None: 1."""
+    words: Annotated[int, Ge(1), Le(MAX_TEXT_WORDS)] | None = None
+    """Registers of a `bcd` (4 at most), a `text` or a `hex`; None: 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +91,9 @@ class _Field:
     def reading(self, raw: bytes) -> Reading:
         if self.options.type == "bool":
             return Reading(self.key, float(raw[0]), raw)
-        ordered = _words_reversed(raw) if self.swapped else raw
+        if self.options.type in TEXTS:
+            return self._text(raw)
+        ordered = words_reversed(raw) if self.swapped else raw
         if self.layout is None:
             return self._decimal(ordered, raw)
         value = float(self.layout.unpack(ordered)[0])
@@ -108,15 +103,18 @@ class _Field:
             value = float(int(value) >> self.options.bit & 1)
         return Reading(self.key, value, raw)
 
+    def _text(self, raw: bytes) -> Reading:
+        """What stands in the registers, to the first zero; `hex` as capital hexadecimal digits."""
+        ordered = bytes_swapped(raw) if self.options.order == "BADC" else raw
+        if self.options.type == "hex":
+            return Reading(self.key, None, raw, text=ordered.hex().upper())
+        return Reading(self.key, None, raw, text=ordered.partition(b"\0")[0].decode("ascii", "replace").strip())
+
     def _decimal(self, ordered: bytes, raw: bytes) -> Reading:
         digits = (ordered[::-1] if self.options.order in ("BADC", "DCBA") else ordered).hex()
         if not digits.isdecimal():
             return Reading(self.key, None, raw, "drivers.modbus.not-decimal")
         return Reading(self.key, float(digits), raw)
-
-
-def _words_reversed(data: bytes) -> bytes:
-    return b"".join(data[at : at + 2] for at in range(len(data) - 2, -1, -2))
 
 
 def _field(point: PointSpec) -> _Field:
@@ -126,10 +124,10 @@ def _field(point: PointSpec) -> _Field:
         return _Field(point.key, options, 1, None, False)
     # With the words in reverse CDAB is big-endian and BADC little-endian: two decoders serve four orders.
     swapped = options.order in ("CDAB", "BADC")
-    if options.type == "bcd":
+    if options.type in ("bcd", *TEXTS):
         return _Field(point.key, options, options.words or 1, None, swapped)
     endian = ">" if options.order in ("ABCD", "CDAB") else "<"
-    layout = struct.Struct(endian + _FORMATS[options.type])
+    layout = struct.Struct(endian + FORMATS[options.type])
     return _Field(point.key, options, layout.size // 2, layout, swapped)
 
 
@@ -138,9 +136,13 @@ def _check_point(key: str, options: PointOptions) -> None:
         raise BadOption("drivers.modbus.type-function", point=key, type=options.type, function=options.function)
     if options.bit is not None and options.type not in ("int16", "uint16"):
         raise BadOption("drivers.modbus.bit", point=key, type=options.type)
-    if options.words is not None and options.type != "bcd":
+    if options.words is not None and options.type not in ("bcd", *TEXTS):
         raise BadOption("drivers.modbus.words", point=key, type=options.type)
-    words = struct.calcsize(_FORMATS[options.type]) // 2 if options.type in _FORMATS else options.words or 1
+    if options.type == "bcd" and (options.words or 1) > MAX_BCD_WORDS:
+        raise BadOption("drivers.modbus.bcd-words", point=key, words=options.words, most=MAX_BCD_WORDS)
+    if options.type in TEXTS and options.order not in ("ABCD", "BADC"):
+        raise BadOption("drivers.modbus.text-order", point=key, order=options.order)
+    words = struct.calcsize(FORMATS[options.type]) // 2 if options.type in FORMATS else options.words or 1
     if not 0 <= options.register <= 65536 - words:
         raise BadOption("drivers.modbus.register", point=key, register=options.register, last=65536 - words)
 
@@ -196,43 +198,13 @@ def _joins(span: _Span, field: _Field, options: InstrumentOptions) -> bool:
     )
 
 
-def read_request(address: int, function: int, register: int, count: int) -> Request:
-    """The request that reads `count` registers (functions 3, 4) or bits (1, 2) from `register` on."""
-    body = _REQUEST.pack(address, function, register, count)
-    size = count * 2 if function in (3, 4) else (count + 7) // 8
-    head = bytes((address, function, size))
-    refusal = bytes((address, function | 0x80))
-
-    def length(received: bytes) -> int | None:
-        if received[:2] == refusal:
-            return 5
-        if not head.startswith(received[:3]) and received != refusal[:1]:
-            return 0
-        return size + 5 if len(received) >= 2 else None
-
-    def check(answer: bytes) -> None:
-        if crc16(answer) != 0:
-            raise BadAnswer("drivers.crc", answer=answer.hex(" "))
-        if answer[1] & 0x80:
-            code = answer[2]
-            text = f"drivers.modbus.exception-{code}" if code in _EXCEPTIONS else "drivers.modbus.exception"
-            raise DeviceRefused(text, exception=code, function=function, register=register, count=count)
-
-    return Request(
-        data=body + _CRC.pack(crc16(body)),
-        length=length,
-        check=check,
-        confusable=("modbus", address, function, size),
-        expected=size + 5,
-    )
-
-
 class Modbus:
     """An instrument that speaks Modbus RTU."""
 
     name: ClassVar[str] = "modbus"
     PointOptions: ClassVar[type] = PointOptions
     InstrumentOptions: ClassVar[type] = InstrumentOptions
+    WriteOptions: ClassVar[type] = WriteOptions
 
     def __init__(self, spec: InstrumentSpec) -> None:
         if not isinstance(spec.address, int) or not 1 <= spec.address <= 255:
@@ -240,10 +212,15 @@ class Modbus:
         options: InstrumentOptions = spec.options or InstrumentOptions()
         for block in options.blocks:
             _check_block(spec.name, block)
-        self._blocks = [
-            _Block(read_request(spec.address, s.function, s.start, s.end - s.start), s.start, tuple(s.fields))
-            for s in _plan([_field(point) for point in spec.points], options)
-        ]
+        for point in spec.points:
+            if point.options.type in TEXTS:
+                raise BadOption("drivers.modbus.no-number", point=point.key, type=point.options.type)
+        self._address = spec.address
+        self._blocks = [self._block(span) for span in _plan([_field(point) for point in spec.points], options)]
+
+    def _block(self, span: _Span) -> _Block:
+        request = read_request(self._address, span.function, span.start, span.end - span.start)
+        return _Block(request, span.start, tuple(span.fields))
 
     def read(self, bus: Bus) -> list[Reading]:
         """One pass; silence and a lost port end it, a refused or damaged block does not."""
@@ -262,6 +239,33 @@ class Modbus:
         if last is not None and not readings:
             raise last
         return readings
+
+    def reader(self, point: PointSpec) -> Callable[[Bus], Reading]:
+        """Reads one quantity by itself."""
+        field = _field(point)
+        block = self._block(_Span(field.options.function, field.start, field.end, [field]))
+
+        def read(bus: Bus) -> Reading:
+            return block.readings(bus.ask(block.request))[0]
+
+        return read
+
+    def writer(self, options: Any, values: Sequence[Value], repeat: bool = False) -> Callable[[Bus], None]:
+        """Writes registers (functions 6, 16) or bits (5, 15)."""
+        where = _written(options) if isinstance(options, PointOptions) else options
+        return write_job(self._address, where, values, repeat)
+
+
+def _written(options: PointOptions) -> WriteOptions:
+    """How a quantity that is read so is written: function 5 for a bit, 6 for one register, 16 for more."""
+    place = f"register {options.register}"
+    if options.function in (2, 4) or options.bit is not None or options.type in TEXTS:
+        raise BadOption("drivers.modbus.read-only", point=place, function=options.function, type=options.type)
+    field = _field(PointSpec(place, options))
+    function: Literal[5, 6, 16] = 5 if options.function == 1 else 6 if field.words == 1 else 16
+    return WriteOptions(
+        function=function, register=options.register, type=options.type, order=options.order, words=options.words
+    )
 
 
 def _check_block(instrument: str, block: tuple[int, int, int]) -> None:

@@ -1,6 +1,7 @@
-"""What a line does, step by step, without a thread: poll whose turn it is, keep the port open.
+"""What a line does, step by step, without a thread: polls, single exchanges between them, an open port.
 
     step ── Schedule: whose turn ──▶ driver.read(bus) ──▶ on_result(PollResult)
+      ├─ a job waits: one exchange before the next poll, never two in a row while a poll is due
       └─ port lost: closed at once, opened again for ever, 1 s … 10 s apart
 
 Slots follow the wall clock that is handed in, which may run faster than the machine's (demo); what happens on
@@ -15,7 +16,8 @@ from typing import Protocol
 
 from drivers.bus import Caller, Counters, LineBus
 from drivers.driver import Driver, Reading, Request
-from drivers.errors import BadAnswer, DeviceSilent, DriverError, PortLost
+from drivers.errors import BadAnswer, DeviceSilent, DriverError, OutcomeUnknown, PortLost
+from drivers.jobs import Job, JobQueue
 from drivers.port import LineSettings, Port
 from drivers.schedule import Schedule, Turn
 
@@ -98,6 +100,16 @@ class _InstrumentBus:
             raise
 
 
+class _LostBus:
+    """The bus while the port is missing."""
+
+    def __init__(self, error: DriverError | None) -> None:
+        self._error = error or PortLost("drivers.port-closed")
+
+    def ask(self, request: Request) -> bytes:
+        raise self._error
+
+
 class _Seat:
     """One instrument on the line, with its turn and its counters."""
 
@@ -120,7 +132,7 @@ class _Seat:
 class Poller:
     """A line at work; `step` is called for ever by whoever owns the thread.
 
-    `open_port` opens the line's port or raises PortLost.
+    `open_port` opens the line's port or raises PortLost; `jobs` takes what is asked beside the polls.
     """
 
     def __init__(
@@ -131,6 +143,7 @@ class Poller:
         clock: LineClock,
         monotonic: Callable[[], float],
         open_port: Callable[[], Port],
+        jobs: JobQueue | None = None,
     ) -> None:
         self._settings = settings
         self._on_result = on_result
@@ -138,7 +151,10 @@ class Poller:
         self._now = monotonic
         self._open_port = open_port
         self._seats = [_Seat(index, one, settings, clock.speed) for index, one in enumerate(instruments)]
+        self._by_name = {seat.instrument.name: seat for seat in self._seats}
         self._schedule = Schedule([seat.turn for seat in self._seats])
+        self._jobs = jobs or JobQueue(settings.port, monotonic)
+        self._job_was_last = False
         self._port: Port | None = None
         self._bus: LineBus | None = None
         self._port_error: DriverError | None = None
@@ -166,12 +182,17 @@ class Poller:
         )
 
     def step(self) -> float:
-        """Poll whose turn it is; how long to wait then, in real seconds."""
+        """Run a job or poll whose turn it is; how long to wait then, in real seconds."""
         self._stamp = self._now()
         if self._port is None and self._stamp >= self._reopen_at:
             self._open()
         wall_ms, mono_s = self._clock.wall_ms(), self._clock.mono_s()
         turn = self._schedule.pick(wall_ms, mono_s)
+        job = self._job(turn, wall_ms, mono_s)
+        self._job_was_last = job is not None
+        if job is not None:
+            self._run(job)
+            return 0.0
         if turn is None:
             wait_s = self._schedule.wait_s(wall_ms, mono_s) / self._clock.speed
             return min(IDLE_MAX_S, wait_s)
@@ -180,10 +201,28 @@ class Poller:
         self._on_result(self._poll(self._seats[turn.index], slot_ms))
         return 0.0
 
+    def _job(self, turn: Turn | None, wall_ms: int, mono_s: float) -> Job | None:
+        """The job that goes before this turn."""
+        if self._job_was_last and turn is not None:
+            return None
+        return self._jobs.take(lambda job: self._schedule.has_room(self._by_name[job.instrument].turn, wall_ms, mono_s))
+
+    def _run(self, job: Job) -> None:
+        seat = self._by_name[job.instrument]
+        seat.caller.counters.jobs += 1
+        bus = _LostBus(self._port_error) if self._bus is None or self._port is None else self._bus_of(self._bus, seat)
+        error = self._jobs.run(job, bus)
+        if self._port is not None:
+            self._learn(seat, (), error)
+
+    @staticmethod
+    def _bus_of(bus: LineBus, seat: _Seat) -> _InstrumentBus:
+        return _InstrumentBus(bus, seat.caller, seat.attempts)
+
     def _poll(self, seat: _Seat, slot_ms: int) -> PollResult:
         if self._port is None or self._bus is None:
             return self._result(seat, slot_ms, (), self._port_error)
-        bus = _InstrumentBus(self._bus, seat.caller, seat.attempts)
+        bus = self._bus_of(self._bus, seat)
         seat.caller.counters.polls += 1
         readings: list[Reading] = []
         error: DriverError | None = None
@@ -203,7 +242,7 @@ class Poller:
         if self._bus is not None:
             held_s = self._bus.open_until(seat.caller) - self._now()
             seat.turn.held_until_s = mono_s + max(0.0, held_s) * self._clock.speed
-        if isinstance(error, (DeviceSilent, BadAnswer)) and not readings:
+        if isinstance(error, (DeviceSilent, BadAnswer, OutcomeUnknown)) and not readings:
             seat.turn.unheard(mono_s)
         else:
             seat.turn.heard()
@@ -229,12 +268,17 @@ class Poller:
         self._opened += 1
 
     def _give_up_port(self, error: PortLost) -> None:
-        self.close()
+        self._close_port()
         self._port_error = error
         self._reopen_at = self._now() + self._reopen_s
         self._reopen_s = min(_REOPEN_MAX_S, self._reopen_s * 2)
 
     def close(self) -> None:
+        """The end: gives the port back, and tells whoever waits."""
+        self._jobs.close()
+        self._close_port()
+
+    def _close_port(self) -> None:
         port, self._port = self._port, None
         if port is not None:
             port.close()

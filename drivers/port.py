@@ -60,10 +60,11 @@ class LineSettings:
 
 
 class StopSignal:
-    """Ends every wait of a line at once, from any thread."""
+    """Ends every wait of a line at once, from any thread; `wake` ends its idling only."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._awake = threading.Event()
         self._lock = threading.Lock()
         self._closed = False
         self._reader, self._writer = os.pipe()
@@ -78,6 +79,17 @@ class StopSignal:
             if not self._closed and not self._event.is_set():
                 os.write(self._writer, b".")
             self._event.set()
+            self._awake.set()
+
+    def wake(self) -> None:
+        """There is something to do: end the present `idle`, or the next one."""
+        self._awake.set()
+
+    def idle(self, seconds: float) -> None:
+        """Let time pass while there is nothing to do. Raises LineStopped."""
+        self._awake.wait(max(0.0, seconds))
+        self._awake.clear()
+        self.pause(0.0)
 
     def pause(self, seconds: float) -> None:
         """Let time pass. Raises LineStopped."""

@@ -89,6 +89,18 @@ class Schedule:
         probes = [turn for turn in due if turn.not_before_s <= mono_s and self._fits(turn, free_s, mono_s)]
         return min(probes, key=lambda turn: (turn.not_before_s, turn.index), default=None)
 
+    def has_room(self, turn: Turn, wall_ms: int, mono_s: float) -> bool:
+        """Whether something beside the polls may be asked of this instrument now.
+
+        One that answers costs little. A silent one costs a time-out: nobody who answers may be due, nor become so.
+        """
+        if turn.held_until_s > mono_s:
+            return False
+        if not turn.probing:
+            return True
+        due = any(not other.probing and other.due(wall_ms) for other in self._turns)
+        return not due and turn.probe_s <= self._free_s(wall_ms)
+
     def wait_s(self, wall_ms: int, mono_s: float) -> float:
         """How long nothing can be due, in the clock's seconds."""
         free_s = self._free_s(wall_ms)

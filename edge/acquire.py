@@ -8,6 +8,7 @@ longer, the point's samples are B with no value (HJ 212-2017 Table 8).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -73,8 +74,12 @@ class Acquirer:
         return [sample for sample in samples if sample is not None]
 
     def latest(self, outlet: str, now_ms: int) -> list[Sample]:
-        """Newest sample of each point of an outlet, in the order of the site file; B for what fell silent."""
-        return [_newest(point, now_ms) for point in self._points() if point.point.outlet == outlet]
+        """Newest sample of each point of an outlet, in the order of the site file; B for what fell silent.
+
+        A point that was not heard yet is left out until its silence has lasted long enough.
+        """
+        found = [_newest(point, now_ms) for point in self._points() if point.point.outlet == outlet]
+        return [sample for sample in found if sample is not None]
 
     def points(self) -> list[tuple[str, Point, Sample | None]]:
         """Instrument, point and newest sample of everything that is read."""
@@ -107,6 +112,8 @@ def _heard(watched: _Watched, reading: Reading, slot: int) -> Sample:
     if reading.value is None:
         return Sample(slot, point.outlet, point.factor, None, FAULT)
     value = reading.value * point.scale + point.offset
+    if not math.isfinite(value):
+        return Sample(slot, point.outlet, point.factor, None, FAULT)
     mark = range_mark(point, value)
     return Sample(slot, point.outlet, point.factor, convert(value, point.unit or watched.unit, watched.unit), mark)
 
@@ -115,8 +122,12 @@ def _patience(watched: _Watched) -> int:
     return max(watched.instrument.silence, FAILED_POLLS * watched.instrument.every)
 
 
-def _newest(watched: _Watched, now_ms: int) -> Sample:
+def _newest(watched: _Watched, now_ms: int) -> Sample | None:
     last = watched.last
+    if watched.first_slot is None:
+        watched.first_slot = now_ms
+    if last is None and now_ms - watched.first_slot < _patience(watched):
+        return None
     if last is not None and now_ms - last.time < _patience(watched) + watched.instrument.every:
         return last
     return Sample(now_ms, watched.point.outlet, watched.point.factor, None, NO_LINK)

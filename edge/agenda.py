@@ -6,7 +6,7 @@ with the next minute that is sealed. What is due twice is the same delivery: the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from edge.store.outbox import Due
 from edge.uplink.terms import Terms
@@ -20,7 +20,28 @@ class Agenda:
 
     def __init__(self, terms: Sequence[Terms]) -> None:
         self._terms = terms
+        self._covered: dict[tuple[str, str], int] = {}
         self._open: dict[tuple[str, str], dict[int, int]] = {(each.platform, each.outlet): {} for each in terms}
+
+    def resume(self, outlet: str, minutes: Iterable[Record], covered: Mapping[str, int | None]) -> list[Due]:
+        """What is due of an outlet's newest stored minutes after a restart; call it once, before anything else.
+
+        `covered` says by platform until when its minute data are in the outbox: with another interval than before the
+        restart, the first period begins there, so that no minute is sent twice or left out. None: it never had any.
+        """
+        dues: list[Due] = []
+        starts = sorted({record.start for record in minutes})
+        for terms in self._terms:
+            if terms.outlet != outlet or not starts:
+                continue
+            begin = covered.get(terms.platform)
+            if begin is None:
+                begin = period_start(starts[-1], terms.minute_at(starts[-1]))
+            self._covered[terms.platform, outlet] = begin
+            for start in starts:
+                if start >= begin:
+                    dues += self._minute(terms, start)
+        return dues
 
     def after(self, records: Iterable[Record]) -> list[Due]:
         """What is due once these records are sealed."""
@@ -43,6 +64,8 @@ class Agenda:
         ended = [(begin, length) for begin, length in waiting.items() if begin + length <= start + MINUTE_MS]
         for begin, _length in ended:
             del waiting[begin]
+        covered = self._covered.get((terms.platform, terms.outlet), 0)
         return [
-            Due(terms.platform, terms.outlet, "2051", begin, end=begin + length) for begin, length in sorted(ended)
+            Due(terms.platform, terms.outlet, "2051", max(begin, covered), end=begin + length)
+            for begin, length in sorted(ended)
         ]

@@ -12,8 +12,8 @@ import asyncio
 import gc
 import signal
 import sys
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,9 @@ from edge.catalogue import explain, text, use_language
 from edge.clock import Clock, SimulatedClock, SystemClock, plausible
 from edge.control.client import socket_path
 from edge.control.queries import QUERIES
-from edge.control.server import ControlServer, Verb, Who
+from edge.control.server import ControlServer, SocketTaken, Verb, Who
 from edge.delivering import Delivering
+from edge.events import Events
 from edge.logs import get_logger, set_up_logs
 from edge.measure.statistics import Live
 from edge.measuring import Measuring
@@ -38,10 +39,13 @@ from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
 
 DEMO_MARK = ".hj212-demo"
 """The file that tells a demo's folder: only there a simulated clock is allowed."""
-EVENTS = 200
 SWEEP_S = 60.0
 SWEEP_MORE_S = 1.0
 RETRY_S = 5.0
+SESSION_HANG_S = 120.0
+"""A session waits 30 s at most, and a write to a dead link for as long again."""
+LINE_FATAL_S = 3600.0
+"""A line that hangs ends the process once in this time at most: the other lines are not to suffer for it."""
 WRONG_USE = 2
 
 
@@ -57,7 +61,7 @@ class Daemon:
         self._clock = clock
         self._started_ms = clock.wall_ms()
         self._started_s = clock.mono_s()
-        self._events: deque[dict[str, Any]] = deque(maxlen=EVENTS)
+        self._events = Events(clock, self._tell)
         self._log = get_logger("daemon")
         self._data_dir = Path(site.site.data_dir)
         self._store = Store(self._data_dir, retention=site.store, on_event=self._event, clock=clock)
@@ -70,12 +74,17 @@ class Daemon:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await self._delivering.load()
-        agenda = Agenda(self._delivering.terms)
-        self._measuring = Measuring(self._site, self._store, self._clock, agenda, self._delivering.offer, self._event)
-        await self._measuring.resume()
-        control = ControlServer(socket_path(self._site.site.socket, self._data_dir), self._verbs())
-        await control.start()
+        try:
+            await self._delivering.load()
+            agenda = Agenda(self._delivering.terms)
+            parts = self._site, self._store, self._clock, agenda, self._delivering.offer, self._event
+            self._measuring = Measuring(*parts)
+            await self._until(stop)
+        finally:
+            await asyncio.to_thread(self._store.close)
+
+    async def _until(self, stop: asyncio.Event) -> None:
+        control = await self._open_control()
         links = await listen_for_links(self._delivering.link_ups)
         try:
             await self._work(stop)
@@ -83,22 +92,36 @@ class Daemon:
             self._log.info("stopping")
         finally:
             notify("STOPPING=1")
-            await self._delivering.keep_packets()
-            self._measuring.stop()
-            await control.stop()
+            if control is not None:
+                await control.stop()
             if links is not None:
                 links.close()
-            await asyncio.to_thread(self._store.close)
+            await self._measuring.stop()
+            await self._delivering.keep_packets()
+
+    async def _open_control(self) -> ControlServer | None:
+        """The control socket where it belongs, else in data_dir; a daemon that cannot be asked still does its work."""
+        for path in dict.fromkeys(
+            (socket_path(self._site.site.socket, self._data_dir), self._data_dir / "control.sock")
+        ):
+            control = ControlServer(path, self._verbs())
+            try:
+                await control.start()
+            except (OSError, SocketTaken) as error:
+                self._event("edge.control-failed", {"path": str(path), "why": str(error)})
+            else:
+                return control
+        return None
 
     async def _work(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
             self._measuring.start(group, self._restarted)
             self._delivering.start(group, self._restarted)
-            group.create_task(self._announce(), name="start")
+            group.create_task(keep_alive("start", self._announce, self._clock, self._restarted), name="start")
             sweep = keep_alive("sweep", self._sweep, self._clock, self._restarted)
             group.create_task(sweep, name="sweep")
-            self._watchdog.watch("measuring", lambda: self._measuring.last_step)
-            group.create_task(self._watchdog.run(), name="watchdog")
+            self._watch_parts()
+            group.create_task(keep_alive("watchdog", self._watchdog.run, self._clock, self._restarted), name="watchdog")
             gc.freeze()
             notify(f"READY=1\nSTATUS={self._site.site.name}")
             self._log.info("running", site=self._site.site.name, version=__version__)
@@ -114,15 +137,19 @@ class Daemon:
                     await self._store.do(journal.append, "logger", "started", {"version": __version__}, now_ms)
                     restart_ms = now_ms - int((self._clock.mono_s() - self._started_s) * 1000)
                     await self._delivering.announce_start(restart_ms)
-                    return
+                    await asyncio.Event().wait()  # said once: nothing more to do
             except StoreFailed as error:
-                self._event("edge.store-failed", {"why": str(error)})
+                self._event("edge.store-failed", {"why": explain(error)})
             await self._clock.sleep(RETRY_S)
 
     async def _sweep(self) -> None:
         """Retention, a slice at a time."""
         while True:
-            more = plausible(self._clock.wall_ms()) and await self._store.sweep(self._clock.wall_ms())
+            try:
+                more = plausible(self._clock.wall_ms()) and await self._store.sweep(self._clock.wall_ms())
+            except StoreFailed as error:
+                more = False
+                self._event("edge.store-failed", {"why": explain(error)})
             await self._clock.sleep(SWEEP_MORE_S if more else SWEEP_S)
 
     def _live(self, outlet: str, now_ms: int) -> Sequence[Live]:
@@ -131,12 +158,25 @@ class Daemon:
     # what happened
 
     def _event(self, code: str, params: dict[str, Any]) -> None:
-        """Kept for `status` and written to the log; may be called from any thread."""
-        self._events.append({"time": report.when(self._clock.wall_ms()), "code": code, "params": params})
+        """Kept for `status` and written to the log where it is news; may be called from any thread."""
+        self._events.happened(code, params)
+
+    def _tell(self, code: str, params: Mapping[str, Any]) -> None:
         self._log.info(text(code, "en", **params), code=code)
 
     def _restarted(self, part: str) -> None:
         self._event("edge.part-restarted", {"part": part})
+
+    def _watch_parts(self) -> None:
+        self._watchdog.watch("measuring", self._measuring.age_s)
+        self._watchdog.watch("delivering", self._delivering.age_s)
+        for key in self._delivering.sessions:
+            name = "session[{}/{}]".format(*key)
+            self._watchdog.watch(name, partial(self._delivering.session_age_s, key), SESSION_HANG_S)
+        for name in self._measuring.lines:
+            limit_s = self._measuring.line_limit_s(name)
+            age_s = partial(self._measuring.line_age_s, name)
+            self._watchdog.watch(f"line[{name}]", age_s, limit_s, fatal_after_s=LINE_FATAL_S)
 
     # what the command line asks
 
@@ -156,7 +196,11 @@ class Daemon:
         return answer
 
     async def _status(self, args: dict[str, Any], who: Who) -> dict[str, Any]:
-        counts = await self._store.do(report.counts_of)
+        try:
+            counts = await self._store.do(report.counts_of)
+        except StoreFailed as error:  # asked in the same breath as something that a full disk refused
+            self._event("edge.store-failed", {"why": explain(error)})
+            counts = await self._store.do(report.counts_of)
         now_ms = self._clock.wall_ms()
         return {
             "daemon": {
@@ -168,12 +212,15 @@ class Daemon:
                 "uptime_s": int(self._clock.mono_s() - self._started_s),
                 "memory_kb": report.memory_kb(),
             },
-            "warnings": report.warnings(self._site, self._delivering),
+            "warnings": [*report.warnings(self._site, self._delivering), *self._hanging()],
             "platforms": report.platforms(self._delivering, counts),
             "points": report.points(self._measuring),
             "lines": report.lines(self._measuring),
-            "events": list(self._events),
+            "events": self._events.shown(),
         }
+
+    def _hanging(self) -> list[dict[str, Any]]:
+        return [{"code": "edge.warn-hanging", "params": {"part": name}} for name in self._watchdog.hanging()]
 
 
 def problem_text(path: str, problem: Problem) -> str:
@@ -206,6 +253,9 @@ def main(arguments: Sequence[str]) -> int:
         asyncio.run(Daemon(site, clock).run())
     except StoreError as error:
         print(explain(error), file=sys.stderr)
+        return WRONG_USE
+    except PermissionError as error:
+        print(text("edge.no-permission", path=error.filename, why=error.strerror), file=sys.stderr)
         return WRONG_USE
     return 0
 

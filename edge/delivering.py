@@ -8,19 +8,19 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from edge.logs import get_logger
-
 from config.site import Platform, Site
+from edge.catalogue import explain
 from edge.clock import Clock, plausible
+from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
 from edge.measure.statistics import Live
 from edge.measure.wire import realtime_fields
 from edge.remote.handlers import Context, serve
 from edge.store import journal, linklog, outbox, settings
+from edge.store.errors import StoreFailed
 from edge.store.linklog import Logged
 from edge.store.outbox import Due
-from edge.store.errors import StoreFailed
 from edge.store.store import Store
 from edge.supervise import keep_alive
 from edge.uplink.build import Builder
@@ -59,6 +59,7 @@ class Delivering:
         self._on_event = on_event
         self._packets: deque[Logged] = deque(maxlen=PACKETS)
         self._ticks: dict[tuple[str, str], int] = {}
+        self._last_tick = clock.mono_s()
         self.synchronised = False
         self.sessions: dict[tuple[str, str], Session] = {}
         self.links: list[Link] = []
@@ -152,13 +153,24 @@ class Delivering:
                 await self.keep_packets()
             await self._clock.sleep(TICK_S)
 
+    def age_s(self) -> float:
+        """Real seconds since realtime data were last looked at, for the watchdog."""
+        return (self._clock.mono_s() - self._last_tick) / self._clock.speed
+
+    def session_age_s(self, key: tuple[str, str]) -> float:
+        """Real seconds since a session's last progress; 0 without a link, where there is none to make."""
+        session = self.sessions[key]
+        return 0.0 if session.link is None else (self._clock.mono_s() - session.last_step) / self._clock.speed
+
     async def _tick(self) -> None:
+        self._last_tick = self._clock.mono_s()
         now_ms = self._clock.wall_ms()
         if not plausible(now_ms):
             return
         for key, session in self.sessions.items():
             tick = period_start(now_ms - REALTIME_DELAY_MS, session.terms.realtime_ms)
-            if self._ticks.get(key) == tick or not session.terms.realtime_on:
+            # the first tick after a start is that of the run before, or one for which nothing has been polled yet
+            if self._ticks.setdefault(key, tick) == tick or not session.terms.realtime_on:
                 continue
             self._ticks[key] = tick
             region = self._realtime(session.terms, tick)
@@ -200,7 +212,7 @@ class Delivering:
         try:
             await self._store.do(journal.append, f"platform:{terms.platform}", action, detail, self._clock.wall_ms())
         except StoreFailed as error:
-            self._on_event("edge.store-failed", {"why": str(error)})
+            self._on_event("edge.store-failed", {"why": explain(error)})
 
     def _clock_set(self) -> None:
         self.synchronised = True

@@ -17,8 +17,6 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from edge.logs import get_logger
-
 from config.site import Instrument, Line, Site
 from drivers.line import LineInstrument, LineWorker, PollResult
 from drivers.port import LineSettings
@@ -27,9 +25,10 @@ from edge.acquire import Acquirer, instrument_spec
 from edge.agenda import Agenda
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
+from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
-from edge.store import outbox, records, samples
+from edge.store import records, samples
 from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
 from edge.store.store import Store
@@ -76,9 +75,7 @@ class Measuring:
         self._unkept: list[Sample] = []
         self._unsealed: list[Record] = []
         self._unsent: list[Due] = []
-        """What is due for records that are sealed or waiting; asked of the agenda once, since it counts the minutes."""
-        self._considered = 0
-        """So many of `_unsealed` the agenda has seen."""
+        """What is due for `_unsealed`: asked of the agenda once, since it counts the minutes."""
         self._retry_at = 0.0
         self._refused = False
         self._resumed: set[str] = set()
@@ -214,6 +211,7 @@ class Measuring:
         await self._keep(self._measure(now_ms), now_ms)
         sealed = [record for engine in self.engines.values() for record in engine.tick(now_ms)]
         self._unsealed += sealed
+        self._unsent += self._agenda.after(sealed)
         if sealed or ((self._unsealed or self._unsent) and self._clock.mono_s() >= self._retry_at):
             await self._seal(now_ms)
 
@@ -275,15 +273,12 @@ class Measuring:
 
     async def _seal(self, now_ms: int) -> None:
         """Records and what is due for them, in one transaction; refused by the disk, they stay and are offered again."""
-        batch = self._unsealed
-        self._unsent += self._agenda.after(batch[self._considered :])
-        self._considered, dues = len(batch), self._unsent
         try:
-            ids = await self._store.do(records.seal, batch, dues, now_ms)
+            ids = await self._store.do(records.seal, self._unsealed, self._unsent, now_ms)
         except StoreFailed as error:
             self._refuse(error)
             return
-        self._unsealed, self._unsent, self._considered = [], [], 0
+        self._unsealed, self._unsent = [], []
         if self._refused:
             self._refused = False
             self._on_event("edge.store-works", {})
@@ -291,8 +286,8 @@ class Measuring:
 
 
 def _append_all(db: Any, found: list[Sample]) -> None:
-    for time, slot in groupby(sorted(found, key=lambda sample: sample.time), key=lambda sample: sample.time):
-        samples.append(db, time, slot)
+    for slot_ms, slot in groupby(sorted(found, key=lambda sample: sample.time), key=lambda sample: sample.time):
+        samples.append(db, slot_ms, slot)
 
 
 def _line_instrument(name: str, one: Instrument) -> LineInstrument:

@@ -15,9 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.logs import get_logger
-
 from edge.clock import Clock
+from edge.logs import get_logger
 
 RESTART_S = 2.0
 HANG_S = 15.0
@@ -34,7 +33,7 @@ async def keep_alive(name: str, part: Callable[[], Awaitable[None]], clock: Cloc
     while True:
         try:
             await part()
-        except Exception:  # noqa: BLE001 - the one place where anything may fail and nothing else may stop
+        except Exception:
             log.exception("part failed", part=name)
             count(name)
         await clock.sleep(RESTART_S)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from protocol.crc import KNOWN_LOW_BYTES, Variant, check_code, crc, modbus_crc
 from protocol.errors import BadFrame, CannotEncode, Note
@@ -29,6 +30,7 @@ _END = re.compile(rb"&&([0-9A-Fa-f]{4})")
 _PASSWORD = re.compile(rb"PW=[^;]*", re.IGNORECASE)
 _HEAD_BYTES = 6
 _CODE_BYTES = 4
+_ENDS_TRIED = 4  # places where a frame of false length may end
 _RUN_LIMIT = 4096  # dropped bytes that are reported at once, at most
 _BLANK = b"\r\n"
 
@@ -109,7 +111,7 @@ class FrameDecoder:
             if not _HEAD.match(self._rest):
                 start = _START.search(self._rest)
                 self._drop(start.start() if start else len(self._rest), None)
-            outcome = _judge(self._rest, self._cap, self._variant)
+            outcome = _judge(self._rest, self._cap, self._variant, explain=self._cause is None)
             if outcome is None and (inner := self._sound_frame_inside()):
                 self._drop(inner, self._unfinished())
             elif outcome is None:
@@ -171,8 +173,11 @@ def _noise(run: bytes) -> BadFrame:
     return BadFrame("protocol.frame.length_digits", at=head + 3, came=_shown(run[head + 2 : head + _HEAD_BYTES]))
 
 
-def _judge(data: bytes, cap: int, variant: Variant) -> Frame | BadFrame | None:
-    """The frame at the start of `data`, which begins with a head; why it is none; None: more bytes are needed."""
+def _judge(data: bytes, cap: int, variant: Variant, explain: bool = False) -> Frame | BadFrame | None:
+    """The frame at the start of `data`, which begins with a head; why it is none; None: more bytes are needed.
+
+    `explain`: find out exactly why, which takes long; a run of dropped bytes is explained once, by its start.
+    """
     if len(data) < _HEAD_BYTES:
         return None
     length = int(data[2:_HEAD_BYTES])
@@ -185,7 +190,8 @@ def _judge(data: bytes, cap: int, variant: Variant) -> Frame | BadFrame | None:
     expected = check_code(segment, variant)
     if code == b"%04X" % expected and segment.endswith(b"&&"):
         return _accepted(data, end + _CODE_BYTES, segment, [])
-    return _judge_deviation(data, segment, expected, variant)
+    deviation = _judge_deviation(data, segment, expected, variant)
+    return _diagnosis(data, segment, expected) if explain and isinstance(deviation, BadFrame) else deviation
 
 
 def _judge_deviation(data: bytes, segment: bytes, expected: int, variant: Variant) -> Frame | BadFrame | None:
@@ -201,7 +207,7 @@ def _judge_deviation(data: bytes, segment: bytes, expected: int, variant: Varian
         by_characters = _judge_characters(data, len(segment), variant)
         if not isinstance(by_characters, BadFrame):
             return by_characters
-    return _diagnosis(data, segment, expected)
+    return BadFrame("protocol.frame.crc_form", at=end + 1, came="")
 
 
 def _judge_characters(data: bytes, length: int, variant: Variant) -> Frame | BadFrame | None:
@@ -253,7 +259,7 @@ def _diagnosis(data: bytes, segment: bytes, expected: int) -> BadFrame:
 
 def _found_elsewhere(data: bytes, length: int) -> BadFrame | None:
     """The refusal for a length that is wrong while the frame is sound: its end is where `&&` and a right code stand."""
-    for match in _END.finditer(data, _HEAD_BYTES):
+    for match in islice(_END.finditer(data, _HEAD_BYTES), _ENDS_TRIED):
         segment = data[_HEAD_BYTES : match.start() + 2]
         if int(match[1], 16) == crc(segment):
             return BadFrame("protocol.frame.length", at=3, expected=len(segment), came=length)

@@ -12,9 +12,12 @@ from collections.abc import Hashable, Iterator
 from itertools import chain
 from typing import Generic, TypeVar
 
+from edge.bench.edition import Edition
 from edge.bench.received import Finding, Repeat
-from protocol import commands, factors, marks
-from protocol.packet import VERSION_2017, Packet
+from edge.bench.uploads import form
+from protocol import commands, factors
+from protocol.messages import asked_qn
+from protocol.packet import Packet
 from protocol.times import parse_time
 
 Value = TypeVar("Value")
@@ -30,23 +33,30 @@ DATA_TIME_ENDINGS = {
 _FACTOR = re.compile(r"[walgenp][0-9a-z]{5}|L[A-Za-z0-9]{1,5}")
 
 
-def check(packet: Packet, now_ms: int) -> tuple[Finding, ...]:
-    """Everything that can be said against a packet that arrived at `now_ms`, beyond its form."""
-    return (*_header(packet, now_ms), *_data_time(packet, now_ms), *_values(packet))
+def check(packet: Packet, now_ms: int, edition: Edition) -> tuple[Finding, ...]:
+    """Everything that can be said against a packet that arrived at `now_ms` and can be read."""
+    return (
+        *_header(packet, now_ms, edition),
+        *_data_time(packet, now_ms),
+        *_values(packet, edition),
+        *form(packet),
+    )
 
 
-def _header(packet: Packet, now_ms: int) -> Iterator[Finding]:
-    sent_ms = _time(packet.qn, 17)
-    if packet.qn is None and packet.wants_answer:
+def _header(packet: Packet, now_ms: int, edition: Edition) -> Iterator[Finding]:
+    qn = asked_qn(packet) if edition.qn_in_region else packet.qn
+    sent_ms = _time(qn, 17)
+    if qn is None and packet.wants_answer:
         yield Finding("bench.qn_missing")
-    elif packet.qn is not None and sent_ms is None:
-        yield Finding("bench.qn_form", {"came": packet.qn})
+    elif qn is not None and sent_ms is None:
+        yield Finding("bench.qn_form", {"came": qn})
     elif sent_ms is not None and abs(sent_ms - now_ms) > CLOCK_TOLERANCE_MS:
         yield Finding("bench.qn_off", {"seconds": round((sent_ms - now_ms) / 1000)}, grave=False)
-    if commands.command(packet.cn) is None:
+    if not edition.qn_in_region and commands.command(packet.cn) is None:
         yield Finding("bench.cn_unknown", {"came": packet.cn}, grave=False)
-    if packet.flag is not None and packet.flag & ~3 != VERSION_2017:
-        yield Finding("bench.flag_version", {"came": packet.flag}, grave=False)
+    if packet.flag is not None and packet.flag & ~3 != edition.version:
+        shown = {"came": packet.flag, "edition": edition.name, "low": edition.version, "high": edition.version + 3}
+        yield Finding("bench.flag_version", shown, grave=False)
 
 
 def _time(text: str | None, digits: int) -> int | None:
@@ -72,13 +82,13 @@ def _data_time(packet: Packet, now_ms: int) -> Iterator[Finding]:
         yield Finding("bench.data_time_ahead", {"came": text}, grave=False)
 
 
-def _values(packet: Packet) -> Iterator[Finding]:
+def _values(packet: Packet, edition: Edition) -> Iterator[Finding]:
     unknown: dict[str, None] = {}
     for name, value in chain.from_iterable(packet.data):
         code, _, attribute = name.rpartition("-")
         if _FACTOR.fullmatch(code) and not factors.factors(code):
             unknown[code] = None
-        if code and attribute == "Flag" and value not in marks.MARKS:
+        if code and attribute == "Flag" and value not in edition.marks:
             yield Finding("bench.mark_unknown", {"field": name, "came": value}, grave=False)
     for factor in unknown:
         yield Finding("bench.factor_unknown", {"factor": factor}, grave=False)
@@ -88,12 +98,12 @@ class Memory:
     """What came before, bounded to the last `keep` packets: tells a retry from new data."""
 
     def __init__(self, keep: int) -> None:
-        self._segments: _Bounded[bytes] = _Bounded(keep)
-        self._contents: _Bounded[int] = _Bounded(keep)
+        self._segments: Bounded[bytes] = Bounded(keep)
+        self._contents: Bounded[int] = Bounded(keep)
 
     def judge(self, packet: Packet, segment: bytes) -> tuple[Repeat, tuple[Finding, ...]]:
         """Whether the packet was here before, and what is wrong about the repetition."""
-        mn, cn, qn = packet.mn, packet.cn, packet.qn
+        mn, cn, qn = packet.mn, packet.cn, asked_qn(packet)
         if not qn or cn.startswith("9"):
             return Repeat.FIRST, ()
         periodic = cn in DATA_TIME_ENDINGS
@@ -109,10 +119,15 @@ class Memory:
         return repeat, () if before is None else (Finding("bench.qn_twice", {"qn": qn}),)
 
 
-class _Bounded(Generic[Value]):
+class Bounded(Generic[Value]):
+    """The last `keep` entries of a dictionary."""
+
     def __init__(self, keep: int) -> None:
         self._keep = keep
         self._known: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._known
 
     def put(self, key: Hashable, value: Value) -> Value | None:
         """Remember `value`; what stood there before."""

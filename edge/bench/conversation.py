@@ -14,6 +14,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge.bench.edition import Edition
+from edge.bench.received import Finding
+from edge.bench.sequence import ANSWERS, RESULT, Shape, judge, missing_data, shape
 from edge.bench.waiting import within
 from edge.clock import Clock
 from protocol.exchange import Exchange, Resend
@@ -38,9 +41,23 @@ class Outcome(StrEnum):
     """No logger of that MN has a link."""
 
 
+class Conformity(StrEnum):
+    """The verdict on an exchange against the standard's sequence."""
+
+    CONFORMS = "conforms"
+    DEVIATES = "deviates"
+    REFUSED = "refused"
+    """The sequence is right; QnRtn says no."""
+    NOT_SUPPORTED = "not-supported"
+    """QnRtn 8, or ExeRtn 3 where an instrument or a piece of information was asked for."""
+    FAILED = "failed"
+    """The sequence is right; ExeRtn reports a failure."""
+    TIMEOUT = "timeout"
+
+
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """The verdict on one command: the codes of its answers, its data packets, how often it was written."""
+    """What became of one command: the codes of its answers, its data, how often it was written, the verdict."""
 
     mn: str
     cn: str
@@ -50,6 +67,10 @@ class CommandResult:
     exe_rtn: str | None = None
     data: tuple[Packet, ...] = ()
     sent: int = 0
+    heard: tuple[Packet, ...] = ()
+    """All packets of the logger that belong, or should belong, to the exchange, in their order."""
+    deviations: tuple[Finding, ...] = ()
+    request: Packet | None = None
 
     def get(self, name: str) -> str | None:
         """QnRtn, ExeRtn, or the first field of that name in the data."""
@@ -57,6 +78,25 @@ class CommandResult:
         if name.lower() in known:
             return known[name.lower()]
         return next((value for packet in self.data if (value := packet.get(name)) is not None), None)
+
+    @property
+    def conformity(self) -> Conformity:
+        """The verdict; a history or a reply without data (ExeRtn 100) is as good as one with."""
+        if self.deviations:
+            return Conformity.DEVIATES
+        if self.outcome is Outcome.REFUSED:
+            return Conformity.NOT_SUPPORTED if self.qn_rtn == "8" else Conformity.REFUSED
+        if self.outcome is Outcome.FAILED:
+            return self._failure()
+        return Conformity.CONFORMS if self.outcome is Outcome.DONE else Conformity.TIMEOUT
+
+    def _failure(self) -> Conformity:
+        asked = self.request
+        about_instrument = asked is not None and (asked.get("PolId") or asked.get("InfoId") or asked.cn == "3015")
+        if self.exe_rtn == "3" and about_instrument:
+            return Conformity.NOT_SUPPORTED
+        brings_data = asked is not None and shape(asked) in (Shape.GET, Shape.HISTORY)
+        return Conformity.CONFORMS if self.exe_rtn == "100" and brings_data else Conformity.FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,25 +116,23 @@ _RESULT = frozenset({"9012"})
 class Conversation:
     """A command that is under way; `inbox` gets every packet that may belong to it."""
 
-    def __init__(self, request: Packet, timing: Timing, clock: Clock, write: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        request: Packet,
+        timing: Timing,
+        clock: Clock,
+        write: Callable[[bytes], None],
+        edition: Edition,
+    ) -> None:
         self.request = request
         self.inbox: asyncio.Queue[Packet] = asyncio.Queue()
         self._frame = request.to_frame()
         self._timing = timing
         self._clock = clock
         self._write = write
+        self._edition = edition
         self._sent = 0
-        self._data: list[Packet] = []
-
-    def concerns(self, packet: Packet) -> bool:
-        """Answers and parameter replies repeat the QN; history has its own, and lies in the asked range."""
-        if asked_qn(packet) == self.request.qn:
-            return True
-        begin, end = self.request.get("BeginTime"), self.request.get("EndTime")
-        label = packet.get("DataTime")
-        if packet.cn != self.request.cn or begin is None or end is None or label is None:
-            return False
-        return begin <= label <= end
+        self._heard: list[Packet] = []
 
     async def run(self) -> CommandResult:
         """Write the command and wait for its end."""
@@ -108,18 +146,19 @@ class Conversation:
             return self._executed(answer, None)
         if qn_rtn != "1":
             return self._result(Outcome.REFUSED, qn_rtn)
+        if not self._edition.has_result(self.request.cn):
+            return self._result(Outcome.DONE, qn_rtn)
         result = await self._execution()
         return self._result(Outcome.NO_RESULT, qn_rtn) if result is None else self._executed(result, qn_rtn)
 
     async def _request_answer(self) -> Packet | None:
         exchange = Exchange(self._timing.timeout_s, self._timing.retries, 1)
-        exchange.send(self._qn, self._frame, self._clock.mono_s(), expect=_REQUEST_ANSWERS)
+        exchange.send(self._qn, self._frame, self._clock.mono_s(), expect=ANSWERS)
         self._put()
         while (deadline := exchange.deadline()) is not None:
             packet = await self._next(deadline)
             if packet is not None and exchange.answer(packet, self._clock.mono_s()) is not None:
                 return packet
-            self._keep(packet)
             for event in exchange.poll(self._clock.mono_s()):
                 if isinstance(event, Resend):
                     self._put()
@@ -128,22 +167,20 @@ class Conversation:
     async def _execution(self) -> Packet | None:
         deadline = self._clock.mono_s() + self._timing.result_s
         while (packet := await self._next(deadline)) is not None:
-            if packet.cn in _RESULT and asked_qn(packet) == self._qn:
+            if packet.cn == RESULT and asked_qn(packet) == self._qn:
                 return packet
-            self._keep(packet)
             deadline = self._clock.mono_s() + self._timing.result_s
         return None
 
     async def _next(self, deadline_s: float) -> Packet | None:
-        return await within(self._clock, deadline_s - self._clock.mono_s(), self.inbox.get())
+        packet = await within(self._clock, deadline_s - self._clock.mono_s(), self.inbox.get())
+        if packet is not None:
+            self._heard.append(packet)
+        return packet
 
     def _put(self) -> None:
         self._sent += 1
         self._write(self._frame)
-
-    def _keep(self, packet: Packet | None) -> None:
-        if packet is not None and packet.cn == self.request.cn and packet not in self._data:
-            self._data.append(packet)
 
     @property
     def _qn(self) -> str:
@@ -156,5 +193,11 @@ class Conversation:
     def _result(
         self, outcome: Outcome, qn_rtn: str | None = None, exe_rtn: str | None = None
     ) -> CommandResult:
-        mn, cn, data = self.request.mn, self.request.cn, tuple(self._data)
-        return CommandResult(mn, cn, self._qn, outcome, qn_rtn, exe_rtn, data, self._sent)
+        request, heard = self.request, tuple(self._heard)
+        data = tuple(dict.fromkeys(packet for packet in heard if packet.cn == request.cn))
+        deviations = (
+            *judge(request, heard, self._sent > 1, self._edition),
+            *missing_data(request, heard, exe_rtn),
+        )
+        ended = (request.mn, request.cn, self._qn, outcome, qn_rtn, exe_rtn)
+        return CommandResult(*ended, data, self._sent, heard, deviations, request)

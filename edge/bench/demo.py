@@ -2,9 +2,9 @@
 
     simulated instruments ─ptys─▶ daemon (a process of its own, real site file) ─TCP─▶ bench platform
 
-The clock of all three runs several times as fast and starts shortly before midnight, so that minute, hour and day data
-all happen within a minute. Midway the link is cut: the outbox grows, over midnight; then it is restored and drains.
-The host's clock is never touched.
+The clock of all three runs several times as fast, and midnight is in the middle of the run, so that minute, hour and day
+data all happen. Around midnight the link is cut: the outbox grows; then it is restored and drains. At the end everything
+that the platform received is compared with the logger's store. The host's clock is never touched.
 """
 
 from __future__ import annotations
@@ -14,22 +14,27 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from drivers.simulated import SimulatedBus, site_blocks
+from edge.bench.audit import KIND_OF_CN, Difference, differences
 from edge.bench.platform import BenchPlatform
 from edge.clock import SimulatedClock, SystemClock
 from edge.control import client
-from edge.values import DAY_MS, MINUTE_MS, period_start
+from edge.values import DAY_MS, period_start
+from protocol.times import time_text
 
 SPEED = 6.0
-LEAD_MS = 3 * MINUTE_MS
-"""The demo's clock starts this long before midnight."""
 CUT_SHARE, HEAL_SHARE = 0.35, 0.65
 """The link is cut and restored at these shares of the demo's time."""
 START_LIMIT_S = 15.0
+STOP_LIMIT_S = 10.0
 DRAIN_LIMIT_S = 30.0
+"""The last packets of the run are given this long to be answered."""
+COMPARE_ATTEMPTS, COMPARE_PAUSE_S = 10, 0.3
+FAR_MS = 1 << 52
 OUTLETS = {"ww1": ("water", "32", "总排口", "010000A8900016F000169DC0"), "gas1": ("gas", "31", "锅炉烟囱", "010000A8900016F000169DC1")}
 
 Say = Callable[..., None]
@@ -46,7 +51,7 @@ class Demo:
     async def run(self) -> dict[str, Any]:
         """Play it through; the summary."""
         real_ms = SystemClock().wall_ms()
-        start_ms = period_start(real_ms, DAY_MS) + DAY_MS - LEAD_MS
+        start_ms = period_start(real_ms, DAY_MS) + DAY_MS - int(self.seconds * SPEED * 500)
         clock_text = f"{start_ms},{SPEED},{real_ms}"
         clock = SimulatedClock.from_text(clock_text)
         buses = {outlet: SimulatedBus(spec[0], clock) for outlet, spec in OUTLETS.items()}
@@ -62,10 +67,16 @@ class Demo:
             for bus in buses.values():
                 bus.stop()
 
+    @property
+    def _socket(self) -> Path:
+        """In the demo's folder: a real daemon's socket in /run/hj212-edge is not the demo's to take."""
+        return self.folder / "control.sock"
+
     def _write_site(self, buses: dict[str, SimulatedBus], address: str) -> Path:
         """A real site file, as a technician would write it."""
         (self.folder / ".hj212-demo").touch()
-        parts = [f'[site]\nname = "示例水务有限公司"\ndata_dir = "{self.folder / "data"}"\n']
+        general = f'name = "示例水务有限公司"\ndata_dir = "{self.folder / "data"}"\nsocket = "{self._socket}"\n'
+        parts = [f"[site]\n{general}"]
         for outlet, (kind, st, name, _mn) in OUTLETS.items():
             parts.append(f'[outlets.{outlet}]\nname = "{name}"\nst = "{st}"\nstatistics = "{kind}"\n')
         parts.append("[outlets.gas1.gas]\narea = 12.5\nkv = 1.05\no2_reference = 6.0\n")
@@ -88,18 +99,17 @@ class Demo:
         daemon = await asyncio.create_subprocess_exec(*args, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL)
         try:
             await self._ready(daemon)
-            self.say("demo.running", platform=platform.address, folder=self.folder, speed=f"{SPEED:g}")
+            start = _time_of_day(clock.wall_ms())
+            self.say("demo.running", platform=platform.address, folder=self.folder, speed=f"{SPEED:g}", start=start)
             await self._play(platform, clock)
+            await self._compare(platform)
             return await self._summary()
         finally:
-            if daemon.returncode is None:
-                daemon.terminate()
-                await daemon.wait()
+            await _end(daemon)
             log.close()
 
-    async def _ask(self, what: str) -> Any:
-        paths = client.candidates(None, self.folder / "data")[:1]
-        return await asyncio.to_thread(client.ask, paths, what)
+    async def _ask(self, what: str, args: dict[str, Any] | None = None) -> Any:
+        return await asyncio.to_thread(client.ask, [self._socket], what, args)
 
     async def _ready(self, daemon: asyncio.subprocess.Process) -> None:
         until = time.monotonic() + START_LIMIT_S
@@ -131,19 +141,40 @@ class Demo:
             await self._show(clock)
 
     async def _show(self, clock: SimulatedClock) -> int:
-        from protocol.times import time_text
-
         rows = (await self._ask("outbox"))["platforms"]
         total: dict[str, int] = {name: sum(row[name] for row in rows) for name in ("open", "sent", "answered", "backfilled")}
-        text_of = time_text(clock.wall_ms())
-        self.say("demo.tick", clock=f"{text_of[8:10]}:{text_of[10:12]}:{text_of[12:]}", **total)
+        self.say("demo.tick", clock=_time_of_day(clock.wall_ms()), **total)
         return total["open"]
 
     async def _drain(self, clock: SimulatedClock) -> None:
-        """The last packets of the run are given time to be answered."""
         until = time.monotonic() + DRAIN_LIMIT_S
         while time.monotonic() < until and await self._show(clock):
             await asyncio.sleep(0.5)
+
+    async def _compare(self, platform: BenchPlatform) -> None:
+        """Everything that the platform received against everything in the store; raises DemoDiffers."""
+        mns = {spec[3]: outlet for outlet, spec in OUTLETS.items()}
+        for _attempt in range(COMPARE_ATTEMPTS):
+            records = await self._records()
+            found = differences(platform.received, records, mns)
+            if not found:
+                self.say("demo.compared", records=len(records), packets=len(platform.received))
+                return
+            # a minute may have ended since: what is sealed now is on its way
+            await asyncio.sleep(COMPARE_PAUSE_S)
+        raise DemoDiffers(found)
+
+    async def _records(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for outlet, kind in product(OUTLETS, KIND_OF_CN.values()):
+            args: dict[str, Any] = {"outlet": outlet, "kind": kind, "from": 0, "to": FAR_MS}
+            while True:
+                page = await self._ask("records", args)
+                found += page["records"]
+                if page["next"] is None:
+                    break
+                args["after"] = page["next"]
+        return found
 
     async def _summary(self) -> dict[str, Any]:
         outbox = await self._ask("outbox")
@@ -153,6 +184,32 @@ class Demo:
         keys = ("platform", "outlet", "official_at", "qn", "confirmed")
         summary["connection"] = [{key: receipt[key] for key in keys} for receipt in receipts]
         return summary
+
+
+async def _end(daemon: asyncio.subprocess.Process) -> None:
+    if daemon.returncode is not None:
+        return
+    daemon.terminate()
+    try:
+        async with asyncio.timeout(STOP_LIMIT_S):
+            await daemon.wait()
+    except TimeoutError:
+        daemon.kill()
+        await daemon.wait()
+
+
+def _time_of_day(ms: int) -> str:
+    digits = time_text(ms)[8:]
+    return f"{digits[:2]}:{digits[2:4]}:{digits[4:]}"
+
+
+class DemoDiffers(Exception):
+    """What the platform received is not what the store holds."""
+
+    def __init__(self, found: list[Difference]) -> None:
+        super().__init__(len(found))
+        self.code = "demo.differs"
+        self.params = {"count": len(found), "differences": "\n".join(map(str, found[:20]))}
 
 
 class DemoFailed(Exception):

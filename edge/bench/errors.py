@@ -27,3 +27,11 @@ class BadLine(BenchError):
 
 class Unmet(BenchError):
     """A script's `expect` or `wait` was not met: the script ends."""
+
+
+class BadEdition(BenchError):
+    """No such edition."""
+
+
+class NotTested(BenchError):
+    """A test of a platform cannot be done: who asks must look at the address, the site file, or the permission."""

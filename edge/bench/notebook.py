@@ -23,7 +23,7 @@ _PACKETS = {
 }  # fmt: skip
 _EXCHANGES = {
     "id": int, "at": str, "mn": str, "cn": str, "qn": str, "outcome": str, "qn_rtn": str, "exe_rtn": str,
-    "sent": int, "data": str,
+    "sent": int, "data": str, "verdict": str, "deviations": str,
 }  # fmt: skip
 
 
@@ -76,7 +76,10 @@ class Notebook:
                 "exe_rtn": result.exe_rtn,
                 "sent": result.sent,
                 "data": _json([values(packet) for packet in result.data]),
-            }
+                "verdict": result.conformity.value,
+                "deviations": _json([finding_text(finding) for finding in result.deviations]),
+            },
+            alter=True,  # a file that an earlier release began lacks the last columns
         )
 
 

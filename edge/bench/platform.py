@@ -15,20 +15,23 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from edge.bench.check import Memory, check
+from edge.bench.check import Bounded, Memory, check
 from edge.bench.conversation import CommandResult, Conversation, Outcome, Timing
+from edge.bench.edition import NOTICES_UP, Edition
 from edge.bench.link import Link
 from edge.bench.profiles import NORMAL, Profile
 from edge.bench.received import Finding, Received, Repeat
+from edge.bench.sequence import ANSWERS, concerns
 from edge.clock import Clock, SystemClock
-from protocol import messages
+from protocol.errors import BadPacket
 from protocol.frame import Dropped, Frame
-from protocol.messages import Header, data_answer, notice_answer
+from protocol.messages import INTERACTION, Header, asked_qn
 from protocol.packet import Packet, Region, examine
+from protocol.split import Incomplete, Reassembler
 from protocol.times import qn_text, time_text
 
-NOTICES_UP = frozenset({"1013", "9015"})
-"""Notices of the logger: answered with 9013. 9015 is the heartbeat of later editions."""
+_ANSWERS = ANSWERS | {"9014"}
+_STARTED_BY = {"2012": "2011", "2022": "2021"}
 
 
 def _nothing(*_: object) -> None:
@@ -40,6 +43,7 @@ class Options:
     """What most users of the platform leave as it is."""
 
     timing: Timing = field(default_factory=Timing)
+    edition: Edition = field(default_factory=Edition)
     calibrate: bool = False
     """Follow a 1013 with a 1012 that brings the platform's time (Table C.4)."""
     keep: int = 100_000
@@ -60,11 +64,13 @@ class Logger:
     link: Link
     retired: set[str] = field(default_factory=set)
     """Passwords that a 1072 has replaced: packets made before it still carry them."""
+    started: dict[str, str] = field(default_factory=dict)
+    """QN of the last command that started a stream, by CN."""
 
     def heard(self, packet: Packet, link: Link) -> None:
         """Take over what a packet shows."""
         self.link = link
-        if packet.st != "91":
+        if packet.st != INTERACTION:
             self.st = packet.st
         if packet.pw is not None and packet.pw not in self.retired:
             self.password = packet.pw
@@ -108,9 +114,12 @@ class BenchPlatform:
         self._listen = listen
         self._clock = clock or SystemClock()
         self._on_packet = on_packet
+        self._edition = self.options.edition
         self._memory = Memory(self.options.keep)
+        self._parts = Reassembler()
+        self._asked: Bounded[None] = Bounded(self.options.keep)
         self._links: dict[Link, asyncio.Task[None]] = {}
-        self._conversations: list[Conversation] = []
+        self._conversations: dict[Conversation, Logger] = {}
         self._calibrations: set[asyncio.Task[CommandResult]] = set()
         self._last_qn_ms = 0
         self._server: asyncio.Server | None = None
@@ -181,27 +190,50 @@ class BenchPlatform:
 
     async def ask(self, mn: str, cn: str, region: Region) -> CommandResult:
         """`command` with a whole data region."""
-        logger = self.loggers.get(mn)
-        if logger is None or not self.connected(mn):
+        if not self.connected(mn):
             result = CommandResult(mn, cn, "", Outcome.NO_LOGGER)
-        else:
-            result = await self._converse(logger, cn, region)
-        self.options.on_result(result)
-        return result
+            self.options.on_result(result)
+            return result
+        return await self.carry_out(mn, self.request(mn, cn, region))
 
-    async def _converse(self, logger: Logger, cn: str, region: Region) -> CommandResult:
+    def request(self, mn: str, cn: str, region: Region = ()) -> Packet:
+        """The next command to a known logger, with its ST and password and a new QN."""
+        logger = self.loggers[mn]
         header = Header(logger.st, logger.password, logger.mn)
-        request = messages.command(header, cn, region, self._next_qn())
-        conversation = Conversation(request, self.options.timing, self._clock, logger.write)
-        self._conversations.append(conversation)
+        qn = self._next_qn()
+        if self._edition.qn_in_region and cn in _STARTED_BY:
+            qn = logger.started.get(_STARTED_BY[cn], qn)  # 2005 ends a stream under the QN that began it
+        return self._edition.command(header, cn, region, qn)
+
+    async def carry_out(self, mn: str, request: Packet) -> CommandResult:
+        """Send a ready request to a known logger and wait for its end."""
+        logger = self.loggers[mn]
+        conversation = Conversation(request, self.options.timing, self._clock, logger.write, self._edition)
+        self._asked.put(request.qn, None)
+        self._conversations[conversation] = logger
         try:
             result = await conversation.run()
         finally:
-            self._conversations.remove(conversation)
-        new_password = request.get("NewPW")
-        if result.outcome is Outcome.DONE and new_password:
-            logger.changed_password(new_password)
+            del self._conversations[conversation]
+        self._ended(logger, request, result)
+        self.options.on_result(result)
         return result
+
+    def throw(self, mn: str, frame: bytes) -> None:
+        """Bytes to a known logger; nothing is awaited."""
+        self.loggers[mn].write(frame)
+
+    def _ended(self, logger: Logger, request: Packet, result: CommandResult) -> None:
+        new_password = request.get("NewPW") or (request.get("PW") if request.cn == "1072" else None)
+        if result.outcome is Outcome.DONE and new_password and request.mn == logger.mn:
+            logger.changed_password(new_password)
+        if result.outcome is Outcome.DONE and request.cn in _STARTED_BY.values():
+            logger.started[request.cn] = result.qn
+        last = result.heard[-1] if result.heard else None
+        answered = any(self._edition.wants_answer(packet) for packet in result.data)
+        reply = self._edition.result_answer(last) if last is not None and last.cn == "9012" and answered else None
+        if reply is not None:
+            logger.write(reply.to_frame())
 
     def _next_qn(self) -> str:
         self._last_qn_ms = max(self._last_qn_ms + 1, self._clock.wall_ms())
@@ -246,21 +278,49 @@ class BenchPlatform:
     def _packet(self, link: Link, frame: Frame, packet: Packet, findings: list[Finding]) -> None:
         now_ms = self._clock.wall_ms()
         repeat, odd = self._memory.judge(packet, frame.segment)
-        findings += (*check(packet, now_ms), *odd)
+        concerned = self._concerned(link, packet)
+        whole, partial = self._whole(packet, repeat)
+        findings += (*check(packet, now_ms, self._edition), *odd, *partial)
+        if packet.cn in ANSWERS and not concerned:
+            code = "bench.answer_late" if asked_qn(packet) in self._asked else "bench.answer_unasked"
+            findings.append(Finding(code, {"cn": packet.cn, "qn": asked_qn(packet) or "-"}, grave=False))
         answer = self._answer(packet)
         self._heard(packet, link)
         answer_cn = answer.cn if answer else None
-        self._record(Received(now_ms, link.peer, frame.raw, packet, tuple(findings), repeat, answer_cn))
+        received = Received(now_ms, link.peer, frame.raw, packet, tuple(findings), repeat, answer_cn, whole)
+        self._record(received)
         if answer is not None:
             self._send_answer(link, packet, answer)
-        for conversation in self._conversations:
-            if conversation.request.mn == packet.mn and conversation.concerns(packet):
-                conversation.inbox.put_nowait(packet)
+        for conversation in concerned if repeat is not Repeat.RESENT else ():
+            conversation.inbox.put_nowait(packet)
         if packet.cn == "1013" and self.options.calibrate and repeat is Repeat.FIRST:
             self._bring_time(packet.mn)
 
+    def _concerned(self, link: Link, packet: Packet) -> list[Conversation]:
+        """The open commands to which a packet belongs, or should belong: an answer with a QN that nobody asked with
+        is laid to the logger's only open command."""
+        near = [
+            each for each, logger in self._conversations.items() if logger.link is link or logger.mn == packet.mn
+        ]
+        concerned = [each for each in near if concerns(each.request, packet)]
+        stray = packet.cn in ANSWERS and asked_qn(packet) not in self._asked
+        return near if stray and not concerned and len(near) == 1 else concerned
+
+    def _whole(self, packet: Packet, repeat: Repeat) -> tuple[Packet | None, list[Finding]]:
+        """The record that a last part completes, and what is said of records whose parts did not all come."""
+        now = self._clock.mono_s()
+        findings = [
+            _parts_missing(late) for late in self._parts.tick(now)
+        ]
+        if not packet.is_split or repeat is Repeat.RESENT:
+            return None, findings
+        try:
+            return self._parts.add(packet, now), findings
+        except BadPacket as error:
+            return None, [*findings, Finding(error.code, error.params)]
+
     def _heard(self, packet: Packet, link: Link) -> None:
-        if not packet.mn:
+        if not packet.mn or packet.cn in _ANSWERS:  # answers echo what they were asked with, also a wrong MN or PW
             return
         logger = self.loggers.get(packet.mn)
         if logger is None:
@@ -270,9 +330,9 @@ class BenchPlatform:
     def _answer(self, packet: Packet) -> Packet | None:
         cn = packet.cn
         answers = cn in NOTICES_UP or not cn.startswith("9")
-        if not (packet.wants_answer and packet.qn and answers and self.profile.answers(cn)):
+        if not (answers and self._edition.wants_answer(packet) and self.profile.answers(cn)):
             return None
-        return self.profile.shaped(notice_answer(packet) if cn in NOTICES_UP else data_answer(packet), packet)
+        return self.profile.shaped(self._edition.answer(packet), packet)
 
     def _send_answer(self, link: Link, packet: Packet, answer: Packet) -> None:
         profile = self.profile
@@ -296,3 +356,8 @@ class BenchPlatform:
         )
         self._calibrations.add(task)
         task.add_done_callback(self._calibrations.discard)
+
+
+def _parts_missing(late: Incomplete) -> Finding:
+    shown = {"data_time": late.data_time or "-", "came": late.came, "expected": late.expected}
+    return Finding("bench.parts_missing", shown, grave=False)

@@ -4,7 +4,7 @@
     send 1062 RtdInterval=60      any command, its data region as on the wire
     list, use MN, profile NAME, drop, help, quit
     wait 5 | wait logger [30]     seconds; until a logger has sent something
-    expect done                   the last command's outcome …
+    expect done | conforms        the last command's outcome, or its verdict …
     expect ExeRtn=1               … or a field of its answers
     expect packet 2051 [120]      a packet of that CN from now on
 
@@ -20,7 +20,7 @@ import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from edge.bench import verbs
-from edge.bench.conversation import CommandResult
+from edge.bench.conversation import CommandResult, Conformity, Outcome
 from edge.bench.errors import BadLine, BenchError, Unmet
 from edge.bench.platform import BenchPlatform
 from edge.bench.profiles import profile
@@ -131,7 +131,7 @@ class Prompt:
         self._platform.drop_links()
 
     async def _help(self, _: Sequence[str]) -> None:
-        commands = "\n".join("  " + " ".join((verb.name, *verb.fields)) for verb in verbs.VERBS.values())
+        commands = "\n".join("  " + f"{verb.name} {verb.arguments}".rstrip() for verb in verbs.VERBS.values())
         self._screen.say(text("bench.help", commands=commands))
 
     async def _wait(self, arguments: Sequence[str]) -> None:
@@ -148,9 +148,9 @@ class Prompt:
             before = self._platform.counts[cn]
             await self._until(lambda: self._platform.counts[cn] > before, patience, f"expect packet {cn}")
             return
-        (wanted,) = _exactly(arguments, "expect", "OUTCOME | FIELD=VALUE")
+        (wanted,) = _exactly(arguments, "expect", "OUTCOME | VERDICT | FIELD=VALUE")
         name, equals, value = wanted.partition("=")
-        came = self._last and (self._last.get(name) if equals else self._last.outcome.value)
+        came = self._last and (self._last.get(name) if equals else _outcome(self._last, name))
         if came != (value if equals else name):
             raise Unmet("bench.unmet.value", expected=wanted, came=came or "-")
 
@@ -159,6 +159,12 @@ class Prompt:
         await within(self._clock, seconds, self._platform.until(condition))
         if not condition():
             raise Unmet("bench.unmet.time", line=line, seconds=seconds)
+
+
+def _outcome(result: CommandResult, wanted: str) -> str:
+    """The verdict where that is asked for, else the outcome; `refused` and `failed` are in both."""
+    by_verdict = wanted in set(Conformity) - set(Outcome)
+    return result.conformity.value if by_verdict else result.outcome.value
 
 
 def _exactly(arguments: Sequence[str], verb: str, *names: str) -> Sequence[str]:

@@ -52,6 +52,8 @@ class Received:
     repeat: Repeat = Repeat.FIRST
     answer: str | None = None
     """CN of the answer that is going to be written; None: none is due, or the profile keeps it back."""
+    whole: Packet | None = None
+    """The record that this packet, as the last of its parts, completes."""
 
     @property
     def verdict(self) -> Verdict:

@@ -6,10 +6,11 @@ Passwords are masked in both; the notebook has the bytes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
-from edge.bench.conversation import CommandResult
+from edge.bench.conversation import CommandResult, Conformity
 from edge.bench.received import Finding, Received, Repeat
 from edge.catalogue import LANGUAGES, language, text
 from protocol import commands, factors, marks
@@ -64,7 +65,8 @@ def packet_object(received: Received) -> dict[str, Any]:
     if packet is None:
         return {**head, "event": "dropped", "bytes": masked(received.data)}
     header = {name: getattr(packet, name) for name in ("qn", "st", "cn", "mn", "flag", "pnum", "pno", "rf")}
-    return {**head, **header, "pw": MASK, "data": values(packet)}
+    shown = {**head, **header, "pw": MASK, "data": values(packet)}
+    return shown if received.whole is None else {**shown, "whole": values(received.whole)}
 
 
 def packet_lines(received: Received) -> Iterator[str]:
@@ -81,7 +83,15 @@ def packet_lines(received: Received) -> Iterator[str]:
         yield text("bench.packet", at=at, mn=packet.mn, cn=cn, name=name, qn=qn) + _part(packet)
         yield text("bench.answer", answer=received.answer or text("bench.no_answer"), verdict=verdict) + again
         yield from region_lines(packet.data)
-    for finding in received.findings:
+        if received.whole is not None:
+            yield "    " + text("bench.whole", parts=packet.pnum)
+            yield from region_lines(received.whole.data)
+    yield from finding_lines(received.findings)
+
+
+def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """One line a finding."""
+    for finding in findings:
         yield f"  {'!!' if finding.grave else '!'} {finding_text(finding)}"
 
 
@@ -134,6 +144,9 @@ def result_object(result: CommandResult) -> dict[str, Any]:
         "exe_rtn": result.exe_rtn,
         "sent": result.sent,
         "data": [values(packet) for packet in result.data],
+        "verdict": result.conformity.value,
+        "heard": [packet.cn for packet in result.heard],
+        "deviations": [finding_text(finding) for finding in result.deviations],
     }
 
 
@@ -145,6 +158,20 @@ def result_lines(result: CommandResult) -> Iterator[str]:
     for packet in result.data:
         yield from region_lines(packet.data)
     yield from _code_line("ExeRtn", result.exe_rtn, marks.EXE_RETURNS)
+    yield "    " + text("bench.sequence", heard=" → ".join(_runs(result)) or "-", verdict=conformity_text(result.conformity))
+    yield from finding_lines(result.deviations)
+
+
+def conformity_text(conformity: Conformity) -> str:
+    """The verdict on an exchange in words."""
+    return text(f"bench.conformity.{conformity.value}")
+
+
+def _runs(result: CommandResult) -> Iterator[str]:
+    """The CN that came, each run of one CN once with its length."""
+    for cn, run in groupby(packet.cn for packet in result.heard):
+        count = sum(1 for _ in run)
+        yield cn if count == 1 else f"{count} × {cn}"
 
 
 def _code_line(name: str, code: str | None, table: Mapping[str, marks.Named]) -> Iterator[str]:

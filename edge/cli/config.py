@@ -16,8 +16,10 @@ import click
 from config.load import Examined, examine
 from config.problem import ConfigError, ConfigErrors, Problem, toml_text
 from edge.catalogue import text, use_language
-from edge.cli.common import WRONG_USE, Stop, config_option, json_option, print_json
+from edge.cli.common import WRONG_USE, Stop, config_option, json_option, print_json, where
 
+_PLATFORM_SET = frozenset({"realtime", "minute", "timeout", "retries"})
+"""Keys of a platform that 1062, 1064 and 1000 override; 1072 overrides the password."""
 _PRESETS = Path(__file__).parents[2] / "config" / "presets"
 
 
@@ -77,7 +79,8 @@ def show(config: Path, as_json: bool) -> None:
     """Print every setting that holds, with where it comes from."""
     from config.effective import settings
 
-    found = settings(_examined(config))
+    examined = _examined(config)
+    found = settings(examined, _platform_set(config, examined))
     if as_json:
         print_json([asdict(setting) for setting in found])
         return
@@ -130,6 +133,36 @@ def set_(config: Path, key: str, value: str) -> None:
     _speak(examined)
     _print(config, [problem for problem in examined.problems if problem.key.startswith(key)])
     click.echo(text("config.cli.set-done", key=key, file=config))
+
+
+def _platform_set(config: Path, examined: Examined) -> dict[str, Any]:
+    """What platforms have set over the wire, by the key of the site file that it overrides.
+
+    A key that several outlets of a platform share is overridden outlet by outlet: there the value names the outlet.
+    Without a daemon and without a store (a site that never ran) there is nothing.
+    """
+    from config.markers import duration_text
+
+    if examined.site is None:
+        return {}
+    platforms = examined.site.platforms
+    try:
+        rows = where(config).query("settings", {"platforms": list(platforms)})
+    except Stop:
+        return {}
+    found: dict[str, Any] = {}
+    for row in rows:
+        name, platform, outlet, value = row["name"], row["platform"], row["outlet"], row["value"]
+        if name == "password":
+            found[f"platforms.{platform}.outlets.{outlet}.password"] = value
+        elif name in _PLATFORM_SET:
+            shown = duration_text(int(value)) if name != "retries" else int(value)
+            key = f"platforms.{platform}.{name}"
+            if len(platforms[platform].outlets) > 1:
+                earlier = found.get(key)
+                shown = f"{earlier}, {outlet}: {shown}" if earlier else f"{outlet}: {shown}"
+            found[key] = shown
+    return found
 
 
 def _examined(config: Path) -> Examined:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,19 +27,29 @@ STEP_MS = {"sample": HOUR_MS, "minute": DAY_MS, "hour": 31 * DAY_MS, "day": 366 
 """An export reads this much at once, so that a year does not fill memory."""
 
 
+_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d))?)?)?|(\d{8}(?:\d\d){0,3})")
+_FIRST, _LAST = "000000", "235959"
+
+
 class Time(click.ParamType[int]):
-    """`2026-11-22`, `2026-11-22T08:00`, `2026-11-22 08:00:00`: Beijing time; UTC milliseconds."""
+    """`2026-11-22`, `2026-11-22T08:00`, `2026-11-22 08:00:00`: Beijing time; UTC milliseconds.
+
+    `last`: of what is left out the last moment is meant, so that `--to 2026-11-22` takes in that whole day.
+    """
 
     name = "time"
+
+    def __init__(self, last: bool = False) -> None:
+        self._fill = _LAST if last else _FIRST
+        self._ms = 999 if last else 0
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        digits = "".join(char for char in value if char.isdigit())
+        matched = _TIME.fullmatch(value.strip())
+        digits = "".join(part or "" for part in matched.groups()) if matched else ""
         try:
-            if len(digits) not in (8, 10, 12, 14):
-                raise ValueError
-            return parse_time(digits.ljust(14, "0"))
+            return parse_time(digits + self._fill[len(digits) - 8 :]) + self._ms
         except ValueError:
             self.fail(text("cli.bad-time", option=param.name if param else "", got=value), param, ctx)
 
@@ -48,7 +59,7 @@ def range_options(command: Any) -> Any:
     for option in (
         click.option("--factor", "factors", multiple=True, help=text("cli.factor-option")),
         click.option("--outlet", help=text("cli.outlet-option")),
-        click.option("--to", "end", type=Time(), help=text("cli.to-option")),
+        click.option("--to", "end", type=Time(last=True), help=text("cli.to-option")),
         click.option("--from", "begin", type=Time(), help=text("cli.from-option")),
         click.option("--kind", type=click.Choice(KINDS), default="minute", show_default=True, help=text("cli.kind-option")),
     ):
@@ -77,7 +88,8 @@ def show(
     place = where(config)
     end = end if end is not None else _now(place)
     begin = begin if begin is not None else end - SPAN_MS[kind]
-    rows = [row for each in _outlets(place, outlet) for row in _rows(place, kind, each, begin, end, factors)][-limit:]
+    rows = [row for each in _outlets(place, outlet) for row in _rows(place, kind, each, begin, end, factors)]
+    rows = sorted(rows, key=lambda row: row["time" if kind == "sample" else "start"])[-limit:]
     if as_json:
         print_json(rows)
     elif kind == "sample":

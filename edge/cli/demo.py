@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from edge.bench.demo import Demo, DemoFailed
+from edge.bench.demo import Demo, DemoDiffers, DemoFailed
 from edge.catalogue import text
 from edge.cli.common import CHECK_FAILED, Stop, json_option
 
@@ -28,7 +28,7 @@ def demo(seconds: float, as_json: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="hj212-demo-") as folder:
         try:
             summary = asyncio.run(Demo(Path(folder), seconds, say).run())
-        except DemoFailed as error:
+        except (DemoFailed, DemoDiffers) as error:
             raise Stop(error.code, CHECK_FAILED, **error.params) from error
     if as_json:
         click.echo(json.dumps(summary, ensure_ascii=False))

@@ -20,4 +20,4 @@ def run(config: Path, log: str, simulated_clock: str | None) -> None:
     """Replace this process by the daemon."""
     sys.stdout.flush()
     args = [sys.executable, "-m", "edge.app", str(config), log, *([simulated_clock] if simulated_clock else [])]
-    os.execv(sys.executable, args)  # noqa: S606 - our own interpreter
+    os.execv(sys.executable, args)

@@ -63,15 +63,18 @@ def candidates(configured: str | None, data_dir: Path) -> list[Path]:
 
 def ask(paths: list[Path], what: str, args: dict[str, Any] | None = None) -> Any:
     """The daemon's answer; NoDaemon where nobody is there, Refused where it says no."""
+    barred: Path | None = None
     for path in paths:
         try:
             return _ask(path, what, args or {})
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             continue
         except PermissionError:
-            raise Refused("edge.control-permission", {"path": str(path)}) from None
+            barred = barred or path
         except OSError as error:
             raise NoDaemon(path) from error
+    if barred is not None:
+        raise Refused("edge.control-permission", {"path": str(barred)})
     raise NoDaemon(paths[0])
 
 

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge.store import connection, linklog, outbox, records, samples
+from edge.store import connection, journal, linklog, outbox, records, samples, settings
 from edge.uplink.kinds import KIND_OF_CN
 from edge.values import Kind, Record, Sample
 from protocol.times import iso_text
 
-_PASSWORD = re.compile(r"(?<=PW=)[^;&]*")
+_PASSWORD = re.compile(r"(?<=PW=)[^;&]*", re.IGNORECASE)
 LIMIT = 5_000
 """Rows in one answer at most; a longer export asks again with `after`."""
 
@@ -150,7 +150,25 @@ def masked(packet: str) -> str:
     return _PASSWORD.sub("***", packet)
 
 
+def platform_settings(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """What platforms have set over the wire: platforms (names); passwords masked unless `raw`."""
+    raw = bool(args.get("raw"))
+    return [
+        {
+            "platform": platform,
+            "outlet": outlet,
+            "name": name,
+            "value": one.value if raw else journal.masked(name, one.value),
+            "origin": one.origin,
+            "at": iso(one.at_ms),
+        }
+        for platform in args["platforms"]
+        for (outlet, name), one in settings.get_all(db, platform).items()
+    ]
+
+
 QUERIES = {
+    "settings": Query(platform_settings),
     "outbox": Query(depth_and_counts),
     "connection": Query(receipts),
     "records": Query(stored_records),

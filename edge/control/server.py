@@ -21,9 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from edge.control.client import short_address
+from edge.store.errors import StoreError
 
 READERS, ADMINS = "hj212", "hj212-admin"
-LINE_LIMIT = 4 * 1024 * 1024
+LINE_LIMIT = 1024 * 1024
+WHY_LIMIT = 300
+
+
+class SocketTaken(Exception):
+    """Another daemon answers at this socket: it is not ours to take away."""
 
 
 class Denied(Exception):
@@ -78,9 +84,12 @@ class ControlServer:
         self._path = path
         self._verbs = verbs
         self._server: asyncio.Server | None = None
+        self._stopped = False
 
     async def start(self) -> None:
-        """Listen; a stale socket of a dead daemon is replaced (the store's lock says that no other is alive)."""
+        """Listen; a stale socket of a dead daemon is replaced. Raises SocketTaken, OSError."""
+        if self._is_alive():
+            raise SocketTaken(str(self._path))
         self._path.unlink(missing_ok=True)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         with short_address(self._path) as address:
@@ -88,6 +97,19 @@ class ControlServer:
         self._path.chmod(0o660)
         self._give_to_readers()
         self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=LINE_LIMIT)
+
+    def _is_alive(self) -> bool:
+        """The store's lock keeps a second daemon out of our data, not out of /run/hj212-edge."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as sock:
+            sock.setblocking(False)
+            try:
+                with short_address(self._path) as address:
+                    sock.connect(address)
+            except BlockingIOError:  # its queue is full: somebody is there
+                return True
+            except OSError:
+                return False
+        return True
 
     def _give_to_readers(self) -> None:
         """Members of the reading group reach the socket; without the group or the right, only the owner does."""
@@ -98,6 +120,7 @@ class ControlServer:
 
     async def stop(self) -> None:
         """Close and remove the socket."""
+        self._stopped = True
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
@@ -110,21 +133,37 @@ class ControlServer:
             while line := await reader.readline():
                 writer.write(json.dumps(await self._answer(line, who), ensure_ascii=False).encode() + b"\n")
                 await writer.drain()
-        except (ConnectionError, ValueError):
+        except (ConnectionError, ValueError):  # ValueError: a line longer than LINE_LIMIT
             return
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise  # else: the daemon ends, and asyncio 3.11 would log this as a fault
         finally:
             writer.close()
 
     async def _answer(self, line: bytes, who: Who) -> dict[str, Any]:
         try:
-            asked = json.loads(line)
+            asked = _request(line)
             verb = self._verbs.get(asked["ask"])
             if verb is None:
                 raise Denied("edge.control-unknown", ask=asked["ask"])
             if not (who.changes if verb.changes else who.reads):
                 raise Denied("edge.control-denied", user=who.name, group=ADMINS if verb.changes else READERS)
-            return {"ok": True, "answer": await verb.answer(asked.get("args", {}), who)}
-        except Denied as error:
+            return {"ok": True, "answer": await verb.answer(asked["args"], who)}
+        except (Denied, StoreError) as error:
             return {"ok": False, "code": error.code, "params": error.params}
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
-            return {"ok": False, "code": "edge.control-malformed", "params": {"why": str(error)}}
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            # what a client may get wrong: no JSON, a missing argument, one of the wrong type or beyond all size
+            why = f"{type(error).__name__}: {error}"[:WHY_LIMIT]
+            return {"ok": False, "code": "edge.control-malformed", "params": {"why": why}}
+
+
+def _request(line: bytes) -> dict[str, Any]:
+    """`ask` a text, `args` an object; ValueError otherwise."""
+    asked = json.loads(line)
+    if not isinstance(asked, dict) or not isinstance(asked.get("ask"), str):
+        raise ValueError('{"ask": "…", "args": {…}}')
+    args = asked.get("args") or {}
+    if not isinstance(args, dict):
+        raise ValueError('{"ask": "…", "args": {…}}')
+    return {"ask": asked["ask"], "args": args}

@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edge.clock import Clock, ClockRefused
+from edge.clock import Clock, ClockRefused, plausible
+from edge.store.errors import StoreFailed
 from edge.uplink.terms import Terms
 from edge.values import BEIJING_MS, MINUTE_MS
 from protocol import messages, parameters
@@ -92,6 +93,8 @@ def _step_clock(context: Context, before: int, target: int) -> int:
     synchronised = context.synchronised()
     if policy == "refuse" or (policy == "when-unsynchronised" and synchronised):
         return FAILED
+    if not plausible(target):
+        return CONDITION
     step = target - before
     if abs(step) < QUIET_STEP_MS:
         context.clock_set()
@@ -124,9 +127,11 @@ async def get_minute_interval(context: Context, packet: Packet) -> Outcome:
 
 async def set_minute_interval(context: Context, packet: Packet) -> Outcome:
     """1064, one of 1 2 3 4 5 6 10 12 15 20 30 min."""
-    before, after = context.terms.minute_ms, parameters.read_minute_interval(packet) * MINUTE_MS
+    now_ms = context.clock.wall_ms()
+    # what is in force now, which is not what was set last where that has not begun yet
+    before, after = context.terms.minute_at(now_ms), parameters.read_minute_interval(packet) * MINUTE_MS
     border = math.lcm(before, after)
-    begin = -(-(context.clock.wall_ms() + BEIJING_MS) // border) * border - BEIJING_MS
+    begin = -(-(now_ms + BEIJING_MS) // border) * border - BEIJING_MS
     await context.put({"minute": str(after), "minute_before": str(before), "minute_from": str(begin)}, "1064")
     return Outcome()
 
@@ -179,8 +184,11 @@ def admit(terms: Terms, packet: Packet) -> int:
 
 
 def _is_time(qn: str | None) -> bool:
+    """A QN is a time of 17 digits (Table 3)."""
+    if qn is None or len(qn) != 17:
+        return False
     try:
-        parse_time(qn or "")
+        parse_time(qn)
     except ValueError:
         return False
     return True
@@ -190,8 +198,14 @@ async def serve(context: Context, packet: Packet, write: Callable[[bytes], Await
     """Carry out one command and answer it; gives the QnRtn, for the log."""
 
     async def answer(reply: Packet) -> None:
-        if packet.wants_answer or packet.flag is None:
-            await write(reply.to_frame(context.terms.site.crc))
+        if not packet.wants_answer and packet.flag is not None:
+            return
+        try:
+            frame = reply.to_frame(context.terms.site.crc)
+        except ProtocolError as error:  # it would echo a PW or MN that no packet may bear
+            await _note_why(context, "command.unanswerable", packet, error)
+        else:
+            await write(frame)
 
     admitted = admit(context.terms, packet)
     if admitted != ACCEPTED:
@@ -201,16 +215,28 @@ async def serve(context: Context, packet: Packet, write: Callable[[bytes], Await
         return admitted
     cn = packet.cn or ""
     if cn in NOTICES:
-        await NOTICES[cn](context, packet)
-        await answer(messages.notice_answer(packet))
+        if (await _carry_out(NOTICES[cn], context, packet)).code == SUCCESS:
+            await answer(messages.notice_answer(packet))
         return ACCEPTED
     await answer(messages.request_answer(packet, ACCEPTED))
-    try:
-        outcome = await REQUESTS[cn](context, packet)
-    except ProtocolError as error:
-        await context.note("command.malformed", {"platform": context.terms.platform, "cn": cn, "why": str(error)})
-        outcome = Outcome(CONDITION)
+    outcome = await _carry_out(REQUESTS[cn], context, packet)
     if outcome.region is not None:
         await answer(messages.parameter_reply(packet, context.terms.st, outcome.region))
     await answer(messages.execution_result(packet, outcome.code))
     return ACCEPTED
+
+
+async def _carry_out(handler: Handler, context: Context, packet: Packet) -> Outcome:
+    """A handler's outcome; what it cannot read or the disk does not take is a failure with its code."""
+    try:
+        return await handler(context, packet)
+    except ProtocolError as error:
+        await _note_why(context, "command.malformed", packet, error)
+        return Outcome(CONDITION)
+    except StoreFailed as error:
+        await _note_why(context, "command.failed", packet, error)
+        return Outcome(FAULT)
+
+
+async def _note_why(context: Context, action: str, packet: Packet, error: Exception) -> None:
+    await context.note(action, {"platform": context.terms.platform, "cn": packet.cn, "why": str(error)})

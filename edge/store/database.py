@@ -60,12 +60,12 @@ def open_database(folder: Path, layout: Layout, stamp: str, report: Report) -> t
             aside = _set_aside(path, stamp)
             report("store.damaged", {"file": layout.file, "aside": aside})
         elif not _wal_header_sound(path):
-            copy = _free_name(path, f"-wal.damaged-{stamp}")
-            shutil.copyfile(f"{path}-wal", copy)
-            report("store.wal_damaged", {"file": layout.file, "aside": copy.name})
+            report("store.wal_damaged", {"file": layout.file, "aside": _copy_wal(path, stamp)})
         return _connect(path, layout, report), aside
     except sqlite3.Error as error:
         raise errors.failure(error, layout.file) from error
+    except OSError as error:
+        raise errors.StoreFailed("store.failed", file=layout.file, reason=error.strerror or str(error)) from error
 
 
 def read_only(path: Path) -> sqlite3.Connection:
@@ -74,11 +74,18 @@ def read_only(path: Path) -> sqlite3.Connection:
         raise errors.StoreClosed("store.not_there", file=str(path))
     try:
         return _read_only(path, "mode=ro")
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         if errors.primary_code(error) != _CANTOPEN or Path(f"{path}-wal").exists():
-            raise errors.StoreClosed("store.unreadable", file=str(path), reason=str(error)) from error
-    # no WAL and a folder that is not ours to write: nobody has the file open for writing
-    return _read_only(path, "immutable=1")
+            raise _unreadable(path, error) from error
+    try:
+        # no WAL and a folder that is not ours to write: nobody has the file open for writing
+        return _read_only(path, "immutable=1")
+    except sqlite3.Error as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: sqlite3.Error) -> errors.StoreClosed:
+    return errors.StoreClosed("store.unreadable", file=str(path), reason=str(error))
 
 
 def _read_only(path: Path, mode: str) -> sqlite3.Connection:
@@ -198,6 +205,16 @@ def _wal_sum(words: tuple[int, ...]) -> tuple[int, int]:
         one = (one + first + two) & 0xFFFFFFFF
         two = (two + second + one) & 0xFFFFFFFF
     return one, two
+
+
+def _copy_wal(path: Path, stamp: str) -> str:
+    copy = _free_name(path, f"-wal.damaged-{stamp}")
+    try:
+        shutil.copyfile(f"{path}-wal", copy)
+    except OSError as error:  # a full disk must not keep the daemon from starting
+        copy.unlink(missing_ok=True)
+        return f"({error.strerror})"
+    return copy.name
 
 
 def _set_aside(path: Path, stamp: str) -> str:

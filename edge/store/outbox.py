@@ -22,8 +22,8 @@ from edge.values import Record
 
 __all__ = [
     "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "answered", "by_id",
-    "count_expired", "counts", "depth", "enqueue", "expire", "first_issue", "gave_up", "last_qn",
-    "never_answered", "open_deliveries", "prepare", "qn_for", "refused", "retry", "written_unconfirmed",
+    "count_expired", "counts", "depth", "enqueue", "expire", "first_issue", "gave_up", "hasten", "last_qn",
+    "never_answered", "open_deliveries", "prepare", "qn_for", "refused", "retry", "set_aside", "written_unconfirmed",
 ]  # fmt: skip
 
 PAGE = 100
@@ -109,7 +109,8 @@ def expire(db: sqlite3.Connection, platform: str, outlet: str, cn: str, before_s
 def first_issue(db: sqlite3.Connection, delivery_id: int) -> list[bytes]:
     """The packets that were built first for an open delivery, in order: what a value looked like when it first left."""
     rows = db.execute(
-        "SELECT f.data FROM packet AS p JOIN frame AS f ON f.qn = p.qn WHERE p.delivery = ? AND p.issue = 1 ORDER BY p.pno",
+        "SELECT f.data FROM packet AS p JOIN frame AS f ON f.qn = p.qn WHERE p.delivery = ? AND p.issue = 1"
+        " ORDER BY p.pno",
         (delivery_id,),
     )
     return [row[0] for row in rows]
@@ -128,6 +129,31 @@ def retry(db: sqlite3.Connection, platform: str, ids: Iterable[int] | None = Non
     if ids is None:
         return db.execute(change, (number,)).rowcount
     return sum(db.execute(f"{change} AND id = ?", (number, each)).rowcount for each in ids)
+
+
+def hasten(db: sqlite3.Connection, platform: str, outlet: str, cn: str) -> int:
+    """Unanswered deliveries of a kind no longer wait for their next round: the platform answers it; how many."""
+    key = names.find(db, platform), names.find(db, outlet), cn
+    return db.execute(
+        "UPDATE delivery SET retry_after = 0 WHERE platform = ? AND outlet = ? AND cn = ? AND state < 2 AND state = 0"
+        " AND retry_after > 0 AND refusals = 0",
+        key,
+    ).rowcount
+
+
+def set_aside(db: sqlite3.Connection, delivery_id: int) -> None:
+    """Out of the lane, but kept: the technician has to look at it."""
+    db.execute("UPDATE delivery SET state = ? WHERE id = ? AND state = 0", (State.ASIDE, delivery_id))
+
+
+def covered_until(db: sqlite3.Connection, platform: str, outlet: str, cn: str, since: int) -> int | None:
+    """Where the newest delivery of a kind that starts at `since` or later ends; None: there is none."""
+    row = db.execute(
+        'SELECT coalesce("end", start) FROM delivery WHERE start >= ? AND platform = ? AND outlet = ? AND cn = ?'
+        " ORDER BY start DESC LIMIT 1",
+        (since, names.find(db, platform), names.find(db, outlet), cn),
+    ).fetchone()
+    return None if row is None else int(row[0])
 
 
 def depth(db: sqlite3.Connection) -> list[Depth]:

@@ -1,6 +1,9 @@
 """Samples: one packed row per 5 s slot (samples.db), which spares flash (a row per value: four times as much).
 
-    row = entry entry …    entry = channel u16 · form u8 · mark u8 · value (nothing | float32 | float64), little-endian
+    row   = entry entry …
+    entry = head u8 · [channel u16] · [mark u8] · value (nothing | float32 | float64), little-endian
+    head  = step << 3 | marked << 2 | form     step 1–30: channel is that much above the entry's before; 31: it follows
+                                               marked: the mark follows, else it is N
 
 A value is kept as float32 where that is the same number. What a slot holds is never replaced; a second batch
 for the slot adds the factors that are missing.
@@ -15,9 +18,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from edge.values import Sample
 
-_HEAD = struct.Struct("<HBB")
+_CHANNEL = struct.Struct("<H")
 _VALUES = {1: struct.Struct("<f"), 2: struct.Struct("<d")}
 _NONE, _SINGLE, _DOUBLE = 0, 1, 2
+_MARKED = 4
+_FAR = 31
 _FLOAT32_MAX = 3.4028234663852886e38
 
 
@@ -25,13 +30,13 @@ def append(db: sqlite3.Connection, time: int, samples: Iterable[Sample]) -> int:
     """Add the samples of a slot; how many were new."""
     row = db.execute("SELECT data FROM tick WHERE time = ?", (time,)).fetchone()
     data = b"" if row is None else bytes(row[0])
-    present = {channel for channel, _, _ in _unpack(data)}
+    channels = [channel for channel, _, _ in _unpack(data)]
     added = 0
     for sample in samples:
         channel = _channel(db, sample.outlet, sample.factor)
-        if channel not in present:
-            present.add(channel)
-            data += _pack(channel, sample)
+        if channel not in channels:
+            data += _pack(channel, channel - (channels[-1] if channels else 0), sample)
+            channels.append(channel)
             added += 1
     if added:
         db.execute("INSERT INTO tick VALUES (?, ?) ON CONFLICT DO UPDATE SET data = excluded.data", (time, data))
@@ -60,11 +65,14 @@ def _channel(db: sqlite3.Connection, outlet: str, factor: str) -> int:
     return int(row[0])
 
 
-def _pack(channel: int, sample: Sample) -> bytes:
+def _pack(channel: int, step: int, sample: Sample) -> bytes:
     value = sample.value
     form = _NONE if value is None else _SINGLE if _fits_float32(value) else _DOUBLE
-    head = _HEAD.pack(channel, form, ord(sample.mark))
-    return head if value is None else head + _VALUES[form].pack(value)
+    near, plain = 0 < step < _FAR, sample.mark == "N"
+    entry = bytes(((step if near else _FAR) << 3 | (0 if plain else _MARKED) | form,))
+    entry += b"" if near else _CHANNEL.pack(channel)
+    entry += b"" if plain else sample.mark.encode("ascii")
+    return entry if value is None else entry + _VALUES[form].pack(value)
 
 
 def _fits_float32(value: float) -> bool:
@@ -76,12 +84,19 @@ def _fits_float32(value: float) -> bool:
 
 def _unpack(data: bytes) -> Iterator[tuple[int, str, float | None]]:
     """(channel, mark, value) of a packed row."""
-    place = 0
+    place = channel = 0
     while place < len(data):
-        channel, form, mark = _HEAD.unpack_from(data, place)
-        place += _HEAD.size
+        step, marked, form = data[place] >> 3, data[place] & _MARKED, data[place] & 3
+        place += 1
+        if step == _FAR:
+            channel = _CHANNEL.unpack_from(data, place)[0]
+            place += _CHANNEL.size
+        else:
+            channel += step
+        mark = chr(data[place]) if marked else "N"
+        place += 1 if marked else 0
         value = None
         if form != _NONE:
             value = _VALUES[form].unpack_from(data, place)[0]
             place += _VALUES[form].size
-        yield channel, chr(mark), value
+        yield channel, mark, value

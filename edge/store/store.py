@@ -48,8 +48,8 @@ class _Job:
 class Store:
     """`data_dir` with its lock, its two files and their thread.
 
-    `on_event(code, params)` is called from the store's thread (and from the constructor): a damaged file, a
-    full disk, its end. Raises StoreLocked, StoreNewer, StoreFailed, StoreFull.
+    `on_event(code, params)` is called from the store's thread (and from the constructor): a damaged file, a full
+    disk, its end. It must not raise. Raises StoreLocked, StoreNewer, StoreFailed, StoreFull.
     """
 
     def __init__(
@@ -63,8 +63,11 @@ class Store:
         self._limits = retention
         self._on_event = on_event
         self._clock = clock or SystemClock()
-        data_dir.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(data_dir)
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(data_dir)
+        except OSError as error:
+            raise errors.StoreFailed("store.no_folder", data_dir=str(data_dir), reason=error.strerror) from error
         try:
             self._open(data_dir)
         except BaseException:
@@ -73,7 +76,7 @@ class Store:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._gate = threading.Lock()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="store")
+        self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
     def call(self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -260,7 +263,7 @@ def _lock(data_dir: Path) -> int:
     handle = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         pid = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "?"
         os.close(handle)
         raise errors.StoreLocked("store.locked", data_dir=str(data_dir), pid=pid) from error

@@ -16,13 +16,15 @@ from edge.store import outbox, records
 from edge.store.outbox import Delivery, OpenPacket
 from edge.uplink.terms import Terms
 from edge.values import MINUTE_MS, Record
+from protocol.errors import ProtocolError
 from protocol.factors import wire_decimals
 from protocol.messages import Header, assemble, statistics
 from protocol.packet import Packet
-from protocol.region import Region, read
+from protocol.region import Region, write
 from protocol.times import parse_time
 
 _HEAD = len("##0000")
+_QN = len("QN=20160801085857223")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,14 @@ class Prepared:
 
     packet: OpenPacket
     cn: str
-    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A delivery of which no packet can be made (a value that HJ 212 cannot say); it is set aside and kept."""
+
+    id: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +53,44 @@ class Builder:
     decimals: Mapping[str, int]
     """Decimals on the wire by factor, where the site file sets them."""
 
-    def prepare(self, db: sqlite3.Connection, ids: Sequence[int], fresh_from_ms: int, now_ms: int) -> list[Prepared]:
-        """The packets to send for those of these deliveries that are this platform's and outlet's."""
+    def prepare(
+        self, db: sqlite3.Connection, ids: Sequence[int], fresh_from_ms: int, now_ms: int
+    ) -> tuple[list[Prepared], list[Broken]]:
+        """The packets to send for those of these deliveries that are this platform's and outlet's.
+
+        One delivery that cannot be built does not hold up the others.
+        """
         found: list[Prepared] = []
+        broken: list[Broken] = []
         for delivery_id in ids:
             delivery = outbox.by_id(db, delivery_id)
             if delivery is None or (delivery.platform, delivery.outlet) != (self.terms.platform, self.terms.outlet):
                 continue
-            packets = outbox.prepare(
-                db,
-                delivery_id,
-                lambda delivery, found: self._issue(db, delivery, found, now_ms),
-                lambda packet: packet.created >= fresh_from_ms and self._header_holds(packet),
-                now_ms,
-            )
-            found += [Prepared(packet, delivery.cn, delivery.start) for packet in packets]
-        return found
+            try:
+                packets = self._packets(db, delivery_id, fresh_from_ms, now_ms)
+            except (ProtocolError, ValueError) as error:
+                outbox.set_aside(db, delivery_id)
+                broken.append(Broken(delivery_id, str(error)))
+                continue
+            found += [Prepared(packet, delivery.cn) for packet in packets]
+        return found, broken
+
+    def holds(self, packet: OpenPacket) -> bool:
+        """Whether a packet bears the ST, password and MN that are in force."""
+        sent = packet.data[_HEAD + _QN :].split(b";", 5)
+        return sent[1:2] + sent[3:5] == [
+            f"{name}={value}".encode()
+            for name, value in (("ST", self.terms.st), ("PW", self.terms.password), ("MN", self.terms.mn))
+        ]
+
+    def _packets(self, db: sqlite3.Connection, delivery_id: int, fresh_from_ms: int, now_ms: int) -> list[OpenPacket]:
+        return outbox.prepare(
+            db,
+            delivery_id,
+            lambda delivery, found: self._issue(db, delivery, found, now_ms),
+            lambda packet: packet.created >= fresh_from_ms and self.holds(packet),
+            now_ms,
+        )
 
     def _issue(
         self, db: sqlite3.Connection, delivery: Delivery, found: list[Record], now_ms: int
@@ -82,7 +113,7 @@ class Builder:
 
     def _region(self, db: sqlite3.Connection, delivery: Delivery, found: list[Record]) -> Region:
         if delivery.payload is not None:
-            return read(delivery.payload.decode()) or ()
+            return self._payload(delivery, delivery.payload)
         if delivery.end is not None:
             minutes = (delivery.end - delivery.start) // MINUTE_MS
             found = self.engine.derive(found, delivery.start, minutes)
@@ -96,9 +127,13 @@ class Builder:
         last = records.last_average(db, record) if record.avg is None and absent == "last" else None
         return wire_fields(record, wire_decimals(record.factor, self.decimals.get(record.factor)), absent, last)
 
-    def _header_holds(self, packet: OpenPacket) -> bool:
-        sent = _packet(packet.data)
-        return (sent.st, sent.pw, sent.mn) == (self.terms.st, self.terms.password, self.terms.mn)
+    def _payload(self, delivery: Delivery, body: bytes) -> Region:
+        """The region that was taken in; anything but the very same text is an error, never a smaller packet."""
+        head = f"ST={self.terms.st};CN={delivery.cn};PW=;MN={self.terms.mn};Flag=4;CP=&&".encode()
+        region = Packet.from_segment(head + body + b"&&").data
+        if write(region).encode() != body:
+            raise ValueError(body)
+        return region
 
 
 def _packet(frame: bytes) -> Packet:

@@ -18,9 +18,9 @@ import termios
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from edge.logs import get_logger
-
+from edge.catalogue import explain
 from edge.clock import Clock
+from edge.logs import get_logger
 from protocol.crc import Variant
 from protocol.errors import ProtocolError
 from protocol.frame import Dropped, Frame, FrameDecoder
@@ -45,6 +45,10 @@ class LinkUser(Protocol):
     """A session as its link sees it."""
 
     mn: str
+
+    def expects(self, packet: Packet) -> bool:
+        """Whether the packet answers one of the session's, whatever MN it bears."""
+        ...
 
     def received(self, packet: Packet, frame: bytes, link: Link) -> bool:
         """Take a packet and the bytes it came as; False: not mine."""
@@ -146,14 +150,12 @@ class Link:
             self._writer.close()
 
     async def _once(self) -> None:
-        host, port = split_address(self.address)
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(host, port)
+            reader, writer = await self._open()
         self._closing = ""
+        self._link_up.clear()  # what came up until now has served
         try:
-            _tune(writer.get_extra_info("socket"))
-            peer = writer.get_extra_info("peername")
-            self.peer = f"{peer[0]}:{peer[1]}"
+            self.peer = _peer(writer)
             self._writer = writer
             self.connected_since = self._clock.wall_ms()
             self.connects += 1
@@ -167,6 +169,12 @@ class Link:
             self.connected_since = None
             writer.close()
 
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, port = split_address(self.address)
+        reader, writer = await asyncio.open_connection(host, port)
+        _tune(writer.get_extra_info("socket"))
+        return reader, writer
+
     async def _read(self, reader: asyncio.StreamReader) -> None:
         decoder = FrameDecoder(cap=self._cap, variant=self._crc)
         while True:
@@ -175,7 +183,7 @@ class Link:
             for item in found:
                 if isinstance(item, Dropped):
                     self.bad_frames += 1
-                    self._on_event("edge.bad-frame", {"link": self.name, "why": str(item.error)})
+                    self._on_event("edge.bad-frame", {"link": self.name, "why": explain(item.error)})
                 else:
                     self._dispatch(item)
 
@@ -195,9 +203,9 @@ class Link:
             packet = Packet.from_segment(frame.segment)
         except ProtocolError as error:
             self.bad_frames += 1
-            self._on_event("edge.bad-packet", {"link": self.name, "why": str(error)})
+            self._on_event("edge.bad-packet", {"link": self.name, "why": explain(error)})
             return
-        owners = sorted(self._users, key=lambda user: user.mn != packet.mn)
+        owners = sorted(self._users, key=lambda user: (not user.expects(packet), user.mn != packet.mn))
         if not any(user.received(packet, frame.raw, self) for user in owners):
             self._on_event("edge.stray-packet", {"link": self.name, "cn": packet.cn, "qn": packet.qn or ""})
 
@@ -208,13 +216,21 @@ class Link:
         self.peer = ""
 
     async def _back_off(self, wait_s: float) -> None:
-        """Jittered wait, ended at once when a local network link comes up."""
-        self._link_up.clear()
+        """Jittered wait, ended at once when a local network link comes up, or came up during the last attempt."""
         try:
             async with asyncio.timeout(wait_s * random.uniform(0.5, 1.0) / self._clock.speed):
                 await self._link_up.wait()
         except TimeoutError:
             return
+        self._link_up.clear()
+
+
+def _peer(writer: asyncio.StreamWriter) -> str:
+    """`host:port` of the other end; raises LinkDown where it has hung up already."""
+    peer = writer.get_extra_info("peername")
+    if peer is None:
+        raise LinkDown("closed by the platform")
+    return f"{peer[0]}:{peer[1]}"
 
 
 def _reason(group: BaseExceptionGroup[Any]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from config.site import Access, Platform, UploadKind
 from edge.uplink.kinds import KIND_OF_CN
 
+
 @dataclass(slots=True)
 class Terms:
     """Platform, outlet, and the values in force between them; times in milliseconds."""

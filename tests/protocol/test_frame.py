@@ -233,3 +233,10 @@ def test_every_byte_is_a_frame_or_dropped_or_a_line_end(data: bytes) -> None:
     found = decoder.feed(data, 0.0) + decoder.flush()
     kept = b"".join(each.raw if isinstance(each, Frame) else each.data for each in found)
     assert kept.translate(None, b"\r\n") == data.translate(None, b"\r\n")
+
+
+@pytest.mark.parametrize("pattern", [b"#", b"##0010", b"##1000&&1C80", b"##0010&&1C80", b"&&1C80"])
+def test_hostile_bytes_are_bounded_work(pattern: bytes) -> None:
+    # 64 KB of heads and ends that never fit: each head may be judged, but only the first of a run is explained.
+    found = feed((pattern * 65_536)[:65_536] + FRAME, cap=1024)
+    assert segments(found) == [SEGMENT]

@@ -9,6 +9,7 @@ import pytest
 from bench_peer import NOW
 
 from edge.bench.check import Memory, check
+from edge.bench.edition import Edition
 from edge.bench.received import Repeat
 from protocol.packet import Packet
 
@@ -17,7 +18,7 @@ REALTIME = Packet.from_segment(annexc.REALTIME[6:-6])
 
 
 def codes(packet: Packet) -> dict[str, bool]:
-    return {finding.code: finding.grave for finding in check(packet, NOW)}
+    return {finding.code: finding.grave for finding in check(packet, NOW, Edition())}
 
 
 def labelled(packet: Packet, data_time: str) -> Packet:
@@ -44,7 +45,7 @@ def test_packets_of_the_standard_have_no_findings(frame: bytes) -> None:
         (labelled(replace(MINUTE, cn="2031"), "20160801080000"), "bench.data_time_ending", True),
         (labelled(MINUTE, "20160801094000"), "bench.data_time_ahead", False),
         (replace(MINUTE, data=(*MINUTE.data, (("w99999-Avg", "1"),))), "bench.factor_unknown", False),
-        (replace(MINUTE, data=(*MINUTE.data, (("w01018-Flag", "Q"),))), "bench.mark_unknown", False),
+        (replace(MINUTE, data=(*MINUTE.data, (("w01018-Avg", "1"), ("w01018-Flag", "Q")))), "bench.mark_unknown", False),
     ],
 )
 def test_each_defect_has_its_finding(packet: Packet, code: str, grave: bool) -> None:

@@ -49,7 +49,12 @@ def minute(db: sqlite3.Connection, start: int) -> list[tuple[str, str]]:
 
 def work(folder: Path, oracle: Path) -> None:
     log = os.open(oracle, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    store = Store(folder, retention=Retention(), on_event=lambda code, params: os.write(log, b'["event"]\n'))
+
+
+    def told(code: str, params: dict[str, object]) -> None:
+        os.write(log, b'["event"]\n')
+
+    store = Store(folder, retention=Retention(), on_event=told)
     last = store.call(records.last_start, "ww1", Kind.MINUTE).result()
     start = FIRST if last is None else last + MINUTE_MS
     print(os.getpid(), flush=True)
@@ -61,8 +66,8 @@ def work(folder: Path, oracle: Path) -> None:
         for each, job in zip(starts, jobs, strict=True):
             ((qn, frame),) = job.result()
             os.write(log, (json.dumps(["sealed", each, qn, frame]) + "\n").encode())
-        for each, job in zip(starts, tick_jobs, strict=True):
-            assert job.result() == 1
+        for each, tick_job in zip(starts, tick_jobs, strict=True):
+            assert tick_job.result() in (0, 1)  # 0: committed, and killed before its record
             os.write(log, (json.dumps(["sample", each]) + "\n").encode())
         qn = jobs[0].result()[0][0]
         store.call(outbox.answered, "city", qn, REPLY).result()

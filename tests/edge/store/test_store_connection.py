@@ -108,7 +108,7 @@ def test_a_confirmed_receipt_wins_over_an_earlier_unconfirmed_one(db: sqlite3.Co
         "UPDATE receipt SET official_ms = 0",
         "DELETE FROM receipt",
         "INSERT OR REPLACE INTO receipt SELECT * FROM receipt",
-        "REPLACE INTO receipt SELECT id + 1, '', '', '', '', '', 0, 1, '', '', '', '', '', '', 0, 0, '', '', digest FROM receipt",
+        "REPLACE INTO receipt SELECT id + 1, '','','','','', 0, 1, '','','','','','', 0, 0, '','', digest FROM receipt",
         "UPDATE journal SET who = 'nobody'",
         "DELETE FROM journal",
         "INSERT OR REPLACE INTO journal SELECT id, at, 'nobody', action, detail, hash FROM journal",

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from storekit import NOON, Events
 
+from config.site import Retention
 from edge.store import meta, migrate, outbox, records
 from edge.store.database import read_only
 from edge.store.errors import StoreClosed, StoreFailed, StoreNewer
@@ -117,12 +118,20 @@ def test_a_dropped_guard_is_made_again(used: Path, open_store: Callable[[], Stor
     assert count.result(5) == (1,)
 
 
-def test_a_folder_without_rights_is_an_error_and_no_damage(used: Path, open_store: Callable[[], Store]) -> None:
-    (used / "records.db").unlink()
-    (used / "records.db").mkdir()
-    with pytest.raises((StoreFailed, OSError)):
+def test_what_cannot_be_opened_is_an_error_and_no_damage(used: Path, open_store: Callable[[], Store]) -> None:
+    (used / "samples.db").unlink()
+    (used / "samples.db").mkdir()
+    with pytest.raises(StoreFailed):
         open_store()
+    (used / "samples.db").rmdir()
+    open_store()
     assert not list(used.glob("*damaged*"))
+
+
+def test_a_data_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreFailed, match="no_folder"):
+        Store(tmp_path / "file", retention=Retention(), on_event=lambda code, params: None)
 
 
 KILLED = """

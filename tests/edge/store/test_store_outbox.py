@@ -44,11 +44,20 @@ def only(db: sqlite3.Connection) -> outbox.Counts:
     return found
 
 
-def test_the_builder_gets_the_delivery_and_its_sealed_records(db: sqlite3.Connection) -> None:
+def what_the_builder_gets(db: sqlite3.Connection, key: int) -> tuple[Delivery, list[Record]]:
     seen: list[tuple[Delivery, list[Record]]] = []
-    key = put(db)
-    outbox.prepare(db, key, lambda found, rows: seen.append((found, rows)) or [], lambda packet: True, NOON)  # type: ignore[func-returns-value]  # a recorder
-    ((found, rows),) = seen
+
+    def build(found: Delivery, rows: list[Record]) -> Sequence[Built]:
+        seen.append((found, rows))
+        return []
+
+    assert outbox.prepare(db, key, build, lambda packet: True, NOON) == []
+    (got,) = seen
+    return got
+
+
+def test_the_builder_gets_the_delivery_and_its_sealed_records(db: sqlite3.Connection) -> None:
+    found, rows = what_the_builder_gets(db, put(db))
     assert (found.platform, found.outlet, found.cn, found.start, found.kept) == ("city", "ww1", "2051", NOON, True)
     assert rows == [COD]
 
@@ -60,29 +69,22 @@ def test_a_longer_minute_interval_brings_all_its_minutes(db: sqlite3.Connection)
         for factor in ("w01018", "w00000")
     ]
     (key,) = records.seal(db, minutes, [Due("city", "ww1", "2051", NOON, end=NOON + 10 * MINUTE_MS)], NOON)
-    got: list[Record] = []
-    outbox.prepare(db, key, lambda found, rows: got.extend(rows) or [], lambda packet: True, NOON)  # type: ignore[func-returns-value]  # a recorder
-    assert sorted(got, key=lambda row: (row.start, row.factor)) == sorted(
-        minutes[:20], key=lambda row: (row.start, row.factor)
-    )
+    assert what_the_builder_gets(db, key)[1] == minutes[:20]
 
 
 def test_a_revision_sends_the_newest_row_up_to_it(db: sqlite3.Connection) -> None:
     revised = Record("ww1", Kind.MINUTE, "w01018", NOON, 1, avg=2.5, mark="M")
     other = Record("ww1", Kind.MINUTE, "w21003", NOON, avg=0.4)
-    first, second = records.seal(
-        db, [COD, revised, other], [MINUTE_DUE, Due("city", "ww1", "2051", NOON, revision=1)], NOON
-    )
-    got: dict[int, list[Record]] = {}
-    for key in (first, second):
-        outbox.prepare(
-            db,
-            key,
-            lambda found, rows: got.update({found.id: rows}) or [],
-            lambda packet: True,
-            NOON,  # type: ignore[func-returns-value]  # a recorder
-        )
-    assert got == {first: [COD, other], second: [revised, other]}
+    dues = [MINUTE_DUE, Due("city", "ww1", "2051", NOON, revision=1)]
+    first, second = records.seal(db, [COD, revised, other], dues, NOON)
+    assert what_the_builder_gets(db, first)[1] == [COD, other]
+    assert what_the_builder_gets(db, second)[1] == [revised, other]
+
+
+def test_a_payload_comes_back_with_its_delivery(db: sqlite3.Connection) -> None:
+    (key,) = outbox.enqueue(db, [Due("city", "ww1", "2041", NOON, payload=b"RS=1")], NOON)
+    found, rows = what_the_builder_gets(db, key)
+    assert (found.payload, rows) == (b"RS=1", [])
 
 
 def test_a_fresh_packet_comes_back_byte_for_byte_and_a_stale_one_is_issued_anew(db: sqlite3.Connection) -> None:

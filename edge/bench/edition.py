@@ -1,0 +1,108 @@
+"""What differs between the editions that the platform speaks: answers, commands, and where the QN stands.
+
+    2017   QN=…;ST=91;CN=9014;PW=…;MN=…;Flag=4;CP=&&&&
+    2005   ST=91;CN=9014;CP=&&QN=…;CN=2051&&              the QN inside the data region, no PW, no MN, no Flag
+
+HJ 212-2017 §6.3.2, Annex C; HJ/T 212-2005 Annex C.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edge.bench.errors import BadEdition
+from protocol import marks, messages
+from protocol.messages import Header, asked_qn
+from protocol.packet import ANSWER_BIT, VERSION_2017, Packet
+from protocol.region import Field, Region, fields
+
+NOTICES_UP = frozenset({"1013", "2072", "9015"})
+"""Notices of the logger, answered with 9013: calibration request, alarm of 2005, heartbeat of later editions."""
+
+_STREAMS = frozenset({"2011", "2021"})
+
+
+class Edition:
+    """HJ 212-2017."""
+
+    name = "2017"
+    version = VERSION_2017
+    """Version bits of Flag."""
+    marks = frozenset(marks.MARKS)
+    answer_flags: tuple[int | None, ...] = (VERSION_2017,)
+    """What Flag may be in 9011, 9012 and 9013."""
+    qn_in_region = False
+    """Whether answers carry the QN of what they answer inside the data region."""
+
+    def command(self, header: Header, cn: str, region: Region, qn: str) -> Packet:
+        """A request or a notice to the logger."""
+        return messages.command(header, cn, region, qn)
+
+    def has_result(self, cn: str) -> bool:
+        """Whether a request of this CN ends with a 9012."""
+        return True
+
+    def wants_answer(self, packet: Packet) -> bool:
+        """Whether an upload or a notice is to be answered."""
+        return packet.wants_answer and bool(packet.qn)
+
+    def answer(self, packet: Packet) -> Packet:
+        """9013 to a notice, 9014 to data."""
+        return messages.notice_answer(packet) if packet.cn in NOTICES_UP else messages.data_answer(packet)
+
+    def result_answer(self, result: Packet) -> Packet | None:
+        """The platform's answer to a 9012; there is none in 2017."""
+        return None
+
+
+class Edition2005(Edition):
+    """HJ/T 212-2005."""
+
+    name = "2005"
+    version = 0
+    marks = frozenset("PFCMTDSN0123")
+    """Of pollution sources, and 0 to 3 of ambient air stations."""
+    answer_flags = (None, 0, 1, 2, 3)
+    qn_in_region = True
+
+    def command(self, header: Header, cn: str, region: Region, qn: str) -> Packet:
+        """Flag 3 as in the examples of 2005; a new password is called PW there."""
+        named = tuple(tuple(_renamed(pair) for pair in item) for item in region)
+        return Packet(qn, header.st, cn, header.pw, header.mn, 3, data=named)
+
+    def has_result(self, cn: str) -> bool:
+        """2011 and 2021 start streams that end with a notice: no 9012."""
+        return cn not in _STREAMS
+
+    def wants_answer(self, packet: Packet) -> bool:
+        """Data that want an answer bring a QN, and often no Flag."""
+        return bool(asked_qn(packet)) and (packet.flag is None or packet.wants_answer)
+
+    def answer(self, packet: Packet) -> Packet:
+        """9013 with the QN in the data region; 9014 with the answered CN and part number, without PW and MN."""
+        qn = asked_qn(packet) or ""
+        if packet.cn in NOTICES_UP:
+            bare = messages.notice_answer(packet)
+            return replace(bare, qn=None, flag=0, data=fields(("QN", qn)))
+        part: tuple[Field, ...] = ()
+        if packet.pnum is not None and packet.pno is not None:
+            part = (("PNO", str(packet.pno)), ("PNUM", str(packet.pnum)))
+        return Packet(None, messages.INTERACTION, "9014", None, "", data=fields(("QN", qn), ("CN", packet.cn), *part))
+
+    def result_answer(self, result: Packet) -> Packet | None:
+        """In 2005 the result of a history request with answers is answered as well."""
+        return self.answer(result)
+
+
+def _renamed(pair: Field) -> Field:
+    return ("PW", pair[1]) if pair[0] == "NewPW" else pair
+
+
+EDITIONS = {edition.name: edition for edition in (Edition(), Edition2005())}
+
+
+def edition(name: str) -> Edition:
+    """By its year; BadEdition."""
+    if name not in EDITIONS:
+        raise BadEdition("bench.edition.unknown", came=name, known=", ".join(EDITIONS))
+    return EDITIONS[name]

@@ -1,0 +1,180 @@
+"""What an answer means: committed, it delivers; one that says no is kept as a refusal (design rule 1).
+
+An answer is matched by QN against everything ever sent, on whatever link it comes. One that the disk refuses is offered
+to it again, and its delivery is not sent meanwhile. Arrival and writing are noted when they happen: they are evidence of
+the official connection time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from edge.catalogue import explain
+from edge.clock import Clock, plausible
+from edge.store import outbox
+from edge.store.errors import StoreFailed
+from edge.store.outbox import Answer, Answered
+from edge.store.store import Store
+from edge.uplink.health import Health
+from edge.uplink.lanes import Outgoing
+from edge.uplink.terms import Terms
+from protocol.messages import refusal
+from protocol.packet import Packet
+from protocol.times import parse_time
+
+STORE_RETRY_S = 5.0
+WAITING_LIMIT = 256
+"""Answers that wait for the disk at most; the packets of further ones are sent and answered again."""
+REMEMBERED = 256
+"""Packets whose last writing is remembered for an answer that comes late."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """An answer as it arrived."""
+
+    qn: str
+    refusal: str | None
+    answer: Answer
+    backlog: bool
+
+
+class Answers:
+    """Takes in the answers to one session's packets.
+
+    `delivered(delivery)` is called when one is complete; `revived()` when a kind is answered again after silence.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        store: Store,
+        clock: Clock,
+        health: Health,
+        on_event: Callable[[str, dict[str, Any]], None],
+        delivered: Callable[[int], None],
+        revived: Callable[[], None],
+    ) -> None:
+        self.settling: Counter[int] = Counter()
+        """Deliveries with answers on their way to the disk."""
+        self._terms = terms
+        self._store = store
+        self._clock = clock
+        self._health = health
+        self._on_event = on_event
+        self._delivered = delivered
+        self._revived = revived
+        self._written: dict[str, Outgoing] = {}
+        self._proven: set[str] = set()
+        self._jobs: set[asyncio.Task[None]] = set()
+
+    def new_link(self) -> None:
+        """Kinds have to be answered again before their old waits count for nothing."""
+        self._proven.clear()
+
+    def wrote(self, out: Outgoing) -> None:
+        """A packet is being written now."""
+        out.written_ms = self._clock.wall_ms()
+        self._written.pop(out.packet.qn, None)
+        self._written[out.packet.qn] = out
+        if len(self._written) > REMEMBERED:
+            del self._written[next(iter(self._written))]
+
+    def take(self, qn: str, packet: Packet, frame: bytes, peer: str) -> None:
+        """An answer that has just arrived."""
+        if len(self._jobs) >= WAITING_LIMIT:
+            self._on_event("edge.answers-flood", {"platform": self._terms.platform})
+            return
+        out = self._written.get(qn)
+        written_ms = out.written_ms if out else _made_at(qn, self._clock.wall_ms())
+        answer = self.evidence(frame, written_ms, peer)
+        came = _Came(qn, refusal(packet), answer, out.backlog if out else True)
+        job = asyncio.get_running_loop().create_task(
+            self._settle(came, out.packet.delivery if out else None), name=f"answer[{self._terms.platform}]"
+        )
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+
+    def evidence(self, frame: bytes, written_ms: int, peer: str) -> Answer:
+        """What is kept of an answer that is here now (no bytes: of the moment when the packet left the send queue)."""
+        now_ms = self._clock.wall_ms()
+        site = self._terms.site
+        begin = site.connect_from
+        return Answer(
+            data=frame,
+            at_ms=now_ms,
+            written_ms=written_ms,
+            peer=peer,
+            address=site.address,
+            role=site.role,
+            clock_plausible=plausible(now_ms),
+            connect_from_ms=parse_time(begin.replace("-", "") + "000000") if begin else None,
+        )
+
+    async def _settle(self, came: _Came, delivery: int | None) -> None:
+        """Until the disk has taken it."""
+        key = -1 if delivery is None else delivery
+        self.settling[key] += 1
+        try:
+            while not await self._commit(came):
+                await self._clock.sleep(STORE_RETRY_S)
+        finally:
+            self.settling[key] -= 1
+            self.settling += Counter()  # drops what is down to nothing
+
+    async def _commit(self, came: _Came) -> bool:
+        try:
+            if came.refusal is not None:
+                await self._refused(came, came.refusal)
+            else:
+                await self._answered(came)
+        except StoreFailed as error:
+            self._on_event("edge.store-failed", {"why": explain(error)})
+            return False
+        return True
+
+    async def _refused(self, came: _Came, code: str) -> None:
+        platform = self._terms.platform
+        found = await self._store.do(outbox.refused, platform, came.qn, code, came.answer.at_ms)
+        if found is not None:
+            self._health.misses.pop(found.cn, None)
+        self._on_event("edge.refused", {"platform": platform, "qn": came.qn, "code": code})
+
+    async def _answered(self, came: _Came) -> None:
+        platform = self._terms.platform
+        found = await self._store.do(outbox.answered, platform, came.qn, came.answer, backfilled=came.backlog)
+        if found is None:
+            self._on_event("edge.unknown-qn", {"platform": platform, "qn": came.qn})
+            return
+        self._health.answered += found.first
+        self._health.last_answer = came.answer.at_ms
+        if found.delivered:
+            self._delivered(found.delivery.id)
+        if found.receipt:
+            params = {"platform": platform, "outlet": found.delivery.outlet, "qn": came.qn}
+            self._on_event("edge.connection", params)
+        await self._revive(found)
+
+    async def _revive(self, found: Answered) -> None:
+        """The first answer to a kind, on each link and after silence: deliveries of the kind need wait no longer."""
+        cn = found.delivery.cn
+        was_silent = self._health.is_silent(cn)
+        self._health.misses.pop(cn, None)
+        if cn in self._proven and not was_silent:
+            return
+        key = found.delivery.platform, found.delivery.outlet
+        if await self._store.do(outbox.hasten, *key, cn) or was_silent:
+            self._revived()
+        self._proven.add(cn)
+
+
+def _made_at(qn: str, now_ms: int) -> int:
+    """When a packet was made, as its QN says: all that is known of its writing after a restart."""
+    try:
+        return min(parse_time(qn), now_ms)
+    except ValueError:
+        return now_ms
