@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import Any
 
+from config.check_controls import controls
 from config.lines import Path
 from config.markers import duration_text
 from config.merge import Merged
@@ -80,7 +81,7 @@ def _cadence(site: Site, merged: Merged) -> Iterator[Problem]:
             yield merged.problem((*path, "every"), "config.every", got=every)
         if instrument.silence <= instrument.every:
             yield merged.problem((*path, "silence"), "config.silence", True, got=silence, every=every)
-        if not instrument.points:
+        if not (instrument.points or instrument.actions or instrument.infos):
             yield merged.problem(path, "config.no-points", True, instrument=name)
 
 
@@ -252,4 +253,5 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _outlets,
     _platforms,
     _accesses,
+    controls,
 )

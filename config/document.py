@@ -58,9 +58,13 @@ class Document:
         return points if isinstance(points, list) else []
 
 
-def point_name(points: list[Any], index: int) -> str | int:
+NAMED_BY = {"points": "factor", "infos": "info"}
+"""The lists of an instrument, and the key by which their elements go in a dotted key."""
+
+
+def point_name(points: list[Any], index: int, by: str = "factor") -> str | int:
     """How a point is called in a key: its factor where only it has that, else its number from 1."""
-    factors = [point.get("factor") if isinstance(point, dict) else None for point in points]
+    factors = [point.get(by) if isinstance(point, dict) else None for point in points]
     factor = factors[index] if index < len(factors) else None
     return factor if isinstance(factor, str) and factor and factors.count(factor) == 1 else index + 1
 

@@ -22,7 +22,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from config.document import decode, parse, read_bytes
+from config.document import NAMED_BY, decode, parse, read_bytes
 from config.effective import Setting, settings
 from config.lines import join_key, split_key
 from config.load import Examined, examine, examine_bytes, sound
@@ -130,27 +130,27 @@ def _changed(data: bytes, path: Path, parts: list[str], value: Any) -> bytes:
 def _put(root: Any, parts: list[str], value: Any, makers: _Makers) -> None:
     table = root
     for depth, part in enumerate(parts[:-1]):
-        if depth == 3 and parts[0] == "instruments" and parts[2] == "points":
-            table = _point(table, part, makers)
+        if depth == 3 and parts[0] == "instruments" and parts[2] in NAMED_BY:
+            table = _point(table, part, NAMED_BY[parts[2]], makers)
             continue
         if part not in table:
-            is_points = depth == 2 and parts[0] == "instruments" and part == "points"
-            table[part] = makers.tables() if is_points else makers.table()
+            is_list = depth == 2 and parts[0] == "instruments" and part in NAMED_BY
+            table[part] = makers.tables() if is_list else makers.table()
         table = table[part]
     table[parts[-1]] = value
 
 
-def _point(points: Any, name: str, makers: _Makers) -> Any:
+def _point(points: Any, name: str, by: str, makers: _Makers) -> Any:
     """The point of this factor or number; a new one for a factor that the file does not have."""
     for point in points:
-        if point.get("factor") == name:
+        if point.get(by) == name:
             return point
     if name.isdecimal():
         if not 1 <= int(name) <= len(points):
             raise ConfigError("config.no-such-point", got=name, count=len(points))
         return points[int(name) - 1]
     point = makers.table()
-    point["factor"] = name
+    point[by] = name
     points.append(point)
     return points[-1]
 

@@ -56,13 +56,13 @@ def _table(merged: Merged, path: Path, table: Any, secrets: bool) -> Iterator[Se
 def _value(merged: Merged, path: Path, value: Any, key: Key, secrets: bool) -> Iterator[Setting]:
     if dataclasses.is_dataclass(value):
         yield from _table(merged, path, value, secrets)
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and key.keyed() is not None:
         for name, table in value.items():
             yield from _table(merged, (*path, name), table, secrets)
     elif isinstance(value, tuple) and key.keyed() is not None:
         for index, table in enumerate(value):
             yield from _table(merged, (*path, index), table, secrets)
-    else:
+    elif value is not None or key.keyed() is None:
         origin, line = _origin(merged, path)
         # a duration of the file stays as it was written: `60s`, not `1min`
         is_raw = key.is_duration and origin == "file"
@@ -85,7 +85,7 @@ def _as_written(value: Any, key: Key) -> Any:
 
 
 def _origin(merged: Merged, path: Path) -> tuple[Origin, int | None]:
-    if path in merged.from_model:
+    if merged.is_of_model(path):
         return "model", merged.line(path)
     written = merged.in_file(path)
     if path not in merged.filled_in and written in merged.document.lines:

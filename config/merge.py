@@ -3,6 +3,7 @@
     instruments.cod       ← keys of the file over the model's; the driver's own keys taken out
       points[i]           ← the model's points; a point of the file over the model's of the same factor
         outlet            ← the point's, else the instrument's, else the site's only one
+      infos[i], actions.x ← the model's; one of the file instead of the model's of the same name
 
 Tables of a wrong shape pass unchanged: the schema says what is wrong with them. A path here counts the merged
 points; `Merged.problem` leads it back to the file's line, or to the `model` key that brought the value in.
@@ -15,11 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from config.document import Document, point_name
+from config.document import NAMED_BY, Document, point_name
 from config.lines import Path, join_key
 from config.problem import Problem, listed, nearest
-from config.shape import keys
-from config.site import Instrument, Point
+from config.shape import keys, table_at
 from drivers import models, registry
 from drivers.driver import Driver
 from drivers.errors import BadOption
@@ -45,33 +45,38 @@ class Merged:
 
     def problem(self, path: Path, code: str, warning: bool = False, **params: Any) -> Problem:
         """A problem at a merged path."""
-        is_element = isinstance(path[-1], int) and not (len(path) == 4 and is_point(path))
+        is_element = isinstance(path[-1], int) and not (len(path) == 4 and is_listed(path))
         of_list = path[:-1] if is_element else path
         return Problem(self.line(path), self.key(of_list), code, params, warning)
 
     def line(self, path: Path) -> int | None:
         """The file's line for a merged path: of the key, of its table, or of the `model` key it came with."""
-        if is_point(path) and (path[:4] not in self.written or path in self.from_model):
+        if is_listed(path) and path[:4] not in self.written:
             return self.document.line((*path[:2], "model"))
-        if path in self.from_model:
+        if self.is_of_model(path):
             return self.document.line((*path[:2], "model"))
         return self.document.line(self.in_file(path))
 
+    def is_of_model(self, path: Path) -> bool:
+        """Whether a key, or a table that it stands in, came with the instrument model."""
+        return any(path[:length] in self.from_model for length in range(3, len(path) + 1))
+
     def in_file(self, path: Path) -> Path:
         """The file's path of a merged path."""
-        return (*self.written.get(path[:4], path[:4]), *path[4:]) if is_point(path) else path
+        return (*self.written.get(path[:4], path[:4]), *path[4:]) if is_listed(path) else path
 
     def key(self, path: Path) -> str:
-        """The dotted key as messages and `config get` have it; a point goes by its factor."""
-        if not is_point(path):
-            return join_key(path)
-        points = self.tree["instruments"][path[1]]["points"]
-        return join_key((*path[:3], point_name(points, int(path[3])), *path[4:]))
+        """The dotted key as messages and `config get` have it; a point goes by its factor, others by number."""
+        parts = [part + 1 if isinstance(part, int) else part for part in path]
+        if is_listed(path):
+            rows = self.tree["instruments"][path[1]][path[2]]
+            parts[3] = point_name(rows, int(path[3]), NAMED_BY[str(path[2])])
+        return join_key(tuple(parts))
 
 
-def is_point(path: Path) -> bool:
-    """Whether a path leads to a point or into one."""
-    return len(path) > 3 and path[0] == "instruments" and path[2] == "points" and isinstance(path[3], int)
+def is_listed(path: Path) -> bool:
+    """Whether a path leads to a point or an info, or into one."""
+    return len(path) > 3 and path[0] == "instruments" and path[2] in NAMED_BY and isinstance(path[3], int)
 
 
 def merge(document: Document, models_dir: FilePath | None = None) -> Merged:
@@ -102,7 +107,60 @@ def _instrument(merged: Merged, name: str, table: Table) -> Table:
     written = table.get("points", [])
     if isinstance(written, list):
         whole["points"] = list(_points(merged, path, written, model.get("points", []), whole.get("outlet")))
+    _put_controls(merged, path, whole, table, model)
     return _without_options(merged, path, whole)
+
+
+def _put_controls(merged: Merged, path: Path, whole: Table, table: Table, model: Table) -> None:
+    """The instrument's infos and actions, where it has any."""
+    infos, actions = table.get("infos", []), table.get("actions", {})
+    if isinstance(infos, list) and (infos or model.get("infos")):
+        whole["infos"] = list(_infos(merged, path, infos, model.get("infos", []), whole.get("outlet")))
+    if isinstance(actions, dict) and (actions or model.get("actions")):
+        of_model = {name: action for name, action in model.get("actions", {}).items() if name not in actions}
+        merged.from_model.update((*path, "actions", name) for name in of_model)
+        both: Table = of_model | actions
+        whole["actions"] = {
+            name: _with_nested(merged, (*path, "actions", name), action) for name, action in both.items()
+        }
+
+
+def _infos(merged: Merged, path: Path, written: list[Any], of_model: list[Table], outlet: Any) -> Iterator[Any]:
+    """The model's infos that the file has not, then the file's."""
+    named = {_info_key(info) for info in written}
+    plan: list[tuple[Any, int | None]] = [(info, None) for info in of_model if _info_key(info) not in named]
+    plan += [(info, number) for number, info in enumerate(written)]
+    for index, (info, number) in enumerate(plan):
+        where = (*path, "infos", index)
+        if number is not None:
+            merged.written[where] = (*path, "infos", number)
+        if isinstance(info, dict):
+            whole = _with_nested(merged, where, _with_outlet(merged, where, info, outlet))
+            yield _without_options(merged, where, whole)
+        else:
+            yield info
+
+
+def _info_key(info: Any) -> tuple[str, str]:
+    return (str(info.get("info")), str(info.get("factor"))) if isinstance(info, dict) else ("", "")
+
+
+def _with_nested(merged: Merged, path: Path, table: Any) -> Any:
+    """An action or info with the driver's keys taken out of its writes, its reads and its wait."""
+    if not isinstance(table, dict):
+        return table
+    whole = dict(table)
+    for name in ("write", "read"):
+        if isinstance(table.get(name), list) and table_at((*path, name, 0)) is not None:
+            rows = enumerate(table[name])
+            whole[name] = [_taken_out(merged, (*path, name, index), row) for index, row in rows]
+    if "until" in table and table_at((*path, "until")) is not None:
+        whole["until"] = _taken_out(merged, (*path, "until"), table["until"])
+    return whole
+
+
+def _taken_out(merged: Merged, path: Path, table: Any) -> Any:
+    return _without_options(merged, path, table) if isinstance(table, dict) else table
 
 
 def _model(merged: Merged, path: Path, table: Table) -> Table:
@@ -129,9 +187,12 @@ def _model(merged: Merged, path: Path, table: Table) -> Table:
 
 def _is_sound(model: Table) -> bool:
     """Whether a model file has the shape of one; what its keys hold is checked with the site's."""
-    points = model.get("points", [])
+    points, infos, actions = model.get("points", []), model.get("infos", []), model.get("actions", {})
     return (
         isinstance(model.get("model", {}), dict)
+        and isinstance(actions, dict)
+        and isinstance(infos, list)
+        and all(isinstance(info, dict) for info in infos)
         and isinstance(model.get("instrument", {}), dict)
         and isinstance(points, list)
         and all(isinstance(point, dict) and isinstance(point.get("factor"), str) for point in points)
@@ -190,6 +251,7 @@ def _with_outlet(merged: Merged, path: Path, point: Table, of_instrument: Any) -
 
 def _without_options(merged: Merged, path: Path, table: Table) -> Table:
     """The table's generic keys; the rest is put aside for the driver."""
-    generic = keys(Point if is_point(path) else Instrument)
+    cls = table_at(path)
+    generic = keys(cls) if cls else {}
     merged.options[path] = {key: value for key, value in table.items() if key not in generic}
     return {key: value for key, value in table.items() if key in generic}

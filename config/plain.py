@@ -10,7 +10,9 @@ import types
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from config.site import Instrument, Point, Site
+from config.shape import OPTIONS
+from config.site import Instrument, Site
+from drivers.driver import Driver
 from drivers.registry import driver_class
 
 
@@ -30,19 +32,17 @@ def _hints(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
-def _build(hint: Any, plain: Any) -> Any:
+def _build(hint: Any, plain: Any, driver: type[Driver] | None = None) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
-        return _build(next(part for part in args if _fits(part, plain)), plain)
+        return _build(next(part for part in args if _fits(part, plain)), plain, driver)
     if origin is dict:
-        return {name: _build(args[1], value) for name, value in plain.items()}
+        return {name: _build(args[1], value, driver) for name, value in plain.items()}
     if origin is tuple:
         kinds = [args[0]] * len(plain) if args[-1] is Ellipsis else args
-        return tuple(_build(kind, value) for kind, value in zip(kinds, plain, strict=True))
-    if hint is Instrument:
-        return _instrument(plain)
+        return tuple(_build(kind, value, driver) for kind, value in zip(kinds, plain, strict=True))
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return hint(**{name: _build(_hints(hint)[name], value) for name, value in plain.items()})
+        return _table(hint, plain, driver_class(plain["driver"]) if hint is Instrument else driver)
     return plain
 
 
@@ -63,18 +63,9 @@ def _is_table(hint: Any) -> bool:
     return dataclasses.is_dataclass(hint)
 
 
-def _instrument(plain: dict[str, Any]) -> Instrument:
-    """An instrument and its points, with the options of its driver."""
-    driver = driver_class(plain["driver"])
-    points = tuple(
-        dataclasses.replace(_table(Point, point), options=_build(driver.PointOptions, point["options"]))
-        for point in plain["points"]
-    )
-    options = _build(driver.InstrumentOptions, plain["options"])
-    instrument: Instrument = _table(Instrument, plain, "points")
-    return dataclasses.replace(instrument, options=options, points=points)
-
-
-def _table(cls: type, plain: dict[str, Any], *but: str) -> Any:
-    hints = _hints(cls)
-    return cls(**{name: _build(hints[name], v) for name, v in plain.items() if name not in (*but, "options")})
+def _table(cls: type, plain: dict[str, Any], driver: type[Driver] | None) -> Any:
+    """A table, and with it the options of the instrument's driver."""
+    hints = dict(_hints(cls))
+    if cls in OPTIONS:
+        hints["options"] = getattr(driver, OPTIONS[cls])
+    return cls(**{name: _build(hints[name], value, driver) for name, value in plain.items()})

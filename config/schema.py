@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any, cast
 
@@ -19,10 +19,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.lines import Path
-from config.merge import Merged, Table, is_point
+from config.merge import Merged, Table, is_listed
 from config.problem import Problem, is_secret, listed, nearest, shown
-from config.shape import TABLES, Key, key_at, keys, table_at
+from config.shape import OPTIONS, TABLES, Key, key_at, keys, table_at
 from config.site import Instrument, Site
+from drivers.driver import Driver
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 _TYPES = {
@@ -50,10 +51,10 @@ def _adapter(cls: type) -> TypeAdapter[Any]:
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema of the site file. Instruments and points take their driver's keys besides."""
+    """JSON Schema of the site file. Instruments, points and the like take their driver's keys besides."""
     schema = _adapter(Site).json_schema()
-    for name in ("Instrument", "Point"):
-        table = schema["$defs"][name]
+    for cls in OPTIONS:
+        table = schema["$defs"][cls.__name__]
         del table["properties"]["options"]
         table["additionalProperties"] = True
     return schema
@@ -132,10 +133,19 @@ def _options(merged: Merged) -> tuple[dict[Path, Any], list[Problem]]:
         if driver is None:
             problems += _without_driver(merged, path, table)
             continue
-        cls = driver.PointOptions if is_point(path) else driver.InstrumentOptions
+        cls = options_class(driver, path)
+        if cls is None:
+            problems.append(merged.problem(path, "config.no-writes", driver=driver.name))
+            continue
         built[path], details = _validated(cls, table)
         problems += _problems(merged, details, path, cls)
     return built, problems
+
+
+def options_class(driver: type[Driver], path: Path) -> type | None:
+    """The driver's class of the keys that stand in the table at a path; None where it has none."""
+    table = table_at(path)
+    return getattr(driver, OPTIONS[table], None) if table in OPTIONS else None
 
 
 def _without_driver(merged: Merged, path: Path, table: Table) -> Iterator[Problem]:
@@ -149,14 +159,22 @@ def _without_driver(merged: Merged, path: Path, table: Table) -> Iterator[Proble
 
 
 def _with_options(site: Site, options: dict[Path, Any]) -> Site:
-    def complete(name: str, instrument: Instrument) -> Instrument:
-        path: Path = ("instruments", name)
-        points = tuple(
-            replace(point, options=options[(*path, "points", index)]) for index, point in enumerate(instrument.points)
-        )
-        return replace(instrument, options=options[path], points=points)
+    instruments = {name: _complete(i, ("instruments", name), options) for name, i in site.instruments.items()}
+    return replace(site, instruments=instruments)
 
-    return replace(site, instruments={name: complete(name, i) for name, i in site.instruments.items()})
+
+def _complete(value: Any, path: Path, options: dict[Path, Any]) -> Any:
+    """A table and all tables in it, with the options of the driver."""
+    if isinstance(value, dict):
+        return {name: _complete(table, (*path, name), options) for name, table in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_complete(table, (*path, index), options) for index, table in enumerate(value))
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    changed = {f.name: _complete(getattr(value, f.name), (*path, f.name), options) for f in fields(value)}
+    if path in options:
+        changed["options"] = options[path]
+    return replace(value, **changed)
 
 
 def _problems(merged: Merged, details: list[ErrorDetails], base: Path = (), cls: type | None = None) -> list[Problem]:
@@ -201,7 +219,7 @@ def _allowed(merged: Merged, path: Path, cls: type | None) -> dict[str, Key]:
     generic = keys(table) if table else {}
     driver = merged.drivers.get(str(path[1])) if cls is None and path[:1] == ("instruments",) else None
     if driver is not None:
-        cls = driver.PointOptions if is_point(path) else driver.InstrumentOptions
+        cls = options_class(driver, path)
     return generic | keys(cls) if cls else generic
 
 
@@ -233,7 +251,7 @@ def _unknown_key(merged: Merged, where: Path, cls: type | None) -> Problem:
 
 
 def _missing(merged: Merged, where: Path, cls: type | None, table: str) -> Problem:
-    if is_point(where) and where[4:] == ("outlet",):
+    if is_listed(where) and where[4:] == ("outlet",):
         outlets = merged.tree.get("outlets")
         return merged.problem(
             where, "config.outlet-needed", allowed=listed(outlets if isinstance(outlets, dict) else ())

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from annotated_types import Ge, Le
 
+from config.controls import Action, Info, Read, Until, Write
 from config.lines import Path
 from config.markers import Duration, OneOf, Pattern, duration_text
 from config.problem import toml_text
@@ -39,11 +40,26 @@ TABLES: dict[str, type] = {
     "[lines.NAME]": Line,
     "[instruments.NAME]": Instrument,
     "[[instruments.NAME.points]]": Point,
+    "[[instruments.NAME.infos]]": Info,
+    "[instruments.NAME.actions.NAME]": Action,
+    "[[instruments.NAME.actions.NAME.write]]": Write,
+    "[instruments.NAME.actions.NAME.until]": Until,
+    "[[instruments.NAME.actions.NAME.read]]": Read,
     "[platforms.NAME]": Platform,
     "[platforms.NAME.outlets.NAME]": Access,
     "[store]": Retention,
 }
 """Every table of the file, as its header is written."""
+
+OPTIONS: dict[type, str] = {
+    Instrument: "InstrumentOptions",
+    Point: "PointOptions",
+    Info: "PointOptions",
+    Read: "PointOptions",
+    Until: "PointOptions",
+    Write: "WriteOptions",
+}
+"""The tables in which a driver's keys stand beside ours: the driver's class of those keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +134,7 @@ def _marks(hint: Any) -> tuple[Any, ...]:
     """Marks of the hint, or of the members of its union."""
     if get_origin(hint) is Annotated:
         return tuple(hint.__metadata__) + _marks(hint.__origin__)
-    if get_origin(hint) in (Union, types.UnionType):
+    if _is_union(hint):
         return tuple(mark for part in get_args(hint) for mark in _marks(part))
     return ()
 
@@ -145,11 +161,16 @@ def table_at(path: Path) -> type | None:
     while parts and cls is not None:
         key = keys(cls).get(str(parts.pop(0)))
         cls = key.keyed() if key else None
-        if key and cls is not None and not (isinstance(key.hint, type) and dataclasses.is_dataclass(key.hint)):
+        if key and cls is not None and _is_many(key.hint):
             if not parts:
                 return None
             parts.pop(0)
     return cls
+
+
+def _is_many(hint: Any) -> bool:
+    """Whether names or numbers stand between a key and its tables."""
+    return any(get_origin(part) in (dict, tuple) for part in _walk(hint))
 
 
 def key_at(path: Path) -> Key | None:
@@ -176,9 +197,19 @@ def _allowed(key: Key) -> str:
 
 
 def _kind(hint: Any) -> str:
-    names = {int: "integer", float: "number", str: "text", bool: "boolean", tuple: "list"}
-    kinds = [names[part] for part in (get_origin(p) or p for p in _walk(hint)) if part in names]
-    return "list" if "list" in kinds else "/".join(dict.fromkeys(kinds))
+    names = {int: "integer", float: "number", str: "text", bool: "boolean", tuple: "list", dict: "table"}
+    kinds = list(dict.fromkeys(names[part] for part in (get_origin(p) or p for p in _walk(hint)) if part in names))
+    if "table" in kinds:
+        return "table"
+    if "list" not in kinds:
+        return "/".join(kinds)
+    # a list of numbers is a list; a number or a list of them is both
+    alone = [names[part] for part in get_args(hint) if part in names] if _is_union(hint) else []
+    return "/".join([*dict.fromkeys(alone), "list"])
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, types.UnionType)
 
 
 def _default_text(key: Key) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
+from config.controls import Action, Info
 from config.markers import Duration, NumberAsText, OneOf, Pattern
 
 Millis = Annotated[int, Duration()]
@@ -143,6 +144,8 @@ class Instrument:
     options: Any = None
     """The driver's `InstrumentOptions`, flat in the file."""
     points: tuple[Point, ...] = ()
+    infos: tuple[Info, ...] = ()
+    actions: dict[Name, Action] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -263,8 +263,9 @@ def _written(options: PointOptions) -> WriteOptions:
         raise BadOption("drivers.modbus.read-only", point=place, function=options.function, type=options.type)
     field = _field(PointSpec(place, options))
     function: Literal[5, 6, 16] = 5 if options.function == 1 else 6 if field.words == 1 else 16
+    words = field.words if options.type == "bcd" else None
     return WriteOptions(
-        function=function, register=options.register, type=options.type, order=options.order, words=options.words
+        function=function, register=options.register, type=options.type, order=options.order, words=words
     )
 
 

@@ -4,8 +4,9 @@
     site_blocks("water", …)           ── the same table as TOML
 
 Each instrument of a set has its own address and answers functions 3 and 4 with values that are functions of
-the clock's time alone, so that what arrives can be checked. Frames are built here from the paper (GB/T
-19582), not with `drivers.modbus`, so that neither hides a fault of the other.
+the clock's time alone, so that what arrives can be checked; registers 100–124 are its `panel`, which takes
+control commands. Frames are built here from the paper (GB/T 19582), not with `drivers.modbus`, so that
+neither hides a fault of the other.
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from drivers.panel import FIRST, NO_REGISTER, NO_VALUE, Panel, Refused, action_blocks
+
 _DAY_MS = 86_400_000
 _TOTAL_FROM_MS = 1_735_689_600_000
 """2025-01-01 UTC: the simulated totalisers began at 0."""
 _CHAR_BITS = 10
+_NO_FUNCTION = 1
+_WRITE_ONE, _WRITE_MANY = 6, 16
 _LAYOUTS = {"ABCD": (0, 1, 2, 3), "CDAB": (2, 3, 0, 1), "BADC": (1, 0, 3, 2), "DCBA": (3, 2, 1, 0)}
 
 
@@ -111,16 +116,27 @@ class SimulatedInstrument:
     function: Literal[3, 4]
     points: tuple[SimulatedPoint, ...]
 
-    def answer(self, request: bytes, time_ms: int) -> bytes:
-        """The answer to a request of 8 bytes whose address and CRC are right."""
-        function, register, count = struct.unpack(">xBHHxx", request)
+    def answer(self, request: bytes, time_ms: int, panel: Panel) -> bytes:
+        """The answer to a request whose address and CRC are right."""
+        function, register, count = struct.unpack(">xBHH", request[:6])
+        try:
+            if function in (_WRITE_ONE, _WRITE_MANY):
+                panel.write(register, _written(request), time_ms)
+                return _framed(request[:6])
+            data = self._read(function, register, count, time_ms, panel)
+        except Refused as refused:
+            return _framed(bytes((self.address, function | 0x80, refused.code)))
+        return _framed(bytes((self.address, function, len(data))) + data)
+
+    def _read(self, function: int, register: int, count: int, time_ms: int, panel: Panel) -> bytes:
+        if register >= FIRST and function == 3:
+            return panel.read(register, count, time_ms)
         if function != self.function:
-            return _framed(bytes((self.address, function | 0x80, 1)))
+            raise Refused(_NO_FUNCTION)
         image = self._image(time_ms)
         if not 1 <= count <= 125 or (register + count) * 2 > len(image):
-            return _framed(bytes((self.address, function | 0x80, 2)))
-        data = image[register * 2 : (register + count) * 2]
-        return _framed(bytes((self.address, function, len(data))) + data)
+            raise Refused(NO_REGISTER)
+        return image[register * 2 : (register + count) * 2]
 
     def _image(self, time_ms: int) -> bytes:
         image = bytearray()
@@ -128,6 +144,16 @@ class SimulatedInstrument:
             image.extend(bytes(point.register * 2 - len(image)))
             image.extend(point.registers(time_ms))
         return bytes(image)
+
+
+def _written(request: bytes) -> bytes:
+    """The registers that a request of function 6 or 16 carries. Raises Refused."""
+    if request[1] == _WRITE_ONE:
+        return request[4:6]
+    data = request[7:-2]
+    if not data or len(data) != 2 * int.from_bytes(request[4:6], "big"):
+        raise Refused(NO_VALUE)
+    return data
 
 
 def crc_bytes(frame: bytes) -> bytes:
@@ -181,9 +207,16 @@ SETS: dict[str, tuple[SimulatedInstrument, ...]] = {
 
 
 def site_blocks(
-    set_name: str, port: str, outlet: str, *, line: str = "rs485-1", baud: int = 9600, every: str = "5s"
+    set_name: str,
+    port: str,
+    outlet: str,
+    *,
+    line: str = "rs485-1",
+    baud: int = 9600,
+    every: str = "5s",
+    actions: bool = True,
 ) -> str:
-    """TOML of the site file for a set: its line, its instruments and their points at `outlet`."""
+    """TOML of the site file for a set: its line, its instruments, their points at `outlet`, and their actions."""
     blocks = [f'[lines.{line}]\nport = "{port}"\nbaud = {baud}\nformat = "8N1"\ngap = "5ms"\n']
     for one in SETS[set_name]:
         blocks.append(
@@ -191,6 +224,8 @@ def site_blocks(
             f'every = "{every}"\ntimeout = "1s"\nretries = 2\n'
         )
         blocks.extend(_point_block(one, point, outlet) for point in one.points if point.factor)
+        if actions:
+            blocks.append(action_blocks(one.name))
     return "\n".join(blocks)
 
 
@@ -211,6 +246,11 @@ def _point_block(one: SimulatedInstrument, point: SimulatedPoint, outlet: str) -
         lines.append(f'  unit = "{point.unit}"')
     lines += [f"  range = [{point.range[0]}, {point.range[1]}]"]
     return "\n".join(lines) + "\n"
+
+
+def _length(pending: bytes) -> int:
+    """How long the request is that begins here: 8 bytes, but for writes of several registers."""
+    return 9 + pending[6] if len(pending) > 7 and pending[1] == _WRITE_MANY else 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +275,7 @@ class SimulatedBus:
         self, set_name: str, clock: WallClock, *, baud: int = 9600, link: Path | None = None, seed: int = 1
     ) -> None:
         self.instruments = {one.address: one for one in SETS[set_name]}
+        self.panels = {one.address: Panel(f"SIM{one.name.upper():0>21}"[:24]) for one in SETS[set_name]}
         self.faults: dict[int, Fault] = {}
         self.answered = 0
         self._clock = clock
@@ -308,9 +349,9 @@ class SimulatedBus:
                 pending = b""
                 continue
             pending += os.read(self._master, 4096)
-            while len(pending) >= 8:
-                request, pending = pending[:8], pending[8:]
-                if crc_bytes(request[:6]) != request[6:]:
+            while len(pending) >= (length := _length(pending)):
+                request, pending = pending[:length], pending[length:]
+                if crc_bytes(request[:-2]) != request[-2:]:
                     pending = b""
                 elif request[0] in self.instruments and not self._reply(request):
                     return
@@ -322,7 +363,7 @@ class SimulatedBus:
         kind = fault.kind if fault and self._random.random() < fault.share else None
         if kind == "silent":
             return True
-        answer = self.instruments[request[0]].answer(request, self._clock.wall_ms())
+        answer = self.instruments[request[0]].answer(request, self._clock.wall_ms(), self.panels[request[0]])
         due += len(answer) * self._char_s
         if fault and kind == "late":
             due += fault.delay_s

@@ -66,6 +66,6 @@ class Agenda:
             del waiting[begin]
         covered = self._covered.get((terms.platform, terms.outlet), 0)
         return [
-            Due(terms.platform, terms.outlet, "2051", max(begin, covered), end=begin + length)
-            for begin, length in sorted(ended)
+            Due(terms.platform, terms.outlet, "2051", covered if begin < covered < end else begin, end=end)
+            for begin, end in sorted((begin, begin + length) for begin, length in ended)
         ]

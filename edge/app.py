@@ -212,7 +212,7 @@ class Daemon:
                 "uptime_s": int(self._clock.mono_s() - self._started_s),
                 "memory_kb": report.memory_kb(),
             },
-            "warnings": [*report.warnings(self._site, self._delivering), *self._hanging()],
+            "warnings": [*report.warnings(self._site, self._delivering, self._measuring), *self._hanging()],
             "platforms": report.platforms(self._delivering, counts),
             "points": report.points(self._measuring),
             "lines": report.lines(self._measuring),
@@ -250,13 +250,15 @@ def main(arguments: Sequence[str]) -> int:
     use_language(site.site.language)
     clock = simulated(arguments[2], site) if len(arguments) > 2 else SystemClock()
     try:
-        asyncio.run(Daemon(site, clock).run())
+        daemon = Daemon(site, clock)
     except StoreError as error:
         print(explain(error), file=sys.stderr)
         return WRONG_USE
-    except PermissionError as error:
-        print(text("edge.no-permission", path=error.filename, why=error.strerror), file=sys.stderr)
+    except OSError as error:
+        path = error.filename or site.site.data_dir
+        print(text("edge.no-data-dir", path=path, why=error.strerror), file=sys.stderr)
         return WRONG_USE
+    asyncio.run(daemon.run())
     return 0
 
 

@@ -54,7 +54,7 @@ def language() -> str:
     return "en"
 
 
-def text(code: str, lang: str | None = None, **params: Any) -> str:
+def text(code: str, lang: str | None = None, /, **params: Any) -> str:
     """The text of a code, filled."""
     pair = _catalogue().get(code)
     if pair is None:

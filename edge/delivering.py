@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,7 +16,7 @@ from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
 from edge.measure.statistics import Live
 from edge.measure.wire import realtime_fields
-from edge.remote.handlers import Context, serve
+from edge.remote.handlers import Context, Refusals, serve
 from edge.store import journal, linklog, outbox, settings
 from edge.store.errors import StoreFailed
 from edge.store.linklog import Logged
@@ -70,6 +70,7 @@ class Delivering:
             for point in instrument.points
             if point.decimals is not None
         }
+        self._refusals: defaultdict[tuple[str, str], Refusals] = defaultdict(Refusals)
         self._log = get_logger("delivering")
 
     @property
@@ -81,10 +82,14 @@ class Delivering:
         """Sessions and links of every platform, with what the platforms set earlier."""
         for name, platform in self._site.platforms.items():
             kept = await self._store.do(settings.get_all, name)
+            now_ms = self._clock.wall_ms()
+            moved_ms = await self._store.do(outbox.address_since, name, platform.address, now_ms)
             sessions = [
                 self._session(name, platform, outlet, {key: one.value for (where, key), one in kept.items() if where == outlet})
                 for outlet in platform.outlets
             ]
+            for session in sessions:
+                session.terms.address_since_ms = moved_ms
             shared = platform.connection == "shared"
             for users in [sessions] if shared else [[session] for session in sessions]:
                 self.links.append(self._link(name if shared else f"{name}/{users[0].terms.outlet}", platform, users))
@@ -198,6 +203,7 @@ class Delivering:
             lambda action, detail: self._note(terms, action, detail),
             lambda: self.synchronised,
             self._clock_set,
+            self._refusals[terms.platform, terms.outlet],
         )
         code = await serve(context, packet, session.answer)
         self._log.info("command", platform=terms.platform, outlet=terms.outlet, cn=packet.cn, qn_rtn=code)

@@ -28,7 +28,7 @@ from edge.clock import Clock, plausible
 from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
-from edge.store import records, samples
+from edge.store import outbox, records, samples
 from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
 from edge.store.store import Store
@@ -77,7 +77,8 @@ class Measuring:
         self._unsent: list[Due] = []
         """What is due for `_unsealed`: asked of the agenda once, since it counts the minutes."""
         self._retry_at = 0.0
-        self._refused = False
+        self.disk_error: str | None = None
+        """Why the disk does not take what is sealed; None: it does."""
         self._resumed: set[str] = set()
         self._known: bool | None = None
         self._last_step = clock.mono_s()
@@ -172,16 +173,19 @@ class Measuring:
             last = await self._store.do(records.last_start, name, Kind.MINUTE)
             sealed_until = period_start(now_ms, HOUR_MS) if last is None else min(last + Kind.MINUTE.ms, now_ms)
             from_sample, from_minute, from_hour = Engine.reach(sealed_until)
-            engine.resume(
-                [one for one in await self._store.do_samples(samples.between, from_sample, now_ms) if one.outlet == name],
-                await self._all(name, Kind.MINUTE, from_minute, now_ms),
-                await self._all(name, Kind.HOUR, from_hour, now_ms),
-                sealed_until,
-                await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), now_ms),
-            )
-            self._resumed.add(name)
+            stored = await self._store.do_samples(samples.between, from_sample, now_ms)
+            minutes = await self._all(name, Kind.MINUTE, from_minute, now_ms)
+            hours = await self._all(name, Kind.HOUR, from_hour, now_ms)
+            days = await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), now_ms)
             recent = await self._all(name, Kind.MINUTE, sealed_until - HOUR_MS, now_ms)
-            self._unsent += self._agenda.after(recent)
+            covered = {
+                platform: await self._store.do(outbox.covered_until, platform, name, sealed_until - HOUR_MS)
+                for platform in self._site.platforms
+            }
+            # all is read: nothing can fail half way from here
+            engine.resume([one for one in stored if one.outlet == name], minutes, hours, sealed_until, days)
+            self._unsent += self._agenda.resume(name, recent, covered)
+            self._resumed.add(name)
 
     async def _all(self, outlet: str, kind: Kind, begin: int, end: int) -> list[Record]:
         found: list[Record] = []
@@ -230,8 +234,8 @@ class Measuring:
 
     def _refuse(self, error: StoreFailed) -> None:
         self._retry_at = self._clock.mono_s() + RETRY_S
-        self._refused = True
-        self._on_event("edge.store-failed", {"why": explain(error)})
+        self.disk_error = explain(error)
+        self._on_event("edge.store-failed", {"why": self.disk_error})
 
     def _clock_is_known(self, now_ms: int) -> bool:
         """With an implausible clock polls wait; once it is known they are labelled by their monotonic time."""
@@ -279,8 +283,8 @@ class Measuring:
             self._refuse(error)
             return
         self._unsealed, self._unsent = [], []
-        if self._refused:
-            self._refused = False
+        if self.disk_error is not None:
+            self.disk_error = None
             self._on_event("edge.store-works", {})
         self._offer(ids)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from config.site import Site
+from edge.catalogue import explain
 from edge.delivering import Delivering
 from edge.measuring import Measuring
 from edge.store import outbox
@@ -108,9 +109,16 @@ def _numbers(counts: outbox.Counts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in VALUES_FROM_OUTBOX}
 
 
-def warnings(site: Site, delivering: Delivering) -> list[dict[str, Any]]:
+def warnings(site: Site, delivering: Delivering, measuring: Measuring) -> list[dict[str, Any]]:
     """What a technician should look at: code and params of a text."""
     found: list[dict[str, Any]] = []
+    if measuring.disk_error is not None:
+        found.append({"code": "edge.warn-disk", "params": {"why": measuring.disk_error}})
+    for name, worker in measuring.lines.items():
+        error = worker.counters().error
+        if error is not None:
+            params = {"line": name, "port": site.lines[name].port, "why": explain(error)}
+            found.append({"code": "edge.warn-port", "params": params})
     for session in delivering.sessions.values():
         terms = session.terms
         base = {"platform": terms.platform, "outlet": terms.outlet}

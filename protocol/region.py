@@ -10,7 +10,12 @@ Order, grouping and repeated names are kept, since peers give them meaning. A te
 from __future__ import annotations
 
 import re
-from itertools import chain
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, islice
+from operator import itemgetter
+from typing import Any, NewType
 
 from protocol.errors import CannotEncode
 from protocol.forms import form, has_form, is_time
@@ -18,14 +23,14 @@ from protocol.forms import form, has_form, is_time
 Field = tuple[str, str]
 Item = tuple[Field, ...]
 Region = tuple[Item, ...]
+Body = NewType("Body", str)
+"""The text of a region that has been checked: what `write` gives."""
 
 _NAME = re.compile(r"[^\s=,;&#]+")
-# What nearly every upload is, in one pattern: time, numbers and marks included.
-_MEASURED = re.compile(
-    r"DataTime=(\d{14})"
-    r"(?:[,;]\w++-(?:(?:Zs)?(?:Rtd|Min|Avg|Max|Cou)=-?\d++(?:\.\d++)?|Flag=[0-9A-Z]|EFlag=[0-9A-Z]{1,4}))*+",
-    re.ASCII,
-)
+# Attributes that nearly every upload consists of, and the forms of their values.
+_MEASURED = re.compile(r"\w+-(?:(?P<number>(?:Zs)?(?:Rtd|Min|Avg|Max)|Cou)|(?P<mark>E?Flag))", re.ASCII)
+_NUMBERS = re.compile(r"(?:,-?\d++(?:\.\d++)?)*+", re.ASCII)
+_MARKS = re.compile(r"(?:,[0-9A-Z]{1,4})*+", re.ASCII)
 _VALUE = re.compile(r"[^\x00-\x1f=,;&#]*|//(?:(?!//)[^\x00-\x1f&])*//")
 
 
@@ -53,37 +58,61 @@ def length(region: Region) -> int:
     return len(",".join(chain.from_iterable(chain.from_iterable(region))).encode())
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where the fields of bodies with the same names and separators stand."""
+
+    names: tuple[str, ...]
+    items: Callable[[list[Field]], Any]
+    """Cuts the fields into items."""
+    numbers: Callable[[list[str]], tuple[str, ...]]
+    """Picks the numbers out of the values, an empty text first."""
+    marks: Callable[[list[str]], tuple[str, ...]]
+
+
+@lru_cache(maxsize=256)
+def _plan(separators: bytes, names: tuple[str, ...]) -> _Plan | None:
+    """The plan of measured data, or None: `separators` are all `=`, `,` and `;` of the body."""
+    if names[0] != "DataTime" or separators[::2] != b"=" * len(names):
+        return None
+    kinds = [match.lastgroup if (match := _MEASURED.fullmatch(name)) else None for name in names[1:]]
+    if None in kinds:
+        return None
+    ends = [at for at, separator in enumerate(separators[1::2], 1) if separator == ord(";")] + [len(names)]
+    cuts = [slice(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
+    numbers, marks = ([at for at, kind in enumerate(kinds, 1) if kind == wanted] for wanted in ("number", "mark"))
+    blank = len(names)
+    return _Plan(names, itemgetter(*cuts, cuts[0]), itemgetter(blank, blank, *numbers), itemgetter(blank, blank, *marks))
+
+
 def read(body: str) -> Region | None:
     """The region of a body of measured data in the standard's own form, or of none; None for anything else.
 
-    The short way for what nearly always comes; `protocol.lenient` reads everything, this included.
+    The short way for what nearly always comes; `protocol.lenient` reads everything, this included. Names are those of
+    the last body with the same names, so that many packets share their texts.
     """
     if not body:
         return ()
-    if not _is_measured(body):
+    flat = body.replace("=", ",").replace(";", ",").split(",")
+    if len(flat) % 2:
         return None
-    region = []
-    for item in body.split(";"):
-        pairs = []
-        for field in item.split(","):
-            name, _, value = field.partition("=")
-            pairs.append((name, value))
-        region.append(tuple(pairs))
-    return tuple(region)
+    values = flat[1::2]
+    plan = _plan(body.encode().translate(None, _ALL_BUT_SEPARATORS), tuple(flat[::2]))
+    if plan is None or not is_time(values[0]) or len(values[0]) != 14:
+        return None
+    values.append("")
+    if not (_NUMBERS.fullmatch(",".join(plan.numbers(values))[1:]) and _MARKS.fullmatch(",".join(plan.marks(values))[1:])):
+        return None
+    region: Region = plan.items(list(zip(plan.names, values, strict=False)))
+    return region
 
 
-def write(region: Region) -> str:
+def write(region: Region) -> Body:
     """The text of a region; CannotEncode names a field that could not be read back as it is."""
     body = ";".join([",".join(["=".join(field) for field in item]) for item in region])
-    # As many `=` as fields: no field hides another one, and the pattern has seen all of them.
-    if not (_is_measured(body) and body.count("=") == sum(map(len, region))):
+    if read(body) != region:
         _check(region)
-    return body
-
-
-def _is_measured(body: str) -> bool:
-    match = _MEASURED.fullmatch(body)
-    return match is not None and is_time(match[1])
+    return Body(body)
 
 
 def _check(region: Region) -> None:

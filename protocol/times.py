@@ -17,21 +17,20 @@ def _beijing(ms: int) -> datetime:
     return (_EPOCH + timedelta(milliseconds=ms)).astimezone(BEIJING)
 
 
-@lru_cache(maxsize=64)
-def _day_text(day: int) -> str:
-    """YYYYMMDD of days since 1970 on the Beijing calendar."""
-    return f"{_EPOCH + timedelta(days=day):%Y%m%d}"
+@lru_cache(maxsize=256)
+def _minute_text(minute: int) -> str:
+    """YYYYMMDDhhmm of minutes since 1970, Beijing time."""
+    return f"{_beijing(minute * 60_000):%Y%m%d%H%M}"
 
 
 def qn_text(ms: int) -> str:
     """QN (17 digits) of UTC milliseconds."""
-    return f"{time_text(ms)}{ms % 1000:03d}"
+    return f"{_minute_text(ms // 60_000)}{ms % 60_000:05d}"
 
 
 def time_text(ms: int) -> str:
     """DataTime (14 digits) of UTC milliseconds; the millisecond is cut."""
-    day, second = divmod(ms // 1000 + 28_800, 86_400)
-    return f"{_day_text(day)}{second // 3600:02d}{second // 60 % 60:02d}{second % 60:02d}"
+    return f"{_minute_text(ms // 60_000)}{ms // 1000 % 60:02d}"
 
 
 def iso_text(ms: int) -> str:

@@ -53,6 +53,8 @@ class Conformity(StrEnum):
     FAILED = "failed"
     """The sequence is right; ExeRtn reports a failure."""
     TIMEOUT = "timeout"
+    NOT_CHECKED = "not-checked"
+    """Nothing was sent, or what was waited for has not come up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,8 @@ class Conversation:
     def _result(
         self, outcome: Outcome, qn_rtn: str | None = None, exe_rtn: str | None = None
     ) -> CommandResult:
+        while not self.inbox.empty():  # what came in one reading with the last answer
+            self._heard.append(self.inbox.get_nowait())
         request, heard = self.request, tuple(self._heard)
         data = tuple(dict.fromkeys(packet for packet in heard if packet.cn == request.cn))
         deviations = (

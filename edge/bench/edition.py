@@ -13,7 +13,7 @@ from dataclasses import replace
 from edge.bench.errors import BadEdition
 from protocol import marks, messages
 from protocol.messages import Header, asked_qn
-from protocol.packet import ANSWER_BIT, VERSION_2017, Packet
+from protocol.packet import VERSION_2017, Packet
 from protocol.region import Field, Region, fields
 
 NOTICES_UP = frozenset({"1013", "2072", "9015"})

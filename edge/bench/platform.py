@@ -219,8 +219,9 @@ class BenchPlatform:
         self.options.on_result(result)
         return result
 
-    def throw(self, mn: str, frame: bytes) -> None:
-        """Bytes to a known logger; nothing is awaited."""
+    def throw(self, mn: str, request: Packet, frame: bytes) -> None:
+        """A request as `frame` to a known logger, without awaiting an answer."""
+        self._asked.put(request.qn, None)
         self.loggers[mn].write(frame)
 
     def _ended(self, logger: Logger, request: Packet, result: CommandResult) -> None:

@@ -128,6 +128,12 @@ def cn_name(cn: str) -> str:
     return "" if row is None else row.name_zh if _zh() else row.name_en
 
 
+def command_name(cn: str) -> str:
+    """What a CN of the platform means; empty for unknown ones."""
+    row = commands.command(cn, "to-logger")
+    return "" if row is None else row.name_zh if _zh() else row.name_en
+
+
 def _zh() -> bool:
     return language() == LANGUAGES[0]
 
@@ -158,7 +164,8 @@ def result_lines(result: CommandResult) -> Iterator[str]:
     for packet in result.data:
         yield from region_lines(packet.data)
     yield from _code_line("ExeRtn", result.exe_rtn, marks.EXE_RETURNS)
-    yield "    " + text("bench.sequence", heard=" → ".join(_runs(result)) or "-", verdict=conformity_text(result.conformity))
+    heard = " → ".join(runs(packet.cn for packet in result.heard)) or "-"
+    yield "    " + text("bench.sequence", heard=heard, verdict=conformity_text(result.conformity))
     yield from finding_lines(result.deviations)
 
 
@@ -167,9 +174,9 @@ def conformity_text(conformity: Conformity) -> str:
     return text(f"bench.conformity.{conformity.value}")
 
 
-def _runs(result: CommandResult) -> Iterator[str]:
+def runs(came: Iterable[str]) -> Iterator[str]:
     """The CN that came, each run of one CN once with its length."""
-    for cn, run in groupby(packet.cn for packet in result.heard):
+    for cn, run in groupby(came):
         count = sum(1 for _ in run)
         yield cn if count == 1 else f"{count} × {cn}"
 

@@ -145,7 +145,11 @@ def _write(stream: TextIO, rows: Iterator[dict[str, Any]], as_json: bool) -> int
 def _rows(
     place: Where, kind: str, outlet: str, begin: int, end: int, factors: tuple[str, ...]
 ) -> Iterator[dict[str, Any]]:
-    """Rows of one outlet, oldest first, a step at a time."""
+    """Rows of one outlet, oldest first, a step at a time; a range may reach far beyond what there is."""
+    there_is = place.query("sample_span" if kind == "sample" else "span")
+    if there_is is None:
+        return
+    begin, end = max(begin, there_is[0]), min(end, there_is[1])
     while begin <= end:
         until = min(end, begin + STEP_MS[kind] - 1)
         args = {"kind": kind, "outlet": outlet, "from": begin, "to": until, "factors": list(factors)}

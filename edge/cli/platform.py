@@ -1,4 +1,4 @@
-"""`hj212 platform serve`: a platform on the technician's laptop; it receives, checks, answers, commands."""
+"""`hj212 platform`, and its `serve`: a platform on the technician's laptop that receives, checks, answers, commands."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from edge.catalogue import explain, text
+from edge.cli.links import list_platforms, packets
+from edge.cli.listening import KEEP, listen_option
+from edge.cli.platform_check import check
+from edge.cli.platform_window import test
 
 if TYPE_CHECKING:
     from edge.bench.conversation import CommandResult
@@ -22,12 +26,8 @@ if TYPE_CHECKING:
     from edge.bench.screen import Screen
     from edge.clock import Clock
 
-LISTEN = "127.0.0.1:9212"
-KEEP = 10_000
-"""Packets that are remembered: the notebook has them all."""
-
-
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_EDITIONS = click.Choice(["2005", "2017"])
 
 
 @click.group("platform", help=text("bench.cli.platform"))
@@ -41,6 +41,7 @@ class Wish:
 
     listen: str
     profile: str
+    edition: str
     store: Path | None
     as_json: bool
     quiet: bool
@@ -48,16 +49,10 @@ class Wish:
     calibrate: bool
 
 
-def _listen(_: click.Context, __: click.Parameter, value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    if not (host and colon and port.isdecimal() and int(port) < 65536):
-        raise click.BadParameter(text("bench.cli.listen_form", came=value))
-    return value
-
-
 @platform_group.command("serve", help=text("bench.cli.serve"))
-@click.option("--listen", default=LISTEN, show_default=True, callback=_listen, help=text("bench.cli.listen"))
+@listen_option
 @click.option("--profile", default="normal", show_default=True, help=text("bench.cli.profile"))
+@click.option("--edition", type=_EDITIONS, default="2017", show_default=True, help=text("bench.cli.edition"))
 @click.option("--store", type=_FILE, help=text("bench.cli.store"))
 @click.option("--json", "as_json", is_flag=True, help=text("bench.cli.json"))
 @click.option("--quiet", is_flag=True, help=text("bench.cli.quiet"))
@@ -82,6 +77,7 @@ def _refuse(words: str) -> None:
 
 
 async def _serve(wish: Wish) -> int:
+    from edge.bench.edition import edition
     from edge.bench.notebook import Notebook
     from edge.bench.platform import BenchPlatform, Options
     from edge.bench.profiles import profile
@@ -94,7 +90,10 @@ async def _serve(wish: Wish) -> int:
     with ExitStack() as stack:
         book = stack.enter_context(Notebook(wish.store)) if wish.store else None
         kept = _Kept(screen, book, clock)
-        options = Options(calibrate=wish.calibrate, keep=KEEP, on_link=screen.link, on_result=kept.result)
+        spoken = edition(wish.edition)
+        options = Options(
+            edition=spoken, calibrate=wish.calibrate, keep=KEEP, on_link=screen.link, on_result=kept.result
+        )
         platform = BenchPlatform(wish.listen, profile(wish.profile), clock, kept.packet, options)
         await platform.start()
         screen.listening(platform.address, wish.profile)
@@ -159,7 +158,8 @@ async def _act(script: TextIO | None, prompt: Prompt, screen: Screen) -> int | N
         return 0
     return None
 
-from edge.cli.links import list_platforms, packets  # noqa: E402 - the group must stand first
 
+platform_group.add_command(check)
+platform_group.add_command(test)
 platform_group.add_command(list_platforms)
 platform_group.add_command(packets)

@@ -112,6 +112,20 @@ def newest(db: sqlite3.Connection, args: dict[str, Any]) -> int | None:
     return None if row[0] is None else int(row[0])
 
 
+def span(db: sqlite3.Connection, args: dict[str, Any]) -> list[int] | None:
+    """First and last start of all records, UTC ms; None where there is none."""
+    return _span(db.execute("SELECT min(start), max(start) FROM record").fetchone())
+
+
+def sample_span(db: sqlite3.Connection, args: dict[str, Any]) -> list[int] | None:
+    """First and last time of all samples, UTC ms; None where there is none."""
+    return _span(db.execute("SELECT min(time), max(time) FROM tick").fetchone())
+
+
+def _span(row: tuple[int | None, int | None]) -> list[int] | None:
+    return None if row[0] is None or row[1] is None else [row[0], row[1]]
+
+
 def _record(record: Record) -> dict[str, Any]:
     return {**asdict(record), "kind": record.kind.text, "start": iso(record.start)}
 
@@ -174,5 +188,7 @@ QUERIES = {
     "records": Query(stored_records),
     "samples": Query(stored_samples, samples=True),
     "newest": Query(newest),
+    "span": Query(span),
+    "sample_span": Query(sample_span, samples=True),
     "packets": Query(last_packets, samples=True),
 }

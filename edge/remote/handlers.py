@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from edge.clock import Clock, ClockRefused, plausible
@@ -33,6 +33,25 @@ STEP_LIMIT_MS = 600_000
 """Once the clock is synchronised a platform may move it by this much at most."""
 QUIET_STEP_MS = 1_000
 """A difference below this is no reason to touch the clock."""
+REFUSAL_NOTE_S = 3_600.0
+REFUSALS_KNOWN = 64
+
+
+@dataclass(slots=True)
+class Refusals:
+    """Commands refused lately: a platform that repeats one for ever must not fill the journal."""
+
+    noted: dict[tuple[str, int], float] = field(default_factory=dict)
+
+    def is_news(self, cn: str, code: int, now_s: float) -> bool:
+        """Whether this refusal goes into the journal: the first of its kind within REFUSAL_NOTE_S."""
+        key = cn, code
+        if now_s - self.noted.get(key, -math.inf) < REFUSAL_NOTE_S:
+            return False
+        if len(self.noted) >= REFUSALS_KNOWN:
+            self.noted.clear()
+        self.noted[key] = now_s
+        return True
 
 
 @dataclass(slots=True)
@@ -49,6 +68,7 @@ class Context:
     """Whether the clock is known to be right."""
     clock_set: Callable[[], None]
     """Tells the daemon that the clock was set."""
+    refusals: Refusals
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,11 +229,12 @@ async def serve(context: Context, packet: Packet, write: Callable[[bytes], Await
 
     admitted = admit(context.terms, packet)
     if admitted != ACCEPTED:
-        detail = {"platform": context.terms.platform, "cn": packet.cn or "", "QnRtn": admitted}
-        await context.note("command.refused", detail)
+        if context.refusals.is_news(packet.cn, admitted, context.clock.mono_s()):
+            detail = {"platform": context.terms.platform, "cn": packet.cn, "QnRtn": admitted}
+            await context.note("command.refused", detail)
         await answer(messages.request_answer(packet, admitted))
         return admitted
-    cn = packet.cn or ""
+    cn = packet.cn
     if cn in NOTICES:
         if (await _carry_out(NOTICES[cn], context, packet)).code == SUCCESS:
             await answer(messages.notice_answer(packet))

@@ -84,8 +84,8 @@ def refused(db: sqlite3.Connection, platform: str, qn: str, code: str, at_ms: in
     packet, found = _find(db, qn)
     if packet is None or found is None or found.platform != platform:
         return None
-    if packet.answered_at is None:
-        db.execute("UPDATE packet SET refused = ? WHERE qn = ?", (code, packet.qn))
+    change = "UPDATE packet SET refused = ? WHERE qn = ? AND refused IS NULL"  # said twice, it counts once
+    if packet.answered_at is None and db.execute(change, (code, packet.qn)).rowcount:
         refusals = found.refusals + 1
         db.execute(
             "UPDATE delivery SET refusals = ?, retry_after = ?, state = CASE WHEN ? AND state = 0 THEN 1 ELSE state END"

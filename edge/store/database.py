@@ -44,8 +44,8 @@ class Layout:
         return self.checkpoint_pages * (self.page_bytes + 24) + 32
 
 
-RECORDS = Layout("records.db", "records", 1024, "FULL", 320, 4000)
-SAMPLES = Layout("samples.db", "samples", 1024, "NORMAL", 128, 4000)
+RECORDS = Layout("records.db", "records", 1024, "FULL", 320, 8000)
+SAMPLES = Layout("samples.db", "samples", 1024, "NORMAL", 128, 8000)
 
 
 def open_database(folder: Path, layout: Layout, stamp: str, report: Report) -> tuple[sqlite3.Connection, str | None]:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
+from zlib import crc32
 
-from edge.store import delivery, names, records, tally
+from edge.store import delivery, meta, names, records, tally
 from edge.store.answers import Answered, answered, gave_up, refused, written_unconfirmed
 from edge.store.delivery import RECORD_KINDS, Answer, Delivery, Due, OpenPacket, State, by_id, enqueue
 from edge.store.qn import last_qn, qn_for
@@ -21,8 +22,8 @@ from edge.store.tally import Counts, counts, never_answered
 from edge.values import Record
 
 __all__ = [
-    "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "answered", "by_id",
-    "count_expired", "counts", "depth", "enqueue", "expire", "first_issue", "gave_up", "hasten", "last_qn",
+    "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "address_since", "answered",
+    "by_id", "count_expired", "counts", "depth", "enqueue", "expire", "first_issue", "gave_up", "hasten", "last_qn",
     "never_answered", "open_deliveries", "prepare", "qn_for", "refused", "retry", "set_aside", "written_unconfirmed",
 ]  # fmt: skip
 
@@ -146,12 +147,22 @@ def set_aside(db: sqlite3.Connection, delivery_id: int) -> None:
     db.execute("UPDATE delivery SET state = ? WHERE id = ? AND state = 0", (State.ASIDE, delivery_id))
 
 
-def covered_until(db: sqlite3.Connection, platform: str, outlet: str, cn: str, since: int) -> int | None:
-    """Where the newest delivery of a kind that starts at `since` or later ends; None: there is none."""
+def address_since(db: sqlite3.Connection, platform: str, address: str, now_ms: int) -> int:
+    """Since when a platform has had this address, 0: always; packets made for another one are issued anew."""
+    mark, place, moved = crc32(address.encode()), f"address.{platform}", f"moved.{platform}"
+    known = meta.get(db, place)
+    if known != mark:
+        meta.put(db, place, mark)
+        meta.put(db, moved, 0 if known is None else now_ms)
+    return meta.get(db, moved) or 0
+
+
+def covered_until(db: sqlite3.Connection, platform: str, outlet: str, since: int) -> int | None:
+    """Where the newest delivery of minute data that starts at `since` or later ends; None: there is none."""
     row = db.execute(
-        'SELECT coalesce("end", start) FROM delivery WHERE start >= ? AND platform = ? AND outlet = ? AND cn = ?'
-        " ORDER BY start DESC LIMIT 1",
-        (since, names.find(db, platform), names.find(db, outlet), cn),
+        'SELECT coalesce("end", start + 60000) FROM delivery'
+        " WHERE start >= ? AND platform = ? AND outlet = ? AND cn = '2051' ORDER BY start DESC LIMIT 1",
+        (since, names.find(db, platform), names.find(db, outlet)),
     ).fetchone()
     return None if row is None else int(row[0])
 

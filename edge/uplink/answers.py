@@ -1,8 +1,8 @@
 """What an answer means: committed, it delivers; one that says no is kept as a refusal (design rule 1).
 
-An answer is matched by QN against everything ever sent, on whatever link it comes. One that the disk refuses is offered
-to it again, and its delivery is not sent meanwhile. Arrival and writing are noted when they happen: they are evidence of
-the official connection time.
+An answer is matched by QN against everything ever sent, on whatever link it comes. One that the disk refuses is
+offered to it again, and its delivery is not sent meanwhile. Arrival and writing are noted when they happen: they are
+evidence of the official connection time.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class Builder:
             db,
             delivery_id,
             lambda delivery, found: self._issue(db, delivery, found, now_ms),
-            lambda packet: packet.created >= fresh_from_ms and self.holds(packet),
+            lambda packet: packet.created >= max(fresh_from_ms, self.terms.address_since_ms) and self.holds(packet),
             now_ms,
         )
 

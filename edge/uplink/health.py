@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 SILENT_AFTER = 3
-"""Packets of a kind given up in a row after which the kind counts as silent: it is sent once instead of `retries` times."""
+"""Packets of a kind given up in a row after which the kind is silent: sent once instead of `retries` times."""
 
 
 @dataclass(slots=True)

@@ -226,6 +226,7 @@ class Session:
 
     def _missed(self, cn: str) -> None:
         if self.health.missed(cn):
+            self._lanes.look_again()  # the page in memory may be full of this kind
             self._on_event("edge.kind-unanswered", {"platform": self.terms.platform, "cn": cn})
 
     async def _send(self, link: Link, out: Outgoing) -> None:

@@ -23,6 +23,8 @@ class Terms:
     site: Platform
     access: Access
     overrides: dict[str, str] = field(default_factory=dict)
+    address_since_ms: int = 0
+    """Packets made before this were made for another address of the platform."""
 
     def _number(self, name: str, default: int) -> int:
         return int(self.overrides.get(name, default))

@@ -10,7 +10,7 @@ import pytest
 from config import load as loading
 from config.load import load, problems
 from config.shape import TABLES, keys
-from drivers.modbus import InstrumentOptions, PointOptions
+from drivers.modbus import InstrumentOptions, PointOptions, WriteOptions
 from drivers.simulated import SETS
 from edge.catalogue import text
 from protocol.factors import wire_decimals
@@ -72,6 +72,7 @@ def test_reference_has_every_key_with_what_it_allows_and_its_default(file: str) 
         **TABLES,
         "modbus [instruments.NAME]": InstrumentOptions,
         "modbus points": PointOptions,
+        "modbus writes": WriteOptions,
     }.items():
         for row in reference(cls):
             assert f"| {' | '.join(row)} |" in written, header

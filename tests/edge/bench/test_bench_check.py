@@ -82,12 +82,15 @@ def test_memory_is_bounded_and_forgets_the_oldest() -> None:
     assert memory.judge(first, b"0") == (Repeat.FIRST, ())
 
 
+COMPOSED = ("verdict", "repeat", "outcome", "profile.option", "conformity", "what", "effect", "col")
+
+
 def test_every_text_of_the_bench_exists_in_both_languages() -> None:
     folder = Path(__file__).parents[3] / "edge"
-    sources = [*(folder / "bench").glob("*.py"), folder / "cli" / "platform.py"]
-    used = {code for path in sources for code in re.findall(r'"(bench\.[a-z_.-]+)"', path.read_text("utf-8"))}
+    sources = [*(folder / "bench").glob("*.py"), *(folder / "cli").glob("platform*.py"), folder / "cli" / "listening.py"]
+    used = {code for path in sources for code in re.findall(r'"(bench\.[a-z_0-9.-]+)"', path.read_text("utf-8"))}
     rows = [line.split("\t") for line in (folder / "texts" / "bench.tsv").read_text("utf-8").splitlines()]
     known = {code for code, zh, en in rows if zh and en}
-    composed = tuple(f"bench.{part}." for part in ("verdict", "repeat", "outcome", "profile.option"))
+    composed = tuple(f"bench.{part}." for part in COMPOSED)
     assert used <= known
     assert {code for code in known - used if not code.startswith(composed)} == set()

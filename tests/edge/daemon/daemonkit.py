@@ -257,12 +257,12 @@ async def rig(
     try:
         yield made
     finally:
+        if made._zygote is not None and made.pid and _is_ours(made.pid, made.folder):
+            os.kill(made.pid, signal.SIGKILL)  # first: it holds the pipes of the process that it came from
         for process in (made.process, made._zygote):
             if process is not None and process.returncode is None:
                 process.kill()
                 await process.wait()
-        if made._zygote is not None and made.pid and _is_ours(made.pid, made.folder):
-            os.kill(made.pid, signal.SIGKILL)
         await bench.stop()
         bus.stop()
 

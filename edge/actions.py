@@ -1,0 +1,341 @@
+"""Control commands at the instruments: one action at a time per instrument, marked while it runs.
+
+    run(outlet, PolId, "zero-span") ─▶ declared? ─▶ free, and not too soon? ─▶ writes ─▶ until ─▶ reads ─▶ ActionResult
+                                                     └ one exchange a job in the line's thread, polls in between ┘
+
+What can go wrong: an instrument without the action (never success), one that says no, one that does not answer. A
+write is not repeated blindly: unanswered, its outcome is unknown and the action ends as timed out. What an
+instrument can do stands in the site file (`config.controls`). HJ 212-2017 §6.6.5, Tables 6 and 9.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar
+
+from config.controls import ACTIONS, Action, Info, Scalar, Until, Write, filled, outlets_of
+from config.site import Instrument, Site
+from drivers.driver import Bus, Commanded, PointSpec, Reading, commanded
+from drivers.errors import (
+    BadAnswer,
+    BadOption,
+    DeviceRefused,
+    DeviceSilent,
+    DriverError,
+    LineBusy,
+    LineClosed,
+    OutcomeUnknown,
+    PortLost,
+)
+from drivers.registry import driver_class
+from edge import action_values
+from edge.acquire import NORMAL, instrument_spec
+from edge.action_values import NoData, NotAccepted
+from edge.clock import Clock
+
+T = TypeVar("T")
+
+Code = Literal["done", "no-action", "refused", "busy", "timeout", "fault", "no-data"]
+_EXE_RTN: Mapping[Code, int] = {
+    "done": 1, "fault": 2, "no-action": 3, "refused": 3, "timeout": 4, "busy": 5, "no-data": 100,
+}  # fmt: skip
+_SYSTEM_FAULT = 6
+_DEVICE_BUSY = 6
+"""Modbus exception of an instrument that is busy (GB/T 19582.1 §7)."""
+_ENDS: tuple[tuple[type[DriverError], Code], ...] = (
+    (BadOption, "refused"),
+    (LineBusy, "busy"),
+    (DeviceSilent, "timeout"),
+    (BadAnswer, "timeout"),
+    (OutcomeUnknown, "timeout"),
+)
+"""How an action ends that an error ended; any other one is a fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A reason in the catalogue: `code` and what fills its text."""
+
+    code: str
+    params: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionResult:
+    """How an action ended, and what it gave by the field names of Table 4.
+
+    `data`: VaseNo, CstartTime, CTime, Stime, SystemTime; SN and Info without the code before them.
+    """
+
+    code: Code
+    data: Mapping[str, str] = field(default_factory=dict)
+    why: Why | DriverError | None = None
+
+    @property
+    def exe_rtn(self) -> int:
+        """ExeRtn of the 9012, Table 6."""
+        is_ours = isinstance(self.why, PortLost | LineClosed)
+        return _SYSTEM_FAULT if self.code == "fault" and is_ours else _EXE_RTN[self.code]
+
+
+class Worker(Protocol):
+    """What is needed of a line: `drivers.line.LineWorker` is one."""
+
+    def submit(self, instrument: str, job: Callable[[Bus], T]) -> Future[T]:
+        """Queue one exchange."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """An instrument that an action or an info was found at."""
+
+    name: str
+    instrument: Instrument
+
+
+class Actions:
+    """The actions and infos of all instruments; `lines` may change while the daemon runs (a restarted line)."""
+
+    def __init__(self, site: Site, lines: Mapping[str, Worker], clock: Clock) -> None:
+        self._site = site
+        self._lines = lines
+        self._clock = clock
+        self._drivers: dict[str, Commanded] = {}
+        self._running: dict[str, str | None] = {}
+        self._began: dict[tuple[str, str], float] = {}
+        for name, one in site.instruments.items():
+            driver = driver_class(one.driver)(instrument_spec(name, one)) if one.actions or one.infos else None
+            if driver is not None and commanded(driver):
+                self._drivers[name] = driver
+
+    # what there is
+
+    def mark_of(self, instrument: str) -> str | None:
+        """The mark of an instrument's points while an action runs at it; None: their own."""
+        return self._running.get(instrument)
+
+    def having(self, action: str) -> tuple[tuple[str, str | None], ...]:
+        """Outlet and PolId (None: no points) by which each instrument with this action can be named."""
+        found = []
+        for place in self._places():
+            if action in place.instrument.actions:
+                for outlet in sorted(self._outlets(place.instrument)):
+                    here = (point.factor for point in place.instrument.points if point.outlet == outlet)
+                    found.append((outlet, next(here, None)))
+        return tuple(found)
+
+    def infos(self, outlet: str) -> tuple[tuple[str | None, str], ...]:
+        """PolId and InfoId of every info of an outlet."""
+        found = [(place, info) for place in self._places() for info in place.instrument.infos if info.outlet == outlet]
+        return tuple((info.factor or _only_factor(place.instrument, outlet), info.info) for place, info in found)
+
+    # actions
+
+    def hindrance(self, outlet: str, pol_id: str | None, action: str) -> ActionResult | None:
+        """Why an action would not be begun now; None: it would be."""
+        place = self._with_action(outlet, pol_id, action)
+        if place is None:
+            return ActionResult("no-action", why=Why("actions.none", {"action": action, "pol_id": pol_id or "–"}))
+        declared = place.instrument.actions[action]
+        if declared.write and place.name in self._running:
+            return ActionResult("busy", why=Why("actions.busy", {"instrument": place.name}))
+        wait_s = self._too_soon_s(place.name, action, declared)
+        if wait_s > 0:
+            params: dict[str, object] = {"instrument": place.name, "action": action, "minutes": math.ceil(wait_s / 60)}
+            return ActionResult("refused", why=Why("actions.too-soon", params))
+        return None
+
+    async def run(self, outlet: str, pol_id: str | None, action: str, **values: Scalar) -> ActionResult:
+        """Carry an action out, to its end.
+
+        `values`: `time_ms` for set-time (default: now), `cstart` (hhmmss) and `ctime` (hours) for set-cycle.
+        """
+        hindered = self.hindrance(outlet, pol_id, action)
+        place = self._with_action(outlet, pol_id, action)
+        if hindered is not None or place is None:
+            return hindered or ActionResult("no-action")
+        with self._occupied(place.name, action, place.instrument.actions[action]):
+            return await _ended(self._carry_out(place, action, values))
+
+    async def _carry_out(self, place: _Place, action: str, values: Mapping[str, Scalar]) -> ActionResult:
+        declared = place.instrument.actions[action]
+        names = action_values.names(values, self._clock.wall_ms())
+        for write in declared.write:
+            job = self._write_job(place, write, names)
+            try:
+                await self._ask(place, job)
+            except OutcomeUnknown:
+                self._began[place.name, action] = self._clock.mono_s()
+                raise
+            self._began.setdefault((place.name, action), self._clock.mono_s())
+        await self._clock.sleep(declared.lasts / 1000)
+        if declared.until is not None and not await self._done(place, declared.until):
+            params: dict[str, object] = {"instrument": place.name, "minutes": declared.until.timeout // 60_000 or 1}
+            return ActionResult("timeout", why=Why("actions.not-done", params))
+        readings = [(await self._ask(place, self._reader(place, read.options)), read.scale) for read in declared.read]
+        return ActionResult("done", action_values.data(action, readings))
+
+    def _write_job(self, place: _Place, write: Write, names: Mapping[str, Scalar]) -> Callable[[Bus], None]:
+        try:
+            values = filled(write, names)
+        except KeyError as error:
+            raise NotAccepted(str(error.args[0])) from error
+        return self._drivers[place.name].writer(write.options, values, write.repeat)
+
+    async def _done(self, place: _Place, until: Until) -> bool:
+        """Whether the instrument said so in time; while it works it may be silent or busy."""
+        wanted = until.equals if isinstance(until.equals, tuple) else (until.equals,)
+        reader = self._reader(place, until.options)
+        deadline = self._clock.mono_s() + until.timeout / 1000
+        while (left_s := deadline - self._clock.mono_s()) > 0:
+            await self._clock.sleep(min(until.every / 1000, left_s))
+            try:
+                reading = await self._ask(place, reader)
+            except (DeviceSilent, BadAnswer, DeviceRefused, PortLost, LineBusy):
+                continue
+            if reading.value in wanted:
+                return True
+        return False
+
+    def _too_soon_s(self, name: str, action: str, declared: Action) -> float:
+        """Seconds until an action may be begun again."""
+        again_ms = ACTIONS[action].again_ms if declared.again is None else declared.again
+        began = self._began.get((name, action))
+        return 0.0 if began is None else began + again_ms / 1000 - self._clock.mono_s()
+
+    @contextmanager
+    def _occupied(self, name: str, action: str, declared: Action) -> Iterator[None]:
+        """The instrument is taken and its points are marked; what only reads disturbs nobody."""
+        if not declared.write:
+            yield
+            return
+        mark = ACTIONS[action].mark if declared.mark is None else declared.mark
+        self._running[name] = None if mark == NORMAL else mark
+        self._began.pop((name, action), None)
+        try:
+            yield
+        finally:
+            del self._running[name]
+
+    # states and parameters
+
+    async def read_info(self, outlet: str, pol_id: str | None, info_id: str) -> ActionResult:
+        """3020: a state or parameter, as `Info`."""
+        found = self._with_info(outlet, pol_id, info_id)
+        if len(found) != 1:
+            return _not_one(found, info_id, "no-data")
+        return await _ended(self._read_info(*found[0]))
+
+    async def _read_info(self, place: _Place, info: Info) -> ActionResult:
+        reading = await self._ask(place, self._reader(place, info.options))
+        return ActionResult("done", {"Info": action_values.info_text(info, reading)})
+
+    async def write_info(self, outlet: str, pol_id: str | None, info_id: str, text: str) -> ActionResult:
+        """3021: set a parameter that the site file says is writable."""
+        found = [(place, info) for place, info in self._with_info(outlet, pol_id, info_id) if info.writable]
+        if len(found) != 1:
+            return _not_one(found, info_id, "no-action")
+        place, info = found[0]
+        if place.name in self._running:
+            return ActionResult("busy", why=Why("actions.busy", {"instrument": place.name}))
+        return await _ended(self._write_info(place, info, text))
+
+    async def _write_info(self, place: _Place, info: Info, text: str) -> ActionResult:
+        for job in self._info_jobs(place, info, text):
+            await self._ask(place, job)
+        return ActionResult("done")
+
+    def _info_jobs(self, place: _Place, info: Info, text: str) -> list[Callable[[Bus], None]]:
+        """The writes that set an info. Of the ways to write a value the first is taken that the driver can send."""
+        last: BadOption | None = None
+        for value in action_values.raw_values(info, text):
+            names = action_values.names({"value": value}, self._clock.wall_ms())
+            try:
+                if info.write:
+                    return [self._write_job(place, write, names) for write in info.write]
+                return [self._drivers[place.name].writer(info.options, [value])]
+            except BadOption as error:
+                last = error
+        raise last or NotAccepted(text)
+
+    # finding and asking
+
+    def _places(self) -> list[_Place]:
+        return [_Place(name, self._site.instruments[name]) for name in self._drivers]
+
+    def _outlets(self, instrument: Instrument) -> set[str]:
+        return outlets_of(instrument, self._site.outlets)
+
+    def _with_action(self, outlet: str, pol_id: str | None, action: str) -> _Place | None:
+        """The instrument of a pollutant; without one the only instrument of the outlet that has the action."""
+        here = [p for p in self._places() if action in p.instrument.actions and outlet in self._outlets(p.instrument)]
+        if pol_id is not None:
+            here = [place for place in here if _measures(place.instrument, outlet, pol_id)]
+        return here[0] if len(here) == 1 else None
+
+    def _with_info(self, outlet: str, pol_id: str | None, info_id: str) -> list[tuple[_Place, Info]]:
+        """All infos that are meant; that of the pollutant itself before that of its instrument."""
+        here = [
+            (place, info)
+            for place in self._places()
+            for info in place.instrument.infos
+            if (info.outlet, info.info) == (outlet, info_id)
+            and (pol_id is None or info.factor == pol_id or _shared(place.instrument, info, pol_id))
+        ]
+        return [(place, info) for place, info in here if info.factor == pol_id] or here
+
+    def _reader(self, place: _Place, options: object) -> Callable[[Bus], Reading]:
+        return self._drivers[place.name].reader(PointSpec(place.name, options))
+
+    async def _ask(self, place: _Place, job: Callable[[Bus], T]) -> T:
+        """One exchange, in the line's thread."""
+        worker = self._lines.get(place.instrument.line)
+        if worker is None:
+            raise LineClosed("drivers.line-stopped", line=place.instrument.line)
+        return await asyncio.wrap_future(worker.submit(place.name, job))
+
+
+async def _ended(work: Awaitable[ActionResult]) -> ActionResult:
+    """The result of an action, also of one that an error ended."""
+    try:
+        return await work
+    except DriverError as error:
+        return ActionResult(_code(error), why=error)
+    except NoData:
+        return ActionResult("no-data", why=Why("actions.no-data", {}))
+    except NotAccepted as error:
+        return ActionResult("refused", why=Why("actions.value", {"value": error.value}))
+
+
+def _code(error: DriverError) -> Code:
+    if isinstance(error, DeviceRefused) and error.params.get("exception") == _DEVICE_BUSY:
+        return "busy"
+    return next((code for cls, code in _ENDS if isinstance(error, cls)), "fault")
+
+
+def _not_one(found: list[tuple[_Place, Info]], info_id: str, code: Code) -> ActionResult:
+    """Nothing has this info, or several instruments have it and the command does not say which."""
+    if found:
+        return ActionResult("refused", why=Why("actions.which", {"info": info_id, "count": len(found)}))
+    return ActionResult(code, why=Why("actions.no-info", {"info": info_id}))
+
+
+def _measures(instrument: Instrument, outlet: str, factor: str) -> bool:
+    return any((point.outlet, point.factor) == (outlet, factor) for point in instrument.points)
+
+
+def _shared(instrument: Instrument, info: Info, factor: str) -> bool:
+    """Whether an info of the whole instrument is meant by this pollutant."""
+    return info.factor is None and _measures(instrument, info.outlet, factor)
+
+
+def _only_factor(instrument: Instrument, outlet: str) -> str | None:
+    """The pollutant of an instrument that measures a single one."""
+    factors = [point.factor for point in instrument.points if point.outlet == outlet]
+    return factors[0] if len(factors) == 1 else None

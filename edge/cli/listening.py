@@ -1,0 +1,33 @@
+"""What the verbs share that are a platform: the address to listen on, and how much is remembered."""
+
+from __future__ import annotations
+
+import click
+
+from edge.catalogue import text
+
+LISTEN = "127.0.0.1:9212"
+KEEP = 10_000
+"""Packets that are remembered."""
+
+
+def _listen(_: click.Context, __: click.Parameter, value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and port.isdecimal() and int(port) < 65536):
+        raise click.BadParameter(text("bench.cli.listen_form", came=value))
+    return value
+
+
+listen_option = click.option(
+    "--listen", default=LISTEN, show_default=True, callback=_listen, help=text("bench.cli.listen")
+)
+"""`--listen HOST:PORT`."""
+timeout_option = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(0.1),
+    default=10.0,
+    show_default=True,
+    help=text("bench.cli.timeout"),
+)
+"""`--timeout SECONDS`."""

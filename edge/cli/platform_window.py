@@ -1,0 +1,144 @@
+"""`hj212 platform test`: how many unanswered packets a platform bears; only notices (1013) are sent, never data."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge.catalogue import text
+from edge.cli.common import CHECK_FAILED, WRONG_USE, Stop, json_option, print_json, table
+from edge.cli.listening import timeout_option
+
+if TYPE_CHECKING:
+    from edge.bench.window import Target, Trial
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowWish:
+    """The options of `test`."""
+
+    target: str
+    window: bool
+    most: int
+    timeout_s: float
+    config: Path | None
+    outlet: str | None
+    mn: str | None
+    pw: str
+    st: str
+    yes: bool
+    official_too: bool
+    as_json: bool
+
+
+@click.command("test", help=text("bench.cli.test"))
+@click.argument("target", metavar="ADDRESS|PLATFORM")
+@click.option("--window", is_flag=True, help=text("bench.cli.window"))
+@click.option("--max", "most", type=click.IntRange(1, 64), default=64, show_default=True, help=text("bench.cli.max"))
+@timeout_option
+@click.option("-c", "--config", type=_FILE, help=text("bench.cli.config"))
+@click.option("--outlet", help=text("bench.cli.outlet"))
+@click.option("--mn", help=text("bench.cli.own_mn"))
+@click.option("--pw", default="123456", show_default=True, help=text("bench.cli.pw"))
+@click.option("--st", default="32", show_default=True, help=text("bench.cli.st"))
+@click.option("--yes", is_flag=True, help=text("bench.cli.yes"))
+@click.option("--official-too", is_flag=True, help=text("bench.cli.official_too"))
+@json_option
+def test(**options: object) -> None:
+    """Exit code 0 when at least one packet at a time is answered, 1 when not, 2 when the test is refused."""
+    from edge.bench.errors import NotTested
+
+    try:
+        _test(WindowWish(**options))  # type: ignore[arg-type]  # click has given each its type
+    except NotTested as error:
+        code = CHECK_FAILED if error.code == "bench.window.no_link" else WRONG_USE
+        raise Stop(error.code, code, **error.params) from error
+
+
+def _test(wish: WindowWish) -> None:
+    from edge.bench.errors import NotTested
+    from edge.bench.report import TRIAL_TITLES, trial_cells, trial_objects
+    from edge.bench.window import find_window, largest
+    from edge.clock import SystemClock
+
+    target = _of_site(wish) if wish.config else _of_options(wish)
+    if target.role == "official" and not wish.official_too:
+        raise NotTested("bench.window.official", platform=wish.target)
+    most = wish.most if wish.window else 1
+    _confirm(wish, target, most)
+
+    def on_trial(trial: Trial) -> None:
+        if not wish.as_json:
+            click.echo(text("bench.window.trial", window=trial.window, answered=trial.answered), err=True)
+
+    trials = asyncio.run(find_window(target, most, wish.timeout_s, SystemClock(), on_trial))
+    best = largest(trials)
+    if wish.as_json:
+        print_json({"address": target.address, "largest": best, "trials": trial_objects(trials)})
+    else:
+        table(TRIAL_TITLES, [trial_cells(trial) for trial in trials])
+        link = trials[-1].is_open
+        click.echo(text("bench.window.none" if not best else "bench.window.found", window=best))
+        click.echo(text("bench.window.link_kept" if link else "bench.window.link_lost"))
+    sys.exit(0 if best else CHECK_FAILED)
+
+
+def _confirm(wish: WindowWish, target: Target, most: int) -> None:
+    """Nothing goes to somebody else's platform before the technician has read what."""
+    from edge.bench.errors import NotTested
+
+    shown: dict[str, Any] = {
+        "address": target.address, "mn": target.header.mn, "most": most, "role": target.role
+    }  # fmt: skip
+    if wish.yes:
+        return
+    if not sys.stdin.isatty():
+        raise NotTested("bench.window.unconfirmed", **shown)
+    if not click.confirm(text("bench.window.confirm", **shown), err=True):
+        raise NotTested("bench.window.declined")
+
+
+def _of_options(wish: WindowWish) -> Target:
+    from edge.bench.errors import NotTested
+    from edge.bench.window import Target
+    from protocol.messages import Header
+
+    host, colon, port = wish.target.rpartition(":")
+    if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+        raise NotTested("bench.cli.listen_form", came=wish.target)
+    if not wish.mn:
+        raise NotTested("bench.window.no_mn")
+    return Target(address=wish.target, header=Header(wish.st, wish.pw, wish.mn))
+
+
+def _of_site(wish: WindowWish) -> Target:
+    """Address, role and access of a platform of the site file."""
+    from config.load import load
+    from config.problem import ConfigErrors
+    from edge.bench.errors import NotTested
+    from edge.bench.window import Target
+    from edge.cli.config import problem_text
+    from protocol.messages import Header
+
+    path = wish.config or Path()
+    try:
+        site = load(path)
+    except ConfigErrors as error:
+        click.echo("\n".join(problem_text(path, problem) for problem in error.problems), err=True)
+        sys.exit(WRONG_USE)
+    platform = site.platforms.get(wish.target)
+    if platform is None:
+        raise NotTested("bench.window.no_platform", came=wish.target, known=" ".join(site.platforms) or "-")
+    outlet = wish.outlet or next(iter(platform.outlets))
+    access = platform.outlets.get(outlet)
+    if access is None:
+        raise NotTested("bench.window.no_outlet", came=outlet, known=" ".join(platform.outlets))
+    header = Header(site.outlets[outlet].st, access.password, access.mn)
+    return Target(address=platform.address, header=header, role=platform.role)

@@ -1,0 +1,147 @@
+"""What the running daemon can be asked, by whom, and how the command line tells it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from daemonkit import MN, PASSWORD, rig
+
+from edge.control import server
+
+
+async def test_malformed_requests_are_answered_and_harm_nothing(tmp_path: Path) -> None:
+    async with rig(tmp_path) as site:
+        await site.start()
+        lines = [
+            b"\n", b"{}\n", b"[]\n", b"null\n", b"hello\n", b"\xff\xfe\n", b'{"ask": 1}\n', b'{"ask": ["status"]}\n',
+            b'{"ask": "status", "args": [1]}\n', b'{"ask": "packets", "args": {"limit": "x"}}\n',
+            b'{"ask": "records", "args": {}}\n', b'{"ask": "records", "args": {"kind": "year", "outlet": "a"}}\n',
+            b'{"ask": "records", "args": {"kind": "hour", "outlet": "ww1", "from": 0, "to": 1e300}}\n',
+            b'{"ask": "samples", "args": {"outlet": "ww1", "from": "a", "to": {}}}\n',
+            b'{"ask": "packets", "args": {"limit": 99999999999999999999999}}\n',
+            b'{"ask": "settings", "args": {"platforms": 5}}\n', b"[" * 50_000 + b"\n",
+        ]  # fmt: skip
+        for line in lines:
+            answer = json.loads(await site.raw(line))
+            assert answer["ok"] is False, line
+            assert answer["code"].startswith(("edge.control-", "store.")), line
+        assert json.loads(await site.raw(b'{"ask": "nothing"}\n'))["code"] == "edge.control-unknown"
+        assert await site.raw(b"x" * (server.LINE_LIMIT + 10) + b"\n") == b""
+        assert json.loads(await site.raw(b'{"ask": "status", "args": null}\n'))["ok"] is True
+        await site.stop()
+        assert "Traceback" not in site.log
+
+
+@pytest.mark.parametrize(
+    ("groups", "reads", "changes"),
+    [(set(), False, False), ({"hj212"}, True, False), ({"hj212-admin"}, True, True)],
+)
+def test_rights_come_from_the_groups(
+    monkeypatch: pytest.MonkeyPatch, groups: set[str], reads: bool, changes: bool
+) -> None:
+    names = dict(enumerate(groups, 5000))
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    monkeypatch.setattr(os, "getgrouplist", lambda _user, _gid: list(names))
+    monkeypatch.setattr(server, "_group_name", names.__getitem__)
+    who = server.who_is(1, 1)
+    assert (who.reads, who.changes) == (reads, changes)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+async def test_a_stranger_is_refused_by_the_kernels_word(tmp_path: Path) -> None:
+    async with rig(tmp_path) as site:
+        await site.start()
+        for folder in (tmp_path, *tmp_path.parents[:2]):
+            folder.chmod(0o755)
+        (tmp_path / "control.sock").chmod(0o666)
+        pid = os.fork()
+        if pid == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            import socket
+
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(tmp_path / "control.sock"))
+                sock.sendall(b'{"ask": "status"}\n')
+                os._exit(0 if b"edge.control-denied" in sock.recv(9999) else 1)
+        await site.status()
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            await site.status()
+        # the child's verdict was waited for above; asked once more, the daemon still answers
+        assert (await site.status())["daemon"]["site"] == "试验站"
+
+
+async def test_every_question_is_answered_with_the_daemon_and_without_it(tmp_path: Path) -> None:
+    async with rig(tmp_path, speed=40.0) as site:
+        await site.start()
+        await site.until(lambda page: page["platforms"][0]["answered"] > 6)
+        span = ("--from", "2026-10-22", "--to", "2026-10-22")
+        lists: list[tuple[str, ...]] = [
+            ("data", "show", *span), ("data", "show", "--kind", "sample", *span), ("data", "show", "--kind", "hour", *span),
+            ("outbox", "show"), ("connection",), ("platform", "packets"), ("journal", "show"), ("journal", "verify"),
+            ("config", "show"),
+        ]  # fmt: skip
+        config = ("-c", str(site.config))
+        with_daemon = {}
+        for verb in lists:
+            code, out, err = await site.hj212(*verb, *config, "--json")
+            assert (code, err) == (0, ""), verb
+            with_daemon[verb] = json.loads(out)
+            assert with_daemon[verb], verb
+            assert PASSWORD not in out, verb
+        for verb in (("status",), ("platform", "list")):
+            code, out, _ = await site.hj212(*verb, *config, "--json")
+            assert code == 0
+            json.loads(out)
+        assert PASSWORD in (await site.hj212("platform", "packets", *config, "--raw"))[1]
+        assert PASSWORD in (await site.hj212("connection", *config, "--raw"))[1]
+        await site.stop()
+        for verb in lists:
+            code, out, err = await site.hj212(*verb, *config, "--json")
+            assert (code, err) == (0, ""), verb
+            assert json.loads(out), verb
+            assert PASSWORD not in out, verb
+        same = ("connection",)
+        assert json.loads((await site.hj212(*same, *config, "--json"))[1]) == with_daemon[same]
+        for verb in (("status",), ("platform", "list"), ("watch",)):
+            code, out, err = await site.hj212(*verb, *config)
+            assert (code, out) == (3, "")
+            assert "hj212 run" in err
+
+
+async def test_export_gives_every_record_once_as_csv_and_json(tmp_path: Path) -> None:
+    async with rig(tmp_path, speed=40.0) as site:
+        await site.start()
+        await site.until(lambda page: page["platforms"][0]["answered"] > 6)
+        await site.stop()
+        stored = site.sqlite("records.db", "SELECT count(*) FROM record WHERE kind = 1")[0][0]
+        verb = ("data", "export", "-c", str(site.config), "--from", "2026-10-22", "--to", "2026-10-22")
+        code, out, _ = await site.hj212(*verb)
+        assert (code, len(out.splitlines())) == (0, stored + 1)
+        rows = [json.loads(line) for line in (await site.hj212(*verb, "--json"))[1].splitlines()]
+        assert len({(row["factor"], row["start"], row["revision"]) for row in rows}) == len(rows) == stored
+        code, out, err = await site.hj212(*verb, "-o", str(tmp_path / "out.csv"))
+        assert (code, out) == (0, "")
+        assert str(stored) in err
+        assert len((tmp_path / "out.csv").read_text().splitlines()) == stored + 1
+
+
+async def test_a_platforms_settings_are_shown_with_their_origin_and_the_password_masked(tmp_path: Path) -> None:
+    async with rig(tmp_path) as site:
+        await site.start()
+        await site.until(lambda page: page["platforms"][0]["answered"] > 0)
+        await site.platform.command(MN, "1062", [("RtdInterval", "90")])
+        await site.platform.command(MN, "1072", [("NewPW", "654321")])
+        for _ in ("with the daemon", "without it"):
+            code, out, _ = await site.hj212("config", "show", "-c", str(site.config), "--json")
+            shown = {each["key"]: (each["value"], each["origin"]) for each in json.loads(out)}
+            assert code == 0
+            assert shown["platforms.city.realtime"] == ("90s", "platform")
+            assert shown["platforms.city.outlets.ww1.password"] == ("***", "platform")
+            assert shown["platforms.city.minute"] == ("1min", "file")
+            assert "654321" not in out
+            await site.stop()

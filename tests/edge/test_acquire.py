@@ -1,0 +1,77 @@
+"""From readings to samples: scale, range, mark, silence (HJ 212-2017 Table 8)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from config.site import General, Instrument, Outlet, Point, Site
+from drivers.driver import Reading
+from drivers.line import PollResult
+from edge.acquire import Acquirer
+from edge.values import Sample
+
+NOON = 1_790_049_600_000
+KEY = "ww1/w01018"
+
+
+def acquirer(**point: Any) -> Acquirer:
+    one = Point(factor="w01018", outlet="ww1", **point)
+    site = Site(
+        site=General(name="x"),
+        outlets={"ww1": Outlet(name="x", st="32", statistics="water")},
+        instruments={"cod": Instrument(line="a", driver="modbus", points=(one,))},
+    )
+    return Acquirer(site)
+
+
+def poll(value: float | str | None, slot_ms: int = NOON) -> PollResult:
+    readings = () if value == "lost" else (Reading(KEY, value),)  # type: ignore[arg-type]  # "lost": no reading
+    return PollResult("cod", slot_ms, readings, None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("raw", "value", "mark"),
+    [
+        (100.0, 100.0, "N"), (500.0, 500.0, "N"), (500.1, 500.1, "T"), (-50.0, -50.0, "N"), (-50.1, -50.1, "D"),
+        (None, None, "D"), (math.nan, None, "D"), (math.inf, None, "D"), (-math.inf, None, "D"),
+    ],
+)  # fmt: skip
+def test_a_reading_bears_the_mark_of_its_range(raw: float | None, value: float | None, mark: str) -> None:
+    (sample,) = acquirer(range=(0.0, 500.0)).accept(poll(raw))
+    assert sample == Sample(NOON, "ww1", "w01018", value, mark)
+
+
+def test_a_number_that_is_none_bears_no_n_also_without_a_range() -> None:
+    (sample,) = acquirer().accept(poll(math.nan))
+    assert (sample.value, sample.mark) == (None, "D")
+
+
+def test_scale_and_offset_give_the_points_unit_and_then_the_factors() -> None:
+    (sample,) = acquirer(scale=2.0, offset=1000.0, unit="µg/L", range=(0.0, 5000.0)).accept(poll(1000.0))
+    assert sample.value == pytest.approx(3.0)
+
+
+def test_a_lost_poll_is_a_missing_sample_and_silence_is_b() -> None:
+    one = acquirer()
+    one.accept(poll(5.0))
+    lost = [one.accept(poll("lost", NOON + slot * 5_000)) for slot in range(1, 14)]
+    assert lost[:11] == [[]] * 11
+    assert [sample.mark for found in lost[11:] for sample in found] == ["B", "B"]
+
+
+def test_a_point_that_was_not_polled_yet_is_no_b_until_its_silence_is_over() -> None:
+    one = acquirer()
+    assert one.latest("ww1", NOON) == []
+    assert one.latest("ww1", NOON + 59_999) == []
+    (sample,) = one.latest("ww1", NOON + 60_000)
+    assert (sample.value, sample.mark) == (None, "B")
+
+
+def test_the_newest_sample_is_shown_until_it_is_silent() -> None:
+    one = acquirer()
+    (sample,) = one.accept(poll(5.0))
+    assert one.latest("ww1", NOON + 64_999) == [sample]
+    assert one.latest("ww1", NOON + 65_000)[0].mark == "B"

@@ -1,0 +1,8 @@
+"""`virtual_time` stands at the top of the tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
