@@ -19,7 +19,8 @@ _DIGITS = {"now_bcd": "261231235959", "cstart_hhmm": "2359", "cstart_hhmmss": "2
 _EXAMPLES: Mapping[str, Scalar] = _DIGITS | {"now_unix": 1_798_732_799.0, "now_year": 2026.0}
 _ANY_EXAMPLE = 1.0
 """What is tried for a name that stands for a small number."""
-_TIME_EXAMPLE = "20261231235959"
+_TIME_EXAMPLE = _DIGITS["now_bcd"]
+"""The shorter of the two forms of a time."""
 
 
 def controls(site: Site, merged: Merged) -> Iterator[Problem]:
@@ -66,9 +67,8 @@ def _fills(merged: Merged, path: Path, writes: Sequence[Write], known: Sequence[
         for value in write.value if isinstance(write.value, tuple) else (write.value,):
             name = fill_name(value)
             if name is not None and name not in known:
-                allowed = listed(f"{{{one}}}" for one in known)
                 near = nearest(name, known) or "–"
-                yield merged.problem(where, "config.fill", got=shown(value), nearest=near, allowed=allowed)
+                yield merged.problem(where, "config.fill", got=name, nearest=near, allowed=listed(known))
             elif name is None and isinstance(value, str) and not value.isdecimal():
                 yield merged.problem(where, "config.digits", got=shown(value))
 

@@ -45,7 +45,7 @@ class Merged:
 
     def problem(self, path: Path, code: str, warning: bool = False, **params: Any) -> Problem:
         """A problem at a merged path."""
-        is_element = isinstance(path[-1], int) and not (len(path) == 4 and is_listed(path))
+        is_element = isinstance(path[-1], int) and table_at(path) is None
         of_list = path[:-1] if is_element else path
         return Problem(self.line(path), self.key(of_list), code, params, warning)
 

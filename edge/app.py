@@ -129,7 +129,7 @@ class Daemon:
             raise _Stopping
 
     async def _announce(self) -> None:
-        """The start goes to the journal and, as 2081, to every platform, once the clock is known and the disk takes it."""
+        """The start goes to the journal and, as 2081, to every platform, once clock and disk allow."""
         while True:
             now_ms = self._clock.wall_ms()
             try:

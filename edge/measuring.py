@@ -132,7 +132,7 @@ class Measuring:
         return time.monotonic() - self.lines[name].heartbeat
 
     def line_limit_s(self, name: str) -> float:
-        """A line that makes no progress for longer than this hangs: its longest time-out, and what the worker may add."""
+        """A line without progress for longer than this hangs: its longest time-out, and what the worker may add."""
         timeouts = [one.timeout / 1000 for one in self._site.instruments.values() if one.line == name]
         return HANG_S + max(timeouts, default=0.0)
 
@@ -161,8 +161,8 @@ class Measuring:
     # from polls to records
 
     async def _resume(self, now_ms: int) -> None:
-        """Once the clock is known, continue where the records end: open periods from stored data; what ended meanwhile is
-        computed now.
+        """Once the clock is known, continue where the records end: open periods from stored data; what ended
+        meanwhile is computed now.
 
         An outlet without records (the daemon ended before its first minute did, or the records were lost) begins with
         the samples of the present hour, where there are any.

@@ -31,16 +31,17 @@ def form(name: str) -> Form | None:
 
 def is_time(text: str) -> bool:
     """YYYYMMDDhhmmss, milliseconds allowed, of a day that exists."""
-    return (
-        len(text) in (14, 17) and text.isascii() and text.isdigit()
-        and text[8:10] < "24" and text[10:12] < "60" and text[12:14] < "60" and _is_day(text[:8])
-    )  # fmt: skip
+    rest = text[12:]
+    return len(rest) in (2, 5) and rest < "6" and rest.isascii() and rest.isdigit() and _is_minute(text[:12])
 
 
 @lru_cache(maxsize=512)
-def _is_day(text: str) -> bool:
-    year, month, day = int(text[:4]), int(text[4:6]), int(text[6:])
-    return year > 0 and 1 <= month <= 12 and 1 <= day <= monthrange(year, month)[1]
+def _is_minute(text: str) -> bool:
+    if not (text.isascii() and text.isdigit()):
+        return False
+    year, month, day = int(text[:4]), int(text[4:6]), int(text[6:8])
+    is_day = year > 0 and 1 <= month <= 12 and 1 <= day <= monthrange(year, month)[1]
+    return is_day and text[8:10] < "24" and text[10:] < "60"
 
 
 def is_number(text: str) -> bool:

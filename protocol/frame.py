@@ -189,6 +189,9 @@ def _judge(data: bytes, cap: int, variant: Variant, explain: bool = False) -> Fr
     segment, code = data[_HEAD_BYTES:end], data[end : end + _CODE_BYTES]
     expected = check_code(segment, variant)
     if code == b"%04X" % expected and segment.endswith(b"&&"):
+        tail = end + _CODE_BYTES
+        if length <= SEGMENT_LIMIT and data.startswith(b"\r\n", tail):
+            return Frame(segment, (), data[: tail + 2])
         return _accepted(data, end + _CODE_BYTES, segment, [])
     deviation = _judge_deviation(data, segment, expected, variant)
     return _diagnosis(data, segment, expected) if explain and isinstance(deviation, BadFrame) else deviation

@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from protocol.errors import BadPacket, Note
+from protocol.errors import BadPacket, CannotEncode, Note
 from protocol.forms import form, is_exponent, is_number, is_time
-from protocol.region import Field, Region
+from protocol import region as regions
+from protocol.region import Body, Field, Region
 
 HEADER = ("QN", "ST", "CN", "PW", "MN", "Flag", "PNUM", "PNO", "RF")
 _SPELLING = {name.lower(): name for name in HEADER}
@@ -78,6 +79,27 @@ def read(segment: bytes) -> Reading:
     _check_header(reading)
     _check_values(reading)
     return reading
+
+
+def region_of(body: str) -> Region:
+    """The region of the text between `CP=&&` and `&&`; BadPacket with the first thing that cannot be accepted."""
+    short = regions.read(body)
+    if short is not None:
+        return short
+    reading = Reading()
+    reading.region = _read_region(body + "&&", 0, reading)
+    _check_values(reading)
+    if reading.errors:
+        raise reading.errors[0]
+    return reading.region
+
+
+def checked(body: str) -> Body:
+    """A text that was kept, as a body; CannotEncode or BadPacket for what would not read back as the very same text."""
+    written = regions.write(region_of(body))
+    if written != body:
+        raise CannotEncode("protocol.encode.body", came=body)
+    return written
 
 
 def _decode(segment: bytes, reading: Reading) -> str:

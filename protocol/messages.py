@@ -7,8 +7,8 @@ request_answer 9011, execution_result 9012, notice_answer 9013, data_answer 9014
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from protocol.errors import CannotEncode
 from protocol.frame import SEGMENT_LIMIT
@@ -30,8 +30,7 @@ Attributes = Sequence[tuple[str, str]]
 """Fields of one factor without its code, in the order of Annex C: `[("Avg", "7.5"), ("Flag", "N")]`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """How the station is known to the platform."""
 
     st: str
@@ -39,8 +38,7 @@ class Header:
     mn: str
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Longest data segment (Table 2) and longest CP field, its name and `&&` included (Table 3), in bytes."""
 
     segment: int = SEGMENT_LIMIT

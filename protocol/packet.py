@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from protocol import lenient, region
@@ -32,6 +33,9 @@ _HEAD = re.compile(
     r"(?:PNUM=([1-9]\d{0,3});PNO=([1-9]\d{0,3});)?(?:RF=(\d);)?CP=&&",
     re.ASCII,
 )
+_SOME_QN = "20160801085857223"
+_QN_END = len("QN=" + _SOME_QN)
+_MAX_FLAG = 255
 _SEPARATORS = re.compile(r"[^!-~]|[;=&#,]")
 
 
@@ -129,7 +133,7 @@ class Packet:
 def _plausible(match: re.Match[str], packet: Packet) -> bool:
     """What the form of a standard header leaves open: dates, and ranges."""
     pnum, pno = packet.pnum, packet.pno
-    return is_time(match[1]) and (packet.flag or 0) <= 255 and (pnum is None or pno is None or pno <= pnum)
+    return is_time(match[1]) and (packet.flag or 0) <= _MAX_FLAG and (pnum is None or pno is None or pno <= pnum)
 
 
 def _read_standard(segment: bytes) -> Packet | None:
@@ -138,15 +142,30 @@ def _read_standard(segment: bytes) -> Packet | None:
         text = segment.decode("ascii")
     except UnicodeDecodeError:
         return None
-    match = _HEAD.match(text)
-    if not match or text[-2:] != "&&" or len(text) < match.end() + 2:
+    begin = text.find("&&") + 2
+    station = _station(text[_QN_END:begin])
+    if station is None or not text.startswith("QN=") or text[-2:] != "&&" or len(text) < begin + 2:
         return None
-    data = region.read(text[match.end() : -2])
-    if data is None:
+    qn = text[3:_QN_END]
+    header, reader = station
+    data = reader.read(text[begin:-2])
+    return Packet(qn, *header, data) if data is not None and is_time(qn) else None
+
+
+_Header = tuple[str, str, str, str, int, int | None, int | None, str | None]
+
+
+@lru_cache(maxsize=128)
+def _station(head: str) -> tuple[_Header, region.Reader] | None:
+    """The header behind the QN, the same from packet to packet: ST, CN, PW, MN, Flag, PNUM, PNO, RF."""
+    match = _HEAD.fullmatch(f"QN={_SOME_QN}{head}")
+    if match is None:
         return None
-    qn, st, cn, pw, mn, flag, pnum, pno, rf = match.groups()
-    packet = Packet(qn, st, cn, pw, mn, int(flag), int(pnum) if pnum else None, int(pno) if pno else None, rf, data)
-    return packet if _plausible(match, packet) else None
+    _, st, cn, pw, mn, flag, pnum, pno, rf = match.groups()
+    if int(flag) > _MAX_FLAG or (pnum and int(pno) > int(pnum)):
+        return None
+    header = st, cn, pw, mn, int(flag), int(pnum) if pnum else None, int(pno) if pno else None, rf
+    return header, region.Reader()
 
 
 def _from_reading(reading: lenient.Reading) -> Packet:

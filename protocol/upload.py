@@ -24,7 +24,7 @@ from protocol.crc import Variant
 from protocol.edition import EDITION_2017, Edition
 from protocol.errors import CannotEncode
 from protocol.frame import wrap
-from protocol.lenient import region_of
+from protocol.lenient import checked, region_of
 from protocol.messages import LIMITS, Header, Limits
 from protocol.packet import Packet
 from protocol.region import Body, number, write
@@ -42,6 +42,8 @@ _ORDERS = {
     "statistics": ("Cou", "Min", "Avg", "Max", "ZsMin", "ZsAvg", "ZsMax", "Data", "DayData", "NightData", "Flag"),
 }
 _CP_FRAME = len("CP=&&&&")
+_SOME_QN = "20160801085857223"
+_SOME_TIME = "20160801085857"
 _EXACT = 1e9
 """Scaled values below it keep enough binary digits to tell a tie from its neighbours."""
 
@@ -76,7 +78,7 @@ class _Layout:
         self._rates = [scale for _, scale in numbers] if any(scale != (1, 1) for _, scale in numbers) else []
         self._fast = _template(columns, lambda decimals: f"%.{decimals}f")
         self._exact = _template(columns, lambda _: "%s")
-        write(region_of(self._exact % ("20160801000000", *["0"] * len(numbers))))  # every name and text, once
+        checked(self._exact % (_SOME_TIME, *["0"] * len(numbers)))  # every name and text, once
 
     def body(self, data_time_ms: int, values: Sequence[float]) -> Body:
         """The text; CannotEncode for other than one number a place, and for what is no number."""
@@ -93,7 +95,7 @@ class _Layout:
     def _plain(self, values: Sequence[float]) -> bool:
         """Whether `%.nf` rounds every value as `region.number` does: none near a tie, negative, huge or no number."""
         for scaled in map(mul, values, self._scales):
-            if not 0.0 <= scaled < _EXACT or -1e-6 < scaled % 1.0 - 0.5 < 1e-6:
+            if not 0.0 <= scaled < _EXACT or 0.499999 < scaled % 1.0 < 0.500001:
                 return False
         return True
 
@@ -173,9 +175,6 @@ def frames(
 def _issued(qn: str, pieces: list[bytes], data: bytes, variant: Variant, pno: int = 1, pnum: int = 1) -> Issued:
     segment = b"%b%b&&" % (qn.encode().join(pieces), data)
     return Issued(qn, pno, pnum, wrap(segment, variant))
-
-
-_SOME_QN = "20160801085857223"
 
 
 @lru_cache(maxsize=256)

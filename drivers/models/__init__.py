@@ -3,6 +3,7 @@
     [model]        name maker kind source grade driver
     [instrument]   defaults of the instrument: the keys of the site file
     [[points]]     the site file's points without `outlet`
+    [[infos]], [actions.NAME]   the site file's infos and actions, where the maker's book gives their registers
 
 `grade` says how far a map can be trusted: `from-notes` (taken from another driver's notes), `from-book` (the
 maker's register book), `proven` (seen on the real instrument). The same model differs by firmware and by

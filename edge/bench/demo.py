@@ -2,9 +2,9 @@
 
     simulated instruments ─ptys─▶ daemon (a process of its own, real site file) ─TCP─▶ bench platform
 
-The clock of all three runs several times as fast, and midnight is in the middle of the run, so that minute, hour and day
-data all happen. Around midnight the link is cut: the outbox grows; then it is restored and drains. At the end everything
-that the platform received is compared with the logger's store. The host's clock is never touched.
+The clock of all three runs several times as fast, and midnight is in the middle of the run, so that minute, hour and
+day data all happen. Around midnight the link is cut: the outbox grows; then it is restored and drains. At the end
+everything that the platform received is compared with the logger's store. The host's clock is never touched.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from sqlite3 import Error as SqlError
 from typing import Any
 
 from edge.control.client import short_address
@@ -152,7 +153,7 @@ class ControlServer:
             return {"ok": True, "answer": await verb.answer(asked["args"], who)}
         except (Denied, StoreError) as error:
             return {"ok": False, "code": error.code, "params": error.params}
-        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError, SqlError) as error:
             # what a client may get wrong: no JSON, a missing argument, one of the wrong type or beyond all size
             why = f"{type(error).__name__}: {error}"[:WHY_LIMIT]
             return {"ok": False, "code": "edge.control-malformed", "params": {"why": why}}

@@ -57,7 +57,8 @@ class Site:
         self.results.clear()
         until = self.time.now + seconds
         while self.time.now < until:
-            self.time.now += self.poller.step()
+            pause_s = self.poller.step()  # which takes time of its own
+            self.time.now += pause_s
         return list(self.results)
 
 

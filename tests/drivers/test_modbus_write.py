@@ -12,7 +12,7 @@ from virtual_line import Answers, VirtualPort, VirtualTime, framed
 
 from drivers.bus import Caller, LineBus
 from drivers.driver import InstrumentSpec, PointSpec, Request
-from drivers.errors import BadAnswer, BadOption, DeviceRefused, DeviceSilent, DriverError, OutcomeUnknown
+from drivers.errors import BadAnswer, BadOption, DeviceRefused, DeviceSilent, OutcomeUnknown
 from drivers.modbus import Modbus, PointOptions, WriteOptions
 from drivers.modbus_frame import write_request
 from drivers.port import LineSettings
@@ -298,16 +298,22 @@ def test_refused_write_tells_the_exception() -> None:
     assert (caught.value.code, caught.value.params["register"]) == ("drivers.modbus.exception-6", 100)
 
 
-@pytest.mark.parametrize(("code", "accepted"), [(5, True), (6, False), (4, False)])
-def test_exception_5_means_accepted_and_in_work(code: int, accepted: bool) -> None:
-    class Refusing:
-        def ask(self, request: Request) -> bytes:
-            request.check(framed(f"11 86 {code:02X}"))
-            raise AssertionError
+class Refusing:
+    """A bus whose instrument answers every write with one exception."""
 
-    try:
-        DRIVER.writer(WriteOptions(register=100), [1])(Refusing())
-    except DriverError as error:
-        assert not accepted, error
-    else:
-        assert accepted
+    def __init__(self, exception: int) -> None:
+        self.exception = exception
+
+    def ask(self, request: Request) -> bytes:
+        request.check(framed(f"11 86 {self.exception:02X}"))
+        raise AssertionError
+
+
+def test_exception_5_means_accepted_and_in_work() -> None:
+    DRIVER.writer(WriteOptions(register=100), [1])(Refusing(5))
+
+
+@pytest.mark.parametrize("exception", [1, 4, 6])
+def test_other_exceptions_are_refusals(exception: int) -> None:
+    with pytest.raises(DeviceRefused):
+        DRIVER.writer(WriteOptions(register=100), [1])(Refusing(exception))

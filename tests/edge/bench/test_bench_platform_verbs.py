@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from bench_logger import Logger
 from bench_peer import Peer
 
 from edge.bench.platform import BenchPlatform
+from protocol.packet import Packet
 
 RUN = "from edge.cli.platform import platform_group; platform_group()"
 ENV = {**os.environ, "HJ212_LANG": "en"}
@@ -48,7 +51,8 @@ async def run(*arguments: str) -> tuple[int | None, str, str]:
     return await ended(await start(*arguments))
 
 
-async def checking(*options: str) -> tuple[Process, Logger]:
+@asynccontextmanager
+async def checking(*options: str) -> AsyncIterator[tuple[Process, Logger]]:
     """A waiting rehearsal and a logger that has called it."""
     process = await start("check", "--listen", "127.0.0.1:0", *options)
     assert process.stderr is not None
@@ -56,51 +60,50 @@ async def checking(*options: str) -> tuple[Process, Logger]:
     port = int(waiting.split("127.0.0.1:")[1].split(",")[0])
     logger = Logger(Peer(*await asyncio.open_connection("127.0.0.1", port)))
     logger.upload()
-    return process, logger
+    task = asyncio.create_task(logger.run())
+    try:
+        yield process, logger
+    finally:
+        task.cancel()
+        logger.peer.writer.close()
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def test_conforming_logger_ends_with_0_and_one_object_a_check() -> None:
-    process, logger = await checking("--json", "--only", "1061,PW,1072")
-    task = asyncio.create_task(logger.run())
-    code, out, _ = await ended(process)
+    async with checking("--json", "--only", "1061,PW,1072") as (process, _):
+        code, out, _ = await ended(process)
     rows: list[dict[str, Any]] = json.loads(out)
     assert [(row["check"], row["verdict"]) for row in rows] == [
         (name, "conforms") for name in ("connect", "1061", "PW", "1072")
     ]
     assert (code, rows[1]["expected"], rows[1]["heard"]) == (0, "9011 → 1061 → 9012", ["9011", "1061", "9012"])
-    task.cancel()
-    logger.peer.writer.close()
 
 
 async def test_deviating_logger_ends_with_1_and_the_table_says_why() -> None:
-    process, logger = await checking("--only", "1063")
-    logger.spoil = lambda request, answers: answers[1:]
-    task = asyncio.create_task(logger.run())
-    code, out, errors = await ended(process)
+    async with checking("--only", "1063") as (process, logger):
+        logger.spoil = lambda request, answers: answers[1:]
+        code, out, errors = await ended(process)
     assert code == 1
     assert "9011 is missing before 9012" in out
     assert "deviates" in errors
-    task.cancel()
-    logger.peer.writer.close()
 
 
 async def test_interrupted_rehearsal_sets_back_what_it_changed_and_ends_with_1() -> None:
-    process, logger = await checking("--only", "1072")
+    async with checking("--only", "1072") as (process, logger):
 
-    def interrupt(request: Any, answers: Any) -> Any:
-        if request.cn != "1061":
-            return answers
-        process.send_signal(signal.SIGINT)
-        return []
+        def interrupt(request: Packet, answers: list[Packet]) -> list[Packet]:
+            if request.cn != "1061":
+                return answers
+            process.send_signal(signal.SIGINT)
+            return []
 
-    logger.spoil = interrupt
-    task = asyncio.create_task(logger.run())
-    code, _, errors = await ended(process)
+        logger.spoil = interrupt
+        code, _, errors = await ended(process)
     assert (code, logger.pw) == (1, "123456")
     assert "broken off" in errors
     assert "Traceback" not in errors
-    task.cancel()
-    logger.peer.writer.close()
 
 
 async def test_list_describes_every_check_without_a_logger() -> None:

@@ -76,7 +76,7 @@ async def test_log_without_entries_conforms_and_says_that_there_were_none(
     assert codes(rows["3020-log"]) == ["bench.step.no_records", "bench.step.exe_rtn"]
 
 
-def _no_result(answers: list[Packet]) -> list[Packet]:
+def _no_request_answer(answers: list[Packet]) -> list[Packet]:
     return [answer for answer in answers if answer.cn != "9011"]
 
 
@@ -86,14 +86,18 @@ def _no_result(answers: list[Packet]) -> list[Packet]:
         ("1061", lambda answers: [answers[0], answers[2]], "bench.seq.no_data"),
         ("1061", lambda answers: [answers[0], answers[2], answers[1]], "bench.seq.order"),
         ("1061", lambda answers: [answers[1], answers[0], answers[2]], "bench.seq.order"),
-        ("1061", _no_result, "bench.seq.missing"),
+        ("1061", _no_request_answer, "bench.seq.missing"),
         ("1061", lambda answers: [answers[0], *answers], "bench.seq.twice"),
         ("1061", lambda answers: [replace(answers[0], st="32"), *answers[1:]], "bench.seq.field"),
         ("1061", lambda answers: [replace(answers[0], flag=5), *answers[1:]], "bench.seq.field"),
         ("1061", lambda answers: [replace(answers[0], pw="654321"), *answers[1:]], "bench.seq.password"),
         ("1061", lambda answers: [answers[0], replace(answers[1], st="91"), answers[2]], "bench.seq.field"),
         ("1061", lambda answers: [answers[0], replace(answers[1], flag=5), answers[2]], "bench.seq.field"),
-        ("1061", lambda answers: [answers[0], replace(answers[1], qn="20160801085857999"), answers[2]], "bench.seq.field"),
+        (
+            "1061",
+            lambda answers: [answers[0], replace(answers[1], qn="20160801085857999"), answers[2]],
+            "bench.seq.field",
+        ),
         (
             "1061",
             lambda answers: [answers[0], replace(answers[1], data=((("RtdInterval", "7"),),)), answers[2]],
@@ -106,7 +110,11 @@ def _no_result(answers: list[Packet]) -> list[Packet]:
         ),
         ("2012", lambda answers: [replace(answers[0], data=((("QnRtn", "1"),),))], "bench.seq.not_empty"),
         ("2051", lambda answers: [answers[0], answers[2], answers[1], answers[3]], "bench.seq.history_order"),
-        ("2051", lambda answers: [answers[0], replace(answers[1], qn=answers[0].qn), *answers[2:]], "bench.seq.history_qn"),
+        (
+            "2051",
+            lambda answers: [answers[0], replace(answers[1], qn=answers[0].qn), *answers[2:]],
+            "bench.seq.history_qn",
+        ),
         ("2051", lambda answers: [answers[0], answers[3]], "bench.seq.no_data"),
         (
             "2051",
@@ -268,7 +276,12 @@ async def _upload_until_it_comes_back(
     ],
 )
 async def test_unanswered_upload_must_come_again_byte_for_byte(
-    logger: Logger, platform: BenchPlatform, check: Callable[..., Any], again: bytes, verdict: Conformity, repeat: Repeat
+    logger: Logger,
+    platform: BenchPlatform,
+    check: Callable[..., Any],
+    again: bytes,
+    verdict: Conformity,
+    repeat: Repeat,
 ) -> None:
     tasks: list[asyncio.Task[None]] = []
 

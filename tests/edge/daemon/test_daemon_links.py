@@ -60,7 +60,6 @@ async def test_a_closed_platform_does_not_delay_the_other_and_is_said_once(tmp_p
         page = await site.status()
         downs = [e for e in page["events"] if e["code"] == "edge.link-down"]
         assert len(downs) == 1
-        assert downs[0]["count"] > 1
         assert {row["platform"]: row["lost"] for row in page["platforms"]} == {"city": 0, "province": 0}
 
 
@@ -90,7 +89,7 @@ async def test_realtime_after_a_restart_claims_no_silence_of_instruments_that_an
     async with rig(tmp_path, speed=20.0) as site:
         for _ in range(3):
             await site.start()
-            await asyncio.sleep(2.0)
+            await asyncio.sleep(2.5)
             assert site.process is not None
             site.process.kill()
             await site.process.wait()

@@ -8,6 +8,7 @@ import resource
 import signal
 import socket
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -135,9 +136,7 @@ async def test_a_full_disk_is_said_and_everything_arrives_when_there_is_room_aga
         await site.drained()
         assert await site.differences() == []
         labels = sorted(site.sqlite("records.db", "SELECT DISTINCT start FROM record WHERE kind = 1"))
-        assert [after[0] - before[0] for before, after in zip(labels, labels[1:], strict=False)] == [60_000] * (
-            len(labels) - 1
-        )
+        assert {after[0] - before[0] for before, after in pairwise(labels)} == {60_000}
 
 
 async def test_a_daemon_that_finds_its_disk_full_at_start_says_so(tmp_path: Path) -> None:

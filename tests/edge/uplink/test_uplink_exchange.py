@@ -312,11 +312,10 @@ async def _killed_at(folder: Path, call: int, after: bool) -> bool:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before-commit", "after-commit"])
 def test_killed_at_any_commit_nothing_is_lost_and_the_retry_is_the_same_packet(tmp_path: Path, after: bool) -> None:
-    reached = []
+    reached: list[bool] = []
 
     async def all_of_them() -> None:
-        for call in range(1, 20):
-            reached.append(await _killed_at(tmp_path / f"{call}", call, after))
+        reached.extend([await _killed_at(tmp_path / f"{call}", call, after) for call in range(1, 20)])
 
     run(all_of_them())
     assert reached.count(True) >= 6
