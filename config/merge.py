@@ -115,7 +115,7 @@ def _put_controls(merged: Merged, path: Path, whole: Table, table: Table, model:
     """The instrument's infos and actions, where it has any."""
     infos, actions = table.get("infos", []), table.get("actions", {})
     if isinstance(infos, list) and (infos or model.get("infos")):
-        whole["infos"] = list(_infos(merged, path, infos, model.get("infos", []), whole.get("outlet")))
+        whole["infos"] = list(_infos(merged, path, infos, model.get("infos", []), _outlet_of(whole)))
     if isinstance(actions, dict) and (actions or model.get("actions")):
         of_model = {name: action for name, action in model.get("actions", {}).items() if name not in actions}
         merged.from_model.update((*path, "actions", name) for name in of_model)
@@ -123,6 +123,14 @@ def _put_controls(merged: Merged, path: Path, whole: Table, table: Table, model:
         whole["actions"] = {
             name: _with_nested(merged, (*path, "actions", name), action) for name, action in both.items()
         }
+
+
+def _outlet_of(instrument: Table) -> Any:
+    """The instrument's outlet, else the one that all its points have."""
+    points = instrument.get("points")
+    outlets = [point.get("outlet") for point in points if isinstance(point, dict)] if isinstance(points, list) else []
+    same = outlets[0] if outlets and all(outlet == outlets[0] for outlet in outlets) else None
+    return instrument.get("outlet", same)
 
 
 def _infos(merged: Merged, path: Path, written: list[Any], of_model: list[Table], outlet: Any) -> Iterator[Any]:

@@ -220,8 +220,8 @@ def site_blocks(
     blocks = [f'[lines.{line}]\nport = "{port}"\nbaud = {baud}\nformat = "8N1"\ngap = "5ms"\n']
     for one in SETS[set_name]:
         blocks.append(
-            f'[instruments.{one.name}]\nline = "{line}"\noutlet = "{outlet}"\ndriver = "modbus"\naddress = {one.address}\n'
-            f'every = "{every}"\ntimeout = "1s"\nretries = 2\n'
+            f'[instruments.{one.name}]\nline = "{line}"\noutlet = "{outlet}"\ndriver = "modbus"\n'
+            f'address = {one.address}\nevery = "{every}"\ntimeout = "1s"\nretries = 2\n'
         )
         blocks.extend(_point_block(one, point, outlet) for point in one.points if point.factor)
         if actions:

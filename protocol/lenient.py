@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from protocol import region as regions
 from protocol.errors import BadPacket, CannotEncode, Note
 from protocol.forms import form, is_exponent, is_number, is_time
-from protocol import region as regions
 from protocol.region import Body, Field, Region
 
 HEADER = ("QN", "ST", "CN", "PW", "MN", "Flag", "PNUM", "PNO", "RF")

@@ -147,7 +147,8 @@ def frames(
 ) -> list[Issued]:
     """The frames that carry a body: one, or several cut at factor borders where it does not fit.
 
-    `qn_ms` gives the QN of each frame in UTC milliseconds, strictly rising; it is called once a frame. Limits are bytes.
+    `qn_ms` gives the QN of each frame in UTC milliseconds, strictly rising; it is called once a frame.
+    Limits are bytes.
     """
     data = body.encode()
     pieces, room = _head(header, cn, answer, None, limits, edition)

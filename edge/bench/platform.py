@@ -298,11 +298,12 @@ class BenchPlatform:
             self._bring_time(packet.mn)
 
     def _concerned(self, link: Link, packet: Packet) -> list[Conversation]:
-        """The open commands to which a packet belongs, or should belong: an answer with a QN that nobody asked with
-        is laid to the logger's only open command."""
-        near = [
-            each for each, logger in self._conversations.items() if logger.link is link or logger.mn == packet.mn
-        ]
+        """The open commands to which a packet belongs, or should belong.
+
+        An answer under a QN that was never asked with (C.43) is laid to the logger's only open command.
+        """
+        open_ = self._conversations.items()
+        near = [each for each, logger in open_ if logger.link is link or logger.mn == packet.mn]
         concerned = [each for each in near if concerns(each.request, packet)]
         stray = packet.cn in ANSWERS and asked_qn(packet) not in self._asked
         return near if stray and not concerned and len(near) == 1 else concerned
@@ -310,9 +311,7 @@ class BenchPlatform:
     def _whole(self, packet: Packet, repeat: Repeat) -> tuple[Packet | None, list[Finding]]:
         """The record that a last part completes, and what is said of records whose parts did not all come."""
         now = self._clock.mono_s()
-        findings = [
-            _parts_missing(late) for late in self._parts.tick(now)
-        ]
+        findings = [_parts_missing(late) for late in self._parts.tick(now)]
         if not packet.is_split or repeat is Repeat.RESENT:
             return None, findings
         try:

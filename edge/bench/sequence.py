@@ -209,7 +209,7 @@ def _field(name: str, fine: Callable[[str], bool], words: str) -> Callable[[Pack
 
 
 def _whole(low: int, high: int) -> Callable[[str], bool]:
-    return lambda text: text.isascii() and text.isdigit() and low <= int(text) <= high
+    return lambda text: text.isascii() and text.isdigit() and len(text) <= 4 and low <= int(text) <= high
 
 
 def _of_day(text: str) -> bool:

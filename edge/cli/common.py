@@ -103,6 +103,11 @@ def where(config: Path) -> Where:
         content = tomllib.loads(config.read_text(encoding="utf-8"))
         general = content.get("site", {})
         data_dir = Path(str(general.get("data_dir", "/var/lib/hj212-edge")))
+    except PermissionError as error:
+        # passwords stand in the site file: who may only read asks the daemon without it
+        if client.RUN_DIR.is_dir():
+            return Where(config, client.RUN_DIR, str(client.RUN_DIR / "control.sock"), ())
+        raise Stop("cli.no-config", file=config, why=error.strerror) from error
     except OSError as error:
         raise Stop("cli.no-config", file=config, why=error.strerror) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:

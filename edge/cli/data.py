@@ -170,7 +170,7 @@ def _pages(place: Where, args: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _outlets(place: Where, wanted: str | None) -> list[str]:
-    known = place.outlets
+    known = place.outlets or tuple(dict.fromkeys(point["outlet"] for point in place.ask("status")["points"]))
     if wanted is None:
         return list(known)
     if wanted not in known:

@@ -46,9 +46,12 @@ def _names(_: click.Context, __: click.Parameter, value: str | None) -> frozense
 @json_option
 def check(listen: str, timeout_s: float, only_list: bool, as_json: bool, **wishes: object) -> None:
     """Exit code 0 when the logger conforms, 1 when a check deviates or is not answered, 2 for a wrong option."""
+    from rich.markup import escape
+
     from edge.bench.rehearsal import FAILING, Wishes
     from edge.bench.report import ROW_TITLES, row_cells, row_object
     from edge.bench.steps import STEPS
+    from protocol.errors import ProtocolError
 
     wish = Wishes(**wishes)  # type: ignore[arg-type]  # click has given each its type
     if only_list:
@@ -60,10 +63,13 @@ def check(listen: str, timeout_s: float, only_list: bool, as_json: bool, **wishe
         rows = asyncio.run(_check(listen, timeout_s, wish, steps, as_json))
     except OSError as error:
         raise Stop("bench.cli.cannot_listen", listen=listen, reason=error.strerror or error) from error
+    except ProtocolError as error:  # a factor that no packet can hold
+        raise Stop(error.code, **error.params) from error
     if as_json:
         print_json([row_object(row) for row in rows])
     else:
-        table(ROW_TITLES, [row_cells(row) for row in rows])
+        # what came from the wire is no markup of the screen
+        table(ROW_TITLES, [[escape(cell) for cell in row_cells(row)] for row in rows])
     sys.exit(CHECK_FAILED if any(row.verdict in FAILING for row in rows) else 0)
 
 

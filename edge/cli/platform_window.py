@@ -54,12 +54,15 @@ class WindowWish:
 def test(**options: object) -> None:
     """Exit code 0 when at least one packet at a time is answered, 1 when not, 2 when the test is refused."""
     from edge.bench.errors import NotTested
+    from protocol.errors import ProtocolError
 
     try:
         _test(WindowWish(**options))  # type: ignore[arg-type]  # click has given each its type
     except NotTested as error:
         code = CHECK_FAILED if error.code == "bench.window.no_link" else WRONG_USE
         raise Stop(error.code, code, **error.params) from error
+    except ProtocolError as error:  # an MN or a password that no packet can hold
+        raise Stop(error.code, WRONG_USE, **error.params) from error
 
 
 def _test(wish: WindowWish) -> None:

@@ -181,7 +181,30 @@ def platform_settings(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict
     ]
 
 
+def journal_entries(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Entries of the journal: limit, after (a number; None: the newest)."""
+    return [_entry(each) for each in journal.entries(db, int(args["limit"]), args.get("after"))]
+
+
+def _entry(entry: journal.Entry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "at": iso(entry.at_ms),
+        "who": entry.who,
+        "action": entry.action,
+        "detail": entry.detail,
+        "hash": entry.hash.hex(),
+    }
+
+
+def journal_verdict(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, Any]:
+    """Whether the journal is as it was written."""
+    return asdict(journal.verify(db))
+
+
 QUERIES = {
+    "journal": Query(journal_entries),
+    "journal_verify": Query(journal_verdict),
     "settings": Query(platform_settings),
     "outbox": Query(depth_and_counts),
     "connection": Query(receipts),

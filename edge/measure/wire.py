@@ -1,5 +1,4 @@
-"""Records and samples as edition 2017 sends them: attributes and texts of one factor (HJ 212-2017 Table 4,
-Annex C.16).
+"""Records and samples as they are uploaded: attributes and numbers of one factor (HJ 212-2017 Table 4, Annex C.16).
 
     Cou,Min,Avg,Max[,ZsMin,ZsAvg,ZsMax],Flag        Rtd[,ZsRtd],Flag
 
@@ -9,12 +8,14 @@ without any value is the platform's `absent`. Units are the table's and do not t
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
 
 from edge.measure.marks import NORMAL, NOTHING_CAME
 from edge.measure.rules import factor_rule
 from edge.values import Record, Sample
 from protocol.region import number
+from protocol.upload import Slot
 
 Absent = Literal["zero", "last", "flag-only", "omit"]
 Fields = list[tuple[str, str]]
@@ -24,13 +25,34 @@ VOLUME_DECIMALS = 3
 _FLOWS = ("w00000", "a00000")
 
 
-def wire_fields(record: Record, decimals: int, absent: Absent, last: float | None) -> Fields:
-    """A record's fields; `last`: the last known mean, for `absent = "last"`. Empty: leave the factor out."""
+class Wire(NamedTuple):
+    """One factor's place in an upload: its attributes, and a number for each of them that has one."""
+
+    slots: tuple[Slot, ...]
+    values: tuple[float, ...]
+
+    def fields(self) -> Fields:
+        """The attributes with their texts."""
+        numbers = iter(self.values)
+        return [(name, what if isinstance(what, str) else number(next(numbers), what)) for name, what in self.slots]
+
+
+NOTHING = Wire((), ())
+"""The factor is left out."""
+
+
+def _wire(numbers: Iterable[tuple[str, float | None, int]], mark: str) -> Wire:
+    there = [(name, value, decimals) for name, value, decimals in numbers if value is not None]
+    slots: list[Slot] = [(name, decimals) for name, _, decimals in there]
+    return Wire((*slots, ("Flag", mark)), tuple(value for _, value, _ in there))
+
+
+def record_wire(record: Record, decimals: int, absent: Absent, last: float | None) -> Wire:
+    """A record's place; `last`: the last known mean, for `absent = "last"`. NOTHING: leave the factor out."""
     if record.avg is None:
         return _without_value(record, decimals, absent, last)
-    cou_decimals = VOLUME_DECIMALS if record.factor in _FLOWS else MASS_DECIMALS
-    values = [
-        ("Cou", record.cou, cou_decimals),
+    numbers = [
+        ("Cou", record.cou, VOLUME_DECIMALS if record.factor in _FLOWS else MASS_DECIMALS),
         ("Min", record.min, decimals),
         ("Avg", record.avg, decimals),
         ("Max", record.max, decimals),
@@ -38,42 +60,51 @@ def wire_fields(record: Record, decimals: int, absent: Absent, last: float | Non
         ("ZsAvg", record.zs_avg, decimals),
         ("ZsMax", record.zs_max, decimals),
     ]
-    fields = [(name, number(value, places)) for name, value, places in values if value is not None]
-    return [*fields, ("Flag", record.mark)]
+    return _wire(numbers, record.mark)
+
+
+def sample_wire(sample: Sample, decimals: int, absent: Absent, last: float | None, zs: float | None = None) -> Wire:
+    """A realtime value's place; `last` is the last known value, for `absent = "last"`. NOTHING: leave it out."""
+    value, mark = sample.value, sample.mark
+    if value is None:
+        mark = _abnormal(mark)
+        if absent == "omit":
+            return NOTHING
+        value = 0.0 if absent == "zero" else last if absent == "last" else None
+        zs = 0.0 if absent == "zero" and _has_zs(sample.factor) else None
+    return _wire([("Rtd", value, decimals), ("ZsRtd", zs, decimals)], mark)
+
+
+def wire_fields(record: Record, decimals: int, absent: Absent, last: float | None) -> Fields:
+    """A record's fields as texts; empty: leave the factor out."""
+    return record_wire(record, decimals, absent, last).fields()
 
 
 def realtime_fields(
     sample: Sample, decimals: int, absent: Absent, last: float | None, zs: float | None = None
 ) -> Fields:
-    """A realtime value's fields; `last` is the last known value, for `absent = "last"`."""
-    value, mark = sample.value, sample.mark
-    if value is None:
-        mark = _abnormal(mark)
-        if absent == "omit":
-            return []
-        value = 0.0 if absent == "zero" else last if absent == "last" else None
-        zs = 0.0 if absent == "zero" and _has_zs(sample.factor) else None
-    fields = [(name, number(shown, decimals)) for name, shown in (("Rtd", value), ("ZsRtd", zs)) if shown is not None]
-    return [*fields, ("Flag", mark)]
+    """A realtime value's fields as texts."""
+    return sample_wire(sample, decimals, absent, last, zs).fields()
 
 
-def _without_value(record: Record, decimals: int, absent: Absent, last: float | None) -> Fields:
-    flag = ("Flag", _abnormal(record.mark))
+def _without_value(record: Record, decimals: int, absent: Absent, last: float | None) -> Wire:
+    mark = _abnormal(record.mark)
     if absent == "omit":
-        return []
+        return NOTHING
     shown = 0.0 if absent == "zero" else last
     if absent == "flag-only" or shown is None:
-        return [flag]
-    means = [(name, number(shown, decimals)) for name in ("Min", "Avg", "Max")]
-    zeros = [(name, number(0.0, decimals)) for name in ("ZsMin", "ZsAvg", "ZsMax") if _has_zs(record.factor)]
-    return [*_no_sum(record.factor), *means, *(zeros if absent == "zero" else []), flag]
+        return _wire([], mark)
+    means = [(name, shown, decimals) for name in ("Min", "Avg", "Max")]
+    converted = absent == "zero" and _has_zs(record.factor)
+    zeros = [(name, 0.0, decimals) for name in ("ZsMin", "ZsAvg", "ZsMax")] if converted else []
+    return _wire([*_no_sum(record.factor), *means, *zeros], mark)
 
 
-def _no_sum(factor: str) -> Fields:
+def _no_sum(factor: str) -> list[tuple[str, float, int]]:
     """Cou of a period that measured nothing, for a factor that has one."""
     if factor in _FLOWS:
-        return [("Cou", number(0.0, VOLUME_DECIMALS))]
-    return [("Cou", number(0.0, MASS_DECIMALS))] if factor_rule(factor).mass_ratio is not None else []
+        return [("Cou", 0.0, VOLUME_DECIMALS)]
+    return [("Cou", 0.0, MASS_DECIMALS)] if factor_rule(factor).mass_ratio is not None else []
 
 
 def _has_zs(factor: str) -> bool:

@@ -107,6 +107,13 @@ def test_unknown_action_comes_with_the_nearest(find: Find, text: str) -> None:
     assert problem.params["nearest"] == "zero-span"
 
 
+def test_with_two_outlets_an_info_takes_that_of_the_instruments_points(find: Find, tmp_path: Path, text: str) -> None:
+    second = '[outlets.ww2]\nname = "x"\nst = 32\nstatistics = "water"\n\n[lines.rs485-1]'
+    two = text.replace("[lines.rs485-1]", second).replace("register = 0\n", 'register = 0\n  outlet = "ww2"\n')
+    assert find(two) == []
+    assert {info.outlet for info in load(tmp_path / "site.toml").instruments["cod"].infos} == {"ww2"}
+
+
 def test_unknown_info_is_a_warning(find: Find, text: str) -> None:
     (problem,) = find(text.replace('"i13004"', '"i13zzz"'))
     assert (problem.code, problem.warning) == ("config.unknown-info", True)

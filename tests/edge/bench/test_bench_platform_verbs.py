@@ -162,12 +162,15 @@ async def test_official_platform_of_the_site_is_tested_only_when_that_is_said(
     [
         (["127.0.0.1:1", "--mn", "1", "--yes"], 1, "cannot connect to 127.0.0.1:1"),
         (["127.0.0.1:1", "--yes"], 2, "--mn"),
+        (["127.0.0.1:{port}", "--yes", "--mn", "a;b"], 2, "MN"),
         (["city", "--yes", "--mn", "1"], 2, "city is not HOST:PORT"),
         (["city", "-c", "missing.toml", "--yes"], 2, "missing.toml"),
     ],
 )
-async def test_test_that_cannot_be_done_says_why(arguments: list[str], code: int, words: str) -> None:
-    came, _, errors = await run("test", *arguments)
+async def test_test_that_cannot_be_done_says_why(
+    platform: BenchPlatform, arguments: list[str], code: int, words: str
+) -> None:
+    came, _, errors = await run("test", *(argument.format(port=platform.port) for argument in arguments))
     assert came == code
     assert words in errors
     assert "Traceback" not in errors

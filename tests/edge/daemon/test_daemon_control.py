@@ -76,7 +76,7 @@ async def test_a_stranger_is_refused_by_the_kernels_word(tmp_path: Path) -> None
 async def test_every_question_is_answered_with_the_daemon_and_without_it(tmp_path: Path) -> None:
     async with rig(tmp_path, speed=40.0) as site:
         await site.start()
-        await site.until(lambda page: page["platforms"][0]["answered"] > 6)
+        await site.platform.until(lambda: site.platform.answered["2061"] > 0)
         span = ("--from", "2026-10-22", "--to", "2026-10-22")
         lists: list[tuple[str, ...]] = [
             ("data", "show", *span), ("data", "show", "--kind", "sample", *span), ("data", "show", "--kind", "hour", *span),
