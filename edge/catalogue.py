@@ -39,7 +39,7 @@ _language: str | None = None
 
 def use_language(name: str | None) -> None:
     """Choose `zh` or `en` for this process; None: from the environment."""
-    global _language  # noqa: PLW0603 - one process speaks one language
+    global _language
     _language = name
 
 

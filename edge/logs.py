@@ -19,7 +19,7 @@ from protocol.times import iso_text
 
 _hidden = sys.modules.get("rich")
 sys.modules["rich"] = None  # type: ignore[assignment]  # None makes `import rich` fail, as Python defines
-import structlog
+import structlog  # noqa: E402 - after rich is hidden
 
 if _hidden is None:
     del sys.modules["rich"]

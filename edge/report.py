@@ -32,9 +32,7 @@ def memory_kb() -> int:
 
 def platforms(delivering: Delivering, counts: dict[tuple[str, str], dict[str, int]]) -> list[dict[str, Any]]:
     """One entry per platform and outlet."""
-    return [
-        _platform(session, counts.get(key, {})) for key, session in delivering.sessions.items()
-    ]
+    return [_platform(session, counts.get(key, {})) for key, session in delivering.sessions.items()]
 
 
 def _platform(session: Session, counts: dict[str, int]) -> dict[str, Any]:
@@ -123,7 +121,9 @@ def warnings(site: Site, delivering: Delivering, measuring: Measuring) -> list[d
         terms = session.terms
         base = {"platform": terms.platform, "outlet": terms.outlet}
         if session.silent_kinds():
-            found.append({"code": "edge.warn-unanswered", "params": {**base, "kinds": ", ".join(session.silent_kinds())}})
+            found.append(
+                {"code": "edge.warn-unanswered", "params": {**base, "kinds": ", ".join(session.silent_kinds())}}
+            )
         if not terms.realtime_on:
             found.append({"code": "edge.warn-realtime-off", "params": base})
     if not site.platforms:

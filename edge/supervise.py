@@ -28,7 +28,9 @@ NETLINK_HEAD = struct.Struct("=IHHII")
 log = get_logger("supervise")
 
 
-async def keep_alive(name: str, part: Callable[[], Awaitable[None]], clock: Clock, count: Callable[[str], None]) -> None:
+async def keep_alive(
+    name: str, part: Callable[[], Awaitable[None]], clock: Clock, count: Callable[[str], None]
+) -> None:
     """Run a part for ever; a fault in it is logged with its trace, and the part alone starts again."""
     while True:
         try:
@@ -79,9 +81,7 @@ class Watchdog:
         self._parts: dict[str, _Watched] = {}
         self._named: list[str] = []
 
-    def watch(
-        self, name: str, age_s: Callable[[], float], limit_s: float = HANG_S, fatal_after_s: float = 0.0
-    ) -> None:
+    def watch(self, name: str, age_s: Callable[[], float], limit_s: float = HANG_S, fatal_after_s: float = 0.0) -> None:
         """`age_s` gives how long ago a part made progress; more than `limit_s` is a hang.
 
         A hang is a reason for systemd to end the process only `fatal_after_s` after its start: where a restart does

@@ -1,6 +1,7 @@
 """What the daemon passes on: a sample, a record, and the kinds of record.
 
-Times are UTC milliseconds; a period is [start, end), labelled by its start. `None` is "no value", with a mark that says why.
+Times are UTC milliseconds; a period is [start, end), labelled by its start. `None` is "no value", with a mark
+that says why.
 """
 
 from __future__ import annotations

@@ -32,10 +32,14 @@ CUT_SHARE, HEAL_SHARE = 0.35, 0.65
 START_LIMIT_S = 15.0
 STOP_LIMIT_S = 10.0
 DRAIN_LIMIT_S = 30.0
+DRAIN_LOOK_S = 0.5
 """The last packets of the run are given this long to be answered."""
 COMPARE_ATTEMPTS, COMPARE_PAUSE_S = 10, 0.3
 FAR_MS = 1 << 52
-OUTLETS = {"ww1": ("water", "32", "总排口", "010000A8900016F000169DC0"), "gas1": ("gas", "31", "锅炉烟囱", "010000A8900016F000169DC1")}
+OUTLETS = {
+    "ww1": ("water", "32", "总排口", "010000A8900016F000169DC0"),
+    "gas1": ("gas", "31", "锅炉烟囱", "010000A8900016F000169DC1"),
+}
 
 Say = Callable[..., None]
 
@@ -82,7 +86,9 @@ class Demo:
         parts.append("[outlets.gas1.gas]\narea = 12.5\nkv = 1.05\no2_reference = 6.0\n")
         for number, (outlet, bus) in enumerate(buses.items(), 1):
             parts.append(site_blocks(OUTLETS[outlet][0], bus.path, outlet, line=f"rs485-{number}"))
-        access = ", ".join(f'{outlet} = {{ mn = "{spec[3]}", password = "123456" }}' for outlet, spec in OUTLETS.items())
+        access = ", ".join(
+            f'{outlet} = {{ mn = "{spec[3]}", password = "123456" }}' for outlet, spec in OUTLETS.items()
+        )
         parts.append(
             f'[platforms.city]\nprotocol = "hj212"\nedition = "2017"\nrole = "official"\naddress = "{address}"\n'
             f'outlets = {{ {access} }}\nrealtime = "30s"\nminute = "1min"\nbackfill_rate = 10.0\n'
@@ -142,14 +148,17 @@ class Demo:
 
     async def _show(self, clock: SimulatedClock) -> int:
         rows = (await self._ask("outbox"))["platforms"]
-        total: dict[str, int] = {name: sum(row[name] for row in rows) for name in ("open", "sent", "answered", "backfilled")}
+        total: dict[str, int] = {
+            name: sum(row[name] for row in rows) for name in ("open", "sent", "answered", "backfilled")
+        }
         self.say("demo.tick", clock=_time_of_day(clock.wall_ms()), **total)
         return total["open"]
 
     async def _drain(self, clock: SimulatedClock) -> None:
-        until = time.monotonic() + DRAIN_LIMIT_S
-        while time.monotonic() < until and await self._show(clock):
-            await asyncio.sleep(0.5)
+        for _look in range(int(DRAIN_LIMIT_S / DRAIN_LOOK_S)):
+            if not await self._show(clock):
+                return
+            await asyncio.sleep(DRAIN_LOOK_S)
 
     async def _compare(self, platform: BenchPlatform) -> None:
         """Everything that the platform received against everything in the store; raises DemoDiffers."""

@@ -69,7 +69,6 @@ class Where:
         except client.Refused as error:
             raise Stop(error.code, CHECK_FAILED, **error.params) from error
 
-
     def query(self, what: str, args: dict[str, Any] | None = None) -> Any:
         """Ask the daemon, or without one read the store itself, as its owner."""
         try:
@@ -127,7 +126,9 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | N
     from rich.console import Console
     from rich.table import Table
 
-    drawn = Table(*(text(title) for title in titles), box=box.SIMPLE_HEAD, title=caption, title_justify="left", pad_edge=False)
+    drawn = Table(
+        *(text(title) for title in titles), box=box.SIMPLE_HEAD, title=caption, title_justify="left", pad_edge=False
+    )
     for row in rows:
         drawn.add_row(*("-" if cell is None else str(cell) for cell in row))
     Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 160).print(drawn)

@@ -61,7 +61,9 @@ def range_options(command: Any) -> Any:
         click.option("--outlet", help=text("cli.outlet-option")),
         click.option("--to", "end", type=Time(last=True), help=text("cli.to-option")),
         click.option("--from", "begin", type=Time(), help=text("cli.from-option")),
-        click.option("--kind", type=click.Choice(KINDS), default="minute", show_default=True, help=text("cli.kind-option")),
+        click.option(
+            "--kind", type=click.Choice(KINDS), default="minute", show_default=True, help=text("cli.kind-option")
+        ),
     ):
         command = option(command)
     return command
@@ -81,8 +83,14 @@ data_group.add_command(replay)
 @click.option("--limit", type=click.IntRange(1, LIMIT), default=200, show_default=True, help=text("cli.limit-option"))
 @json_option
 def show(
-    config: Path, kind: str, begin: int | None, end: int | None, outlet: str | None, factors: tuple[str, ...],
-    limit: int, as_json: bool,
+    config: Path,
+    kind: str,
+    begin: int | None,
+    end: int | None,
+    outlet: str | None,
+    factors: tuple[str, ...],
+    limit: int,
+    as_json: bool,
 ) -> None:
     """The newest rows of the range."""
     place = where(config)
@@ -98,8 +106,8 @@ def show(
         table(titles, [[row[key] for key in keys] for row in rows], text("cli.title-samples"))
     else:
         columns = (
-            "cli.col-start", "cli.col-outlet", "cli.col-factor", "cli.col-min", "cli.col-avg", "cli.col-max", "cli.col-zs",
-            "cli.col-cou", "cli.col-valid", "cli.col-mark",
+            "cli.col-start", "cli.col-outlet", "cli.col-factor", "cli.col-min", "cli.col-avg", "cli.col-max",
+            "cli.col-zs", "cli.col-cou", "cli.col-valid", "cli.col-mark",
         )  # fmt: skip
         table(columns, [_record_row(row) for row in rows], text("cli.title-records"))
 
@@ -107,13 +115,26 @@ def show(
 @data_group.command(help=text("cli.verb-data-export"))
 @config_option
 @range_options
-@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True,
-              help=text("cli.format-option"))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "json"]),
+    default="csv",
+    show_default=True,
+    help=text("cli.format-option"),
+)
 @click.option("--json", "as_json", is_flag=True, help=text("cli.json-option"))
 @click.option("-o", "--output", default="-", help=text("cli.output-option"))
 def export(
-    config: Path, kind: str, begin: int | None, end: int | None, outlet: str | None, factors: tuple[str, ...],
-    form: str, as_json: bool, output: str,
+    config: Path,
+    kind: str,
+    begin: int | None,
+    end: int | None,
+    outlet: str | None,
+    factors: tuple[str, ...],
+    form: str,
+    as_json: bool,
+    output: str,
 ) -> None:
     """All rows of the range; JSON is one object a line."""
     place = where(config)
@@ -131,7 +152,8 @@ def export(
 def _write(stream: TextIO, rows: Iterator[dict[str, Any]], as_json: bool) -> int:
     count = 0
     writer: Any = None
-    for count, row in enumerate(rows, 1):
+    for row in rows:
+        count += 1
         if as_json:
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
             continue
@@ -187,4 +209,3 @@ def _now(place: Where) -> int:
 def _record_row(row: dict[str, Any]) -> list[Any]:
     numbers = [None if row[key] is None else f"{row[key]:.6g}" for key in ("min", "avg", "max", "zs_avg", "cou")]
     return [row["start"], row["outlet"], row["factor"], *numbers, row["count"], row["mark"]]
-

@@ -16,7 +16,9 @@ from edge.cli.common import CHECK_FAILED, Stop, json_option
 
 
 @click.command(help=text("cli.verb-demo"))
-@click.option("--seconds", type=click.FloatRange(20, 3600), default=60, show_default=True, help=text("cli.seconds-option"))
+@click.option(
+    "--seconds", type=click.FloatRange(20, 3600), default=60, show_default=True, help=text("cli.seconds-option")
+)
 @json_option
 def demo(seconds: float, as_json: bool) -> None:
     """Play the demo; with --json the last line is the summary."""

@@ -9,8 +9,32 @@ import click
 from edge.catalogue import text
 from edge.cli.common import config_option, json_option, print_json, table, where
 
-COLUMNS = ("platform", "outlet", "open", "oldest", "sent", "answered", "backfilled", "unconfirmed", "expired", "rejected", "lost")
-TITLES = ("platform", "outlet", "outbox", "oldest", "sent", "answered", "backfilled", "unconfirmed", "expired", "rejected", "lost")
+COLUMNS = (
+    "platform",
+    "outlet",
+    "open",
+    "oldest",
+    "sent",
+    "answered",
+    "backfilled",
+    "unconfirmed",
+    "expired",
+    "rejected",
+    "lost",
+)
+TITLES = (
+    "platform",
+    "outlet",
+    "outbox",
+    "oldest",
+    "sent",
+    "answered",
+    "backfilled",
+    "unconfirmed",
+    "expired",
+    "rejected",
+    "lost",
+)
 
 
 @click.group("outbox", help=text("cli.verb-outbox"))

@@ -14,7 +14,9 @@ from edge.cli.common import config_option
 
 @click.command(help=text("cli.verb-run"))
 @config_option
-@click.option("--log", type=click.Choice(["json", "text"]), default="text", show_default=True, help=text("cli.log-option"))
+@click.option(
+    "--log", type=click.Choice(["json", "text"]), default="text", show_default=True, help=text("cli.log-option")
+)
 @click.option("--simulated-clock", hidden=True, metavar="START_MS,SPEED,SINCE_REAL_MS")
 def run(config: Path, log: str, simulated_clock: str | None) -> None:
     """Replace this process by the daemon."""

@@ -26,7 +26,9 @@ def status(config: Path, as_json: bool) -> None:
 
 @click.command(help=text("cli.verb-watch"))
 @config_option
-@click.option("--every", type=click.FloatRange(0.5, 3600), default=2.0, show_default=True, help=text("cli.every-option"))
+@click.option(
+    "--every", type=click.FloatRange(0.5, 3600), default=2.0, show_default=True, help=text("cli.every-option")
+)
 def watch(config: Path, every: float) -> None:
     """The page again and again, until Ctrl-C."""
     place: Where = where(config)
@@ -43,31 +45,85 @@ def show(page: dict[str, Any]) -> None:
     for warning in page["warnings"]:
         click.secho("! " + text(warning["code"], **warning["params"]), fg="yellow")
     table(
-        ("cli.col-platform", "cli.col-outlet", "cli.col-mn", "cli.col-link", "cli.col-last-answer", "cli.col-outbox",
-         "cli.col-answered", "cli.col-backfilled", "cli.col-rejected", "cli.col-lost"),
+        (
+            "cli.col-platform",
+            "cli.col-outlet",
+            "cli.col-mn",
+            "cli.col-link",
+            "cli.col-last-answer",
+            "cli.col-outbox",
+            "cli.col-answered",
+            "cli.col-backfilled",
+            "cli.col-rejected",
+            "cli.col-lost",
+        ),
         [
-            (row["platform"], row["outlet"], row["mn"], _link(row), row["last_answer"], row["outbox"], row["answered"],
-             row["backfilled"], row["rejected"], row["lost"])
+            (
+                row["platform"],
+                row["outlet"],
+                row["mn"],
+                _link(row),
+                row["last_answer"],
+                row["outbox"],
+                row["answered"],
+                row["backfilled"],
+                row["rejected"],
+                row["lost"],
+            )
             for row in page["platforms"]
         ],
         text("cli.title-platforms"),
     )
     table(
-        ("cli.col-outlet", "cli.col-factor", "cli.col-name", "cli.col-value", "cli.col-unit", "cli.col-mark", "cli.col-time",
-         "cli.col-instrument"),
+        (
+            "cli.col-outlet",
+            "cli.col-factor",
+            "cli.col-name",
+            "cli.col-value",
+            "cli.col-unit",
+            "cli.col-mark",
+            "cli.col-time",
+            "cli.col-instrument",
+        ),
         [
-            (row["outlet"], row["factor"], row[f"name_{language()}"], _value(row), row["unit"], row["mark"], row["time"],
-             row["instrument"])
+            (
+                row["outlet"],
+                row["factor"],
+                row[f"name_{language()}"],
+                _value(row),
+                row["unit"],
+                row["mark"],
+                row["time"],
+                row["instrument"],
+            )
             for row in page["points"]
         ],
         text("cli.title-points"),
     )
     table(
-        ("cli.col-line", "cli.col-port", "cli.col-instrument", "cli.col-asked", "cli.col-answered", "cli.col-silent",
-         "cli.col-late", "cli.col-bad-crc", "cli.col-round-trip"),
+        (
+            "cli.col-line",
+            "cli.col-port",
+            "cli.col-instrument",
+            "cli.col-asked",
+            "cli.col-answered",
+            "cli.col-silent",
+            "cli.col-late",
+            "cli.col-bad-crc",
+            "cli.col-round-trip",
+        ),
         [
-            (row["line"], text("cli.open" if row["port_open"] else "cli.closed"), row["instrument"], row["asked"],
-             row["answered"], row["silent"], row["late"], row["bad_crc"], _ms(row["round_trip_s"]))
+            (
+                row["line"],
+                text("cli.open" if row["port_open"] else "cli.closed"),
+                row["instrument"],
+                row["asked"],
+                row["answered"],
+                row["silent"],
+                row["late"],
+                row["bad_crc"],
+                _ms(row["round_trip_s"]),
+            )
             for row in page["lines"]
         ],
         text("cli.title-lines"),

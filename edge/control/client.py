@@ -33,7 +33,7 @@ class Refused(Exception):
 
 
 def socket_path(configured: str | None, data_dir: Path, uid: int | None = None) -> Path:
-    """Where the socket is: as configured, else in /run/hj212-edge where that folder exists and is ours, else in data_dir."""
+    """Where the socket is: as configured, else in /run/hj212-edge where that folder is ours, else in data_dir."""
     if configured:
         return Path(configured)
     owner = uid if uid is not None else os.geteuid()

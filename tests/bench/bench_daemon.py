@@ -41,7 +41,8 @@ def _site(folder: Path, bus: SimulatedBus, platform: BenchPlatform, points: int)
     for number in range(8 if points else 0):
         parts.append(f'[instruments.x{number}]\nline = "rs485-1"\ndriver = "modbus"\naddress = {20 + number}\n')
         parts += [
-            f'[[instruments.x{number}.points]]\nfactor = "w9{number:01d}{register:03d}"\noutlet = "ww1"\nunit = "mg/L"\n'
+            f'[[instruments.x{number}.points]]\nfactor = "w9{number:01d}{register:03d}"\n'
+            f'outlet = "ww1"\nunit = "mg/L"\n'
             f'function = 3\nregister = {2 * register}\ntype = "float32"\norder = "ABCD"\n'
             for register in range(points)
         ]

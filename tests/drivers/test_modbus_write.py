@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import construct
@@ -317,3 +318,55 @@ def test_exception_5_means_accepted_and_in_work() -> None:
 def test_other_exceptions_are_refusals(exception: int) -> None:
     with pytest.raises(DeviceRefused):
         DRIVER.writer(WriteOptions(register=100), [1])(Refusing(exception))
+
+
+class FaultySlaves:
+    """Slaves that keep every write they carry out; the wire loses, delays, damages and doubles their answers."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.done: list[bytes] = []
+
+    def __call__(self, request: bytes, end: float) -> Answers:
+        dice = self.random
+        kind = dice.choices(["good", "lost", "silent", "late", "flip", "double", "refused"], [40, 6, 8, 14, 6, 4, 8])[0]
+        late = dice.choice([dice.uniform(0.0, 0.4), dice.uniform(0.5, 2.9)])
+        if kind == "lost":
+            return ()
+        if kind == "refused":
+            return [(late, framed(f"{request[0]:02x} {request[1] | 0x80:02x} 04"))]
+        self.done.append(request)
+        echo = framed(request[:6].hex())
+        if kind == "silent":
+            return ()
+        if kind == "flip":
+            spoiled = bytearray(echo)
+            spoiled[dice.randrange(8)] ^= 1 << dice.randrange(8)
+            return [(0.1, bytes(spoiled))]
+        return [(late if kind == "late" else 0.1, echo * (2 if kind == "double" else 1))]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_confirmed_writes_were_carried_out_once_and_refused_ones_never(seed: int) -> None:
+    """Each write has a value of its own, so that what a slave did can be laid beside what was said of it."""
+    time, slaves, dice = VirtualTime(), FaultySlaves(seed), random.Random(seed)
+    bus = LineBus(VirtualPort(time, slaves), LineSettings("virtual"), time.mono_s)
+    callers = {address: Caller(f"s{address}", timeout_s=1.0) for address in (1, 2)}
+    said: dict[str, int] = {"confirmed": 0, "refused": 0, "unknown": 0, "not sent": 0}
+    for number in range(1500):
+        address, function = dice.choice((1, 2)), dice.choice((6, 16))
+        request = write_request(address, function, number, 1, (number & 0xFFFF).to_bytes(2, "big"))
+        try:
+            bus.ask(callers[address], request, 3)
+        except OutcomeUnknown:
+            outcome, allowed = "unknown", (0, 1)
+        except DeviceRefused:
+            outcome, allowed = "refused", (0, 0)
+        except DeviceSilent:
+            outcome, allowed = "not sent", (0, 0)
+        else:
+            outcome, allowed = "confirmed", (1, 1)
+        said[outcome] += 1
+        assert allowed[0] <= slaves.done.count(request.data) <= allowed[1], outcome
+    assert said["confirmed"] > 500
+    assert said["unknown"] > 200

@@ -1,8 +1,8 @@
 """A daemon as a process of its own, with simulated instruments and a bench platform, and the oracle over all three.
 
 The daemon runs with a simulated clock in a demo's folder: faster than real time; the host's clock is never touched.
-`Rig.start` execs the real command; `Rig.fork` forks a process that has imported the daemon and checked the site file, so
-that a hundred starts do not take minutes; from there on both are the same program.
+`Rig.start` execs the real command; `Rig.fork` forks a process that has imported the daemon and checked the site file,
+so that a hundred starts do not take minutes; from there on both are the same program.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ class Rig:
 
     def write_site(self, *, platform: str = "", more: str = "", port: str | None = None) -> None:
         """`platform`: lines added to `[platforms.city]`; `more`: whole tables."""
-        general = f'[site]\nname = "试验站"\ndata_dir = "{self.data}"\nsocket = "{self.folder}/control.sock"\nlanguage = "en"\n'
+        socket = self.folder / "control.sock"
+        general = f'[site]\nname = "试验站"\ndata_dir = "{self.data}"\nsocket = "{socket}"\nlanguage = "en"\n'
         outlet = '[outlets.ww1]\nname = "总排口"\nst = "32"\nstatistics = "water"\n'
         lines = site_blocks("water", port or self.bus.path, "ww1", baud=BAUD)
         access = f'{{ ww1 = {{ mn = "{MN}", password = "{PASSWORD}" }} }}'
@@ -272,5 +273,3 @@ def _is_ours(pid: int, folder: Path) -> bool:
         return str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-
-

@@ -83,7 +83,9 @@ async def test_the_official_connection_is_recorded_once_and_alike_everywhere(tmp
         assert again == first
         (receipt,) = first["receipts"]
         assert first["official"] == receipt
-        packets = [one for one in site.platform.received if one.packet is not None and one.packet.cn in {"2011", "2051"}]
+        packets = [
+            one for one in site.platform.received if one.packet is not None and one.packet.cn in {"2011", "2051"}
+        ]
         answered = packets[0]
         assert answered.packet is not None
         assert (receipt["qn"], receipt["cn"], receipt["mn"]) == (answered.packet.qn, answered.packet.cn, MN)

@@ -79,7 +79,9 @@ async def test_every_question_is_answered_with_the_daemon_and_without_it(tmp_pat
         await site.platform.until(lambda: site.platform.answered["2061"] > 0)
         span = ("--from", "2026-10-22", "--to", "2026-10-22")
         lists: list[tuple[str, ...]] = [
-            ("data", "show", *span), ("data", "show", "--kind", "sample", *span), ("data", "show", "--kind", "hour", *span),
+            ("data", "show", *span),
+            ("data", "show", "--kind", "sample", *span),
+            ("data", "show", "--kind", "hour", *span),
             ("outbox", "show"), ("connection",), ("platform", "packets"), ("journal", "show"), ("journal", "verify"),
             ("config", "show"),
         ]  # fmt: skip

@@ -38,7 +38,17 @@ async def test_samples_of_the_open_slot_reach_the_disk_when_the_daemon_ends(tmp_
         await site.stop()
         newest = max(point["time"] for point in page["points"])
         _, out, _ = await site.hj212(
-            "data", "show", "-c", str(site.config), "--kind", "sample", "--json", "--from", newest[:19], "--to", "2099-01-01"
+            "data",
+            "show",
+            "-c",
+            str(site.config),
+            "--kind",
+            "sample",
+            "--json",
+            "--from",
+            newest[:19],
+            "--to",
+            "2099-01-01",
         )
         assert {f'"{point["factor"]}"' for point in page["points"]} <= set(out.replace(",", "").split())
 
