@@ -190,8 +190,12 @@ def _allowed(key: Key) -> str:
     choices, low, high = key.choices(), key.bound(Ge), key.bound(Le)
     if choices:
         kinds = {get_origin(part) or part for part in _walk(key.hint)}
-        some = "list of " if tuple in kinds else ""
-        return ("`true` `false` or " if bool in kinds else "") + some + " ".join(f"`{c}`" for c in choices)
+        parts = get_args(key.hint) if _is_union(key.hint) else ()
+        alone = [key.text(value) for part in parts for value in _literals(part)]
+        listed = [choice for choice in choices if choice not in alone] if tuple in kinds else choices
+        first = ["true", "false"] if bool in kinds else alone if tuple in kinds else []
+        some = " ".join(f"`{c}`" for c in first) + (" or " if first else "") + ("list of " if tuple in kinds else "")
+        return some + " ".join(f"`{c}`" for c in listed)
     kind = "duration" if key.is_duration else _kind(key.hint)
     return kind + (f" {low} … {high}" if low and high else f" ≥ {low}" if low else "")
 

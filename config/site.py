@@ -25,6 +25,13 @@ UploadKind = Literal["realtime", "minute", "hour", "day", "state", "runtime", "s
 """Kinds of upload: CN 2011, 2051, 2061, 2031, 2021, 2041, 2081."""
 
 
+CommandCode = Literal[
+    "1000", "1011", "1012", "1061", "1062", "1063", "1064", "1072", "2011", "2012", "2021", "2022", "2031", "2041",
+    "2051", "2061", "3011", "3012", "3013", "3014", "3015", "3016", "3017", "3018", "3019", "3020", "3021",
+]  # fmt: skip
+"""Commands that a platform may give (HJ 212-2017 Table 9)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class General:
     """`[site]`: the logger as a whole."""
@@ -186,6 +193,10 @@ class Platform:
     """Date (Beijing) before which an answered packet is a joint test (联调), not the official connection."""
     time: Literal["accept", "refuse", "when-unsynchronised"] = "accept"
     """What happens when the platform sets the clock (1012)."""
+    allow: Literal["all", "read"] | tuple[CommandCode, ...] | None = None
+    """What the platform may command; None: `read` for role other, else `all`."""
+    commands_per_minute: Annotated[int, Ge(0), Le(60_000)] = 60
+    """More are refused with QnRtn 2; 0: no limit."""
     crc: Literal["hj212", "modbus-hi-lo", "modbus-lo-hi"] = "hj212"
 
 

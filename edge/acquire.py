@@ -3,14 +3,15 @@
     reading × scale + offset  is in the point's unit  ─▶ mark by its range ─▶ factor's unit ─▶ Sample at its slot
 
 A single lost poll is a missing sample; after `silence` without an answer, or three failed polls where those take
-longer, the point's samples are B with no value (HJ 212-2017 Table 8).
+longer, the point's samples are B with no value (HJ 212-2017 Table 8). While an action runs at the instrument all its
+samples bear the action's mark.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from config.site import Instrument, Point, Site
 from drivers.driver import InstrumentSpec, PointSpec, Reading
@@ -58,7 +59,9 @@ def range_mark(point: Point, value: float) -> str:
 class Acquirer:
     """Turns the polls of all lines into samples, and remembers the newest of each point."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, mark_of: Callable[[str], str | None] = lambda _instrument: None) -> None:
+        """`mark_of`: the mark that an action which runs at an instrument gives its points; None: none does."""
+        self._mark_of = mark_of
         self._by_instrument: dict[str, dict[str, _Watched]] = {}
         for name, instrument in site.instruments.items():
             self._by_instrument[name] = {
@@ -95,8 +98,9 @@ class Acquirer:
         else:
             watched.heard_slot = slot
             sample = _heard(watched, reading, slot)
+        mark = self._mark_of(watched.name)
         if sample is not None:
-            watched.last = sample
+            watched.last = sample = sample if mark is None else replace(sample, mark=mark)
         return sample
 
     def _unheard(self, watched: _Watched, slot: int) -> Sample | None:

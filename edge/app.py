@@ -20,13 +20,15 @@ from typing import Any
 from config.load import load_in_child
 from config.problem import ConfigErrors, Problem
 from config.site import Site
+from drivers.line import LineWorker
 from edge import __version__, report
+from edge.actions import Actions
 from edge.agenda import Agenda
 from edge.catalogue import explain, text, use_language
 from edge.clock import Clock, SimulatedClock, SystemClock, plausible
 from edge.control.client import socket_path
 from edge.control.queries import QUERIES
-from edge.control.server import ControlServer, SocketTaken, Verb, Who
+from edge.control.server import ControlServer, Denied, SocketTaken, Verb, Who
 from edge.delivering import Delivering
 from edge.events import Events
 from edge.logs import get_logger, set_up_logs
@@ -65,7 +67,9 @@ class Daemon:
         self._log = get_logger("daemon")
         self._data_dir = Path(site.site.data_dir)
         self._store = Store(self._data_dir, retention=site.store, on_event=self._event, clock=clock)
-        self._delivering = Delivering(site, self._store, clock, self._live, self._event)
+        self._lines: dict[str, LineWorker] = {}
+        self._actions = Actions(site, self._lines, clock)
+        self._delivering = Delivering(site, self._store, clock, self._live, self._actions, self._event)
         self._watchdog = Watchdog(clock, self._data_dir / "hang.txt")
         self._measuring: Measuring
 
@@ -78,7 +82,7 @@ class Daemon:
             await self._delivering.load()
             agenda = Agenda(self._delivering.terms)
             parts = self._site, self._store, self._clock, agenda, self._delivering.offer, self._event
-            self._measuring = Measuring(*parts)
+            self._measuring = Measuring(*parts, self._lines, self._actions.mark_of)
             await self._until(stop)
         finally:
             await asyncio.to_thread(self._store.close)
@@ -181,10 +185,16 @@ class Daemon:
     # what the command line asks
 
     def _verbs(self) -> dict[str, Verb]:
-        verbs = {"status": Verb(self._status)}
+        verbs = {"status": Verb(self._status), "platform-reset": Verb(self._reset, changes=True)}
         for name, query in QUERIES.items():
             verbs[name] = Verb(self._stored(name, query))
         return verbs
+
+    async def _reset(self, args: dict[str, Any], who: Who) -> list[dict[str, str]]:
+        platform, name = args.get("platform"), args.get("name")
+        if platform is not None and platform not in self._site.platforms:
+            raise Denied("remote.unknown-platform", platform=platform)
+        return await self._delivering.reset(platform, name, f"user:{who.name}")
 
     def _stored(self, name: str, query: Any) -> Any:
         async def answer(args: dict[str, Any], who: Who) -> Any:

@@ -6,9 +6,11 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from config.site import Platform, Site
+from edge.actions import Actions
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
 from edge.logs import get_logger
@@ -16,14 +18,17 @@ from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
 from edge.measure.statistics import Live
 from edge.measure.wire import realtime_fields
-from edge.remote.handlers import Context, Refusals, serve
+from edge.remote.context import Context, Refusals
+from edge.remote.serve import serve
 from edge.store import journal, linklog, outbox, settings
 from edge.store.errors import StoreFailed
 from edge.store.linklog import Logged
 from edge.store.outbox import Due
+from edge.store.settings import Setting
 from edge.store.store import Store
 from edge.supervise import keep_alive
 from edge.uplink.build import Builder
+from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
@@ -34,6 +39,8 @@ from protocol.packet import Packet
 from protocol.region import Region, write
 
 TICK_S = 0.5
+MINUTE_NAMES = ("minute_before", "minute_from")
+"""What is kept beside a platform-set minute interval until it begins."""
 PACKETS = 500
 """Packets in and out that wait in memory for the link log."""
 PACKETS_MS = 10_000
@@ -50,9 +57,11 @@ class Delivering:
         store: Store,
         clock: Clock,
         live: Callable[[str, int], Sequence[Live]],
+        actions: Actions,
         on_event: Callable[[str, dict[str, Any]], None],
     ) -> None:
         self._site = site
+        self._actions = actions
         self._store = store
         self._clock = clock
         self._live = live
@@ -62,6 +71,7 @@ class Delivering:
         self._last_tick = clock.mono_s()
         self.synchronised = False
         self.sessions: dict[tuple[str, str], Session] = {}
+        self._builders: dict[tuple[str, str], Builder] = {}
         self.links: list[Link] = []
         self.link_ups: list[asyncio.Event] = []
         self._decimals = {
@@ -85,7 +95,7 @@ class Delivering:
             now_ms = self._clock.wall_ms()
             moved_ms = await self._store.do(outbox.address_since, name, platform.address, now_ms)
             sessions = [
-                self._session(name, platform, outlet, {key: one.value for (where, key), one in kept.items() if where == outlet})
+                self._session(name, platform, outlet, {key[1]: one for key, one in kept.items() if key[0] == outlet})
                 for outlet in platform.outlets
             ]
             for session in sessions:
@@ -94,11 +104,14 @@ class Delivering:
             for users in [sessions] if shared else [[session] for session in sessions]:
                 self.links.append(self._link(name if shared else f"{name}/{users[0].terms.outlet}", platform, users))
 
-    def _session(self, name: str, platform: Platform, outlet: str, kept: dict[str, str]) -> Session:
+    def _session(self, name: str, platform: Platform, outlet: str, kept: dict[str, Setting]) -> Session:
         settled = self._site.outlets[outlet]
-        terms = Terms(name, outlet, settled.st, platform, platform.outlets[outlet], dict(kept))
+        terms = Terms(name, outlet, settled.st, platform, platform.outlets[outlet])
+        for key, one in kept.items():
+            terms.override({key: one.value}, one.at_ms)
         decimals = {factor: count for (where, factor), count in self._decimals.items() if where == outlet}
         builder = Builder(terms, Engine(settled, outlet, factor_rules(self._site, outlet)), decimals)
+        self._builders[name, outlet] = builder
         session = Session(terms, self._store, self._clock, builder, self._command, self._on_event, self._packet)
         self.sessions[name, outlet] = session
         return session
@@ -204,14 +217,41 @@ class Delivering:
             lambda: self.synchronised,
             self._clock_set,
             self._refusals[terms.platform, terms.outlet],
+            self._actions,
+            partial(SealedRecords, self._builders[terms.platform, terms.outlet]),
+            session.history,
+            session.spawn,
+            self._pressure(terms.outlet),
         )
         code = await serve(context, packet, session.answer)
         self._log.info("command", platform=terms.platform, outlet=terms.outlet, cn=packet.cn, qn_rtn=code)
 
+    async def reset(self, platform: str | None, name: str | None, who: str) -> list[dict[str, str]]:
+        """Undo what platforms have set (None: all of them, all names); what was undone."""
+        undone: list[dict[str, str]] = []
+        for (where, outlet), session in self.sessions.items():
+            if platform not in (None, where):
+                continue
+            names = [each for each in session.terms.overrides if name in (None, each)]
+            if name == "minute":
+                names += [each for each in MINUTE_NAMES if each in session.terms.overrides]
+            if not names:
+                continue
+            await self._store.do(_reset_all, where, outlet, names, who, self._clock.wall_ms())
+            session.terms.reset(names)
+            session.terms_changed()
+            undone += [{"platform": where, "outlet": outlet, "name": each} for each in names]
+        return undone
+
+    def _pressure(self, outlet: str) -> float | None:
+        """i23001 is the pressure that the flue gas rules count with; where there is no flue gas nobody knows it."""
+        settled = self._site.outlets[outlet]
+        return settled.gas.ambient_pressure if settled.statistics == "gas" else None
+
     async def _put(self, session: Session, values: dict[str, str], origin: str) -> None:
         terms = session.terms
         await self._store.do(_put_all, terms.platform, terms.outlet, values, origin, self._clock.wall_ms())
-        terms.overrides.update(values)
+        terms.override(values, self._clock.wall_ms())
         session.terms_changed()
 
     async def _note(self, terms: Terms, action: str, detail: dict[str, Any]) -> None:
@@ -222,6 +262,12 @@ class Delivering:
 
     def _clock_set(self) -> None:
         self.synchronised = True
+
+
+def _reset_all(db: Any, platform: str, outlet: str, names: list[str], who: str, now_ms: int) -> None:
+    """All in one transaction, each with its journal entry."""
+    for name in names:
+        settings.reset(db, platform, outlet, name, who, now_ms)
 
 
 def _put_all(db: Any, platform: str, outlet: str, values: dict[str, str], origin: str, now_ms: int) -> None:

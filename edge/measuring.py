@@ -60,10 +60,13 @@ class Measuring:
         agenda: Agenda,
         offer: Callable[[list[int]], None],
         on_event: Callable[[str, dict[str, Any]], None],
+        lines: dict[str, LineWorker],
+        mark_of: Callable[[str], str | None],
     ) -> None:
-        self.acquirer = Acquirer(site)
+        """`lines` is filled here; `mark_of` gives the mark of an instrument's points while an action runs at it."""
+        self.acquirer = Acquirer(site, mark_of)
         self.engines = {name: Engine(outlet, name, factor_rules(site, name)) for name, outlet in site.outlets.items()}
-        self.lines: dict[str, LineWorker] = {}
+        self.lines = lines
         self._site = site
         self._store = store
         self._clock = clock
@@ -276,7 +279,7 @@ class Measuring:
         self._unkept = [sample for sample in self._unkept if sample.time + SLOT_MS > now_ms]
 
     async def _seal(self, now_ms: int) -> None:
-        """Records and what is due for them, in one transaction; refused by the disk, they stay and are offered again."""
+        """Records and what is due for them, in one transaction; refused by the disk, they stay for the next."""
         try:
             ids = await self._store.do(records.seal, self._unsealed, self._unsent, now_ms)
         except StoreFailed as error:

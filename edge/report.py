@@ -125,7 +125,10 @@ def warnings(site: Site, delivering: Delivering, measuring: Measuring) -> list[d
                 {"code": "edge.warn-unanswered", "params": {**base, "kinds": ", ".join(session.silent_kinds())}}
             )
         if not terms.realtime_on:
-            found.append({"code": "edge.warn-realtime-off", "params": base})
+            since = when(terms.set_at.get("realtime_on"))
+            found.append({"code": "edge.warn-realtime-off", "params": {**base, "since": since}})
+        if not terms.state_on:
+            found.append({"code": "remote.warn-state-off", "params": {**base, "since": when(terms.set_at.get("state_on"))}})
     if not site.platforms:
         found.append({"code": "edge.warn-no-platform", "params": {}})
     return found

@@ -23,13 +23,18 @@ class Command:
     kind: CommandKind
 
 
+def load(table: str) -> tuple[Command, ...]:
+    """All rows of a table of commands."""
+    return tuple(
+        Command(cn, zh, en, cast(Direction, direction), cast(CommandKind, kind))
+        for cn, direction, kind, zh, en in rows(table)
+    )
+
+
 @cache
 def commands() -> tuple[Command, ...]:
     """All rows, in the order of the table."""
-    return tuple(
-        Command(cn, zh, en, cast(Direction, direction), cast(CommandKind, kind))
-        for cn, direction, kind, zh, en in rows("commands")
-    )
+    return load("commands")
 
 
 @cache

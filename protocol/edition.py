@@ -1,7 +1,7 @@
 """What differs between the editions of the standard, and the edition of this package's own terms: HJ 212-2017.
 
-Inside, everything is said in the terms of 2017: codes, marks, units, a QN in every header. An edition turns that into
-what stands on its wire, and back. For 2017 both ways change nothing.
+Inside, everything is said in the terms of 2017: codes, marks, units, the QN of what is answered in the packet's header.
+An edition turns that into what stands on its wire, and back. For 2017 both ways change nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from protocol.packet import ANSWER_BIT, SPLIT_BIT, VERSION_2017, Packet
 
 Rate = tuple[int, int]
-"""A number on the wire is a number of 2017 × over / under."""
+"""A number on the wire is a number of 2017 × the first / the second."""
 
 
 class Edition:
@@ -22,11 +22,11 @@ class Edition:
     """Attributes of 2017 that this edition does not have."""
 
     def code(self, factor: str) -> str:
-        """The edition's code of a factor."""
+        """The edition's code of a factor; one that it does not have stays."""
         return factor
 
-    def factor(self, code: str, st: str) -> str:
-        """The 2017 code of a factor of this edition; `st` tells water from gas where a code alone does not."""
+    def factor(self, code: str) -> str:
+        """The 2017 code of a factor of this edition; one that is unknown stays."""
         return code
 
     def mark(self, mark: str) -> str:
@@ -37,21 +37,21 @@ class Edition:
         """Decimals and unit of an attribute's numbers that have so many decimals in the unit of 2017."""
         return decimals, (1, 1)
 
-    def upload(self, packet: Packet) -> Packet:
-        """An upload with the header fields that this edition gives it; the region stays."""
-        return packet
-
-    def to_wire(self, packet: Packet) -> Packet:
-        """A packet in the terms of 2017 as it stands on the wire."""
-        return packet
-
-    def from_wire(self, packet: Packet) -> Packet:
-        """A packet from the wire in the terms of 2017."""
-        return packet
-
     def flag(self, answer: bool, split: bool) -> int:
-        """Flag of an upload."""
-        return self.version | (ANSWER_BIT if answer else 0) | (SPLIT_BIT if split else 0)
+        """Flag of an upload in the terms of 2017."""
+        return VERSION_2017 | (ANSWER_BIT if answer else 0) | (SPLIT_BIT if split else 0)
+
+    def upload(self, packet: Packet) -> bytes:
+        """The segment of an upload whose region is in the edition's own terms; CannotEncode."""
+        return packet.to_segment()
+
+    def segment(self, packet: Packet) -> bytes:
+        """The segment of any packet in the terms of 2017; CannotEncode."""
+        return packet.to_segment()
+
+    def read(self, segment: bytes) -> Packet:
+        """The packet of a segment in the terms of 2017; BadPacket."""
+        return Packet.from_segment(segment)
 
 
 EDITION_2017 = Edition()

@@ -136,6 +136,14 @@ def command(header: Header, cn: str, region: Region, qn: str) -> Packet:
     return Packet(qn, header.st, cn, header.pw, header.mn, VERSION_2017 | ANSWER_BIT, data=region)
 
 
+def heartbeat(header: Header, cn: str, qn: str) -> Packet:
+    """9015 or 9021, which no edition up to 2017 defines and many platforms want: an empty packet, answered by 9013.
+
+    Also used as a login, then once at the start of a link.
+    """
+    return Packet(qn, INTERACTION, cn, header.pw, header.mn, VERSION_2017 | ANSWER_BIT)
+
+
 def _answer(packet: Packet, st: str, cn: str, region: Region) -> Packet:
     return Packet(asked_qn(packet), st, cn, packet.pw, packet.mn, VERSION_2017, data=region)
 

@@ -23,9 +23,15 @@ TIMEOUTS = range(1, 100)
 """OverTime, s."""
 RETRIES = range(1, 100)
 """ReCount."""
+CYCLES = range(1, 25)
+"""CTime, h."""
 
 _PASSWORD = re.compile(r"[0-9A-Za-z]{1,6}")
 _POL_ID = re.compile(r"[0-9A-Za-z]{1,6}")
+_INFO_ID = re.compile(r"[iI][1-5][1-3][0-9A-Za-z]{3}")
+CYCLES = range(1, 25)
+"""CTime, h."""
+_INFO_ID = re.compile(r"[iI][1-5][1-3][0-9A-Za-z]{3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,47 +71,88 @@ class Period:
         return fields(("BeginTime", time_text(self.begin_ms)), ("EndTime", time_text(self.end_ms)))
 
 
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """CN 3016 and 3017: when sampling starts (hhmmss), and every how many hours."""
+
+    start: str
+    hours: int
+
+
+def read_cycle(packet: Packet) -> Cycle:
+    """CstartTime (default midnight) and CTime of 3016."""
+    start = packet.get("CstartTime") or "000000"
+    try:
+        parse_time("20260101" + start)
+    except ValueError:
+        raise wrong("CstartTime", "hhmmss", start) from None
+    if len(start) != len("hhmmss"):
+        raise wrong("CstartTime", "hhmmss", start)
+    return Cycle(start, whole_of(packet, "CTime", CYCLES))
+
+
+def read_pol_id_of_action(packet: Packet) -> str:
+    """PolId of 3011 to 3014 and 3016 to 3019, which must name one."""
+    found = read_pol_id(packet)
+    if found is None:
+        raise BadPacket("protocol.packet.parameter", field="PolId", expected="C6: 0-9 a-z")
+    return found
+
+
+def read_info_id(packet: Packet) -> str:
+    """InfoId of 3020 and 3021 (Table B.10); in small letters."""
+    info = text_of(packet, "InfoId", "C6: 0-9 a-z")
+    if not _INFO_ID.fullmatch(info):
+        raise wrong("InfoId", "i, 1-5, 1-3, 3 x 0-9 a-z", info)
+    return info.lower()
+
+
+def read_info_text(packet: Packet, info_id: str) -> str:
+    """What 3021 sets an info to."""
+    return text_of(packet, f"{info_id}-Info", "text")
+
+
 def read_timeouts(packet: Packet) -> Timeouts:
     """Parameters of 1000."""
-    return Timeouts(_whole(packet, "OverTime", TIMEOUTS), _whole(packet, "ReCount", RETRIES))
+    return Timeouts(whole_of(packet, "OverTime", TIMEOUTS), whole_of(packet, "ReCount", RETRIES))
 
 
 def read_system_time(packet: Packet) -> SystemTime:
     """Parameters of 1012, or of the reply to 1011."""
-    return SystemTime(_time(packet, "SystemTime"), read_pol_id(packet))
+    return SystemTime(time_of(packet, "SystemTime"), read_pol_id(packet))
 
 
 def read_pol_id(packet: Packet) -> str | None:
     """PolId of 1011, 1012, 1013; None: the logger itself is meant."""
     pol_id = packet.get("PolId") or None
     if pol_id is not None and not _POL_ID.fullmatch(pol_id):
-        raise _wrong("PolId", "C6: 0-9 a-z", pol_id)
+        raise wrong("PolId", "C6: 0-9 a-z", pol_id)
     return pol_id
 
 
 def read_realtime_interval(packet: Packet) -> int:
     """RtdInterval of 1061 and 1062, seconds."""
-    return _whole(packet, "RtdInterval", REALTIME_INTERVALS)
+    return whole_of(packet, "RtdInterval", REALTIME_INTERVALS)
 
 
 def read_minute_interval(packet: Packet) -> int:
     """MinInterval of 1063 and 1064, minutes."""
-    return _whole(packet, "MinInterval", MINUTE_INTERVALS)
+    return whole_of(packet, "MinInterval", MINUTE_INTERVALS)
 
 
 def read_new_password(packet: Packet) -> str:
     """NewPW of 1072; the error does not repeat it."""
-    password = _text(packet, "NewPW", "C6: 0-9 a-z A-Z")
+    password = text_of(packet, "NewPW", "C6: 0-9 a-z A-Z")
     if not _PASSWORD.fullmatch(password):
-        raise _wrong("NewPW", "C6: 0-9 a-z A-Z", "***")
+        raise wrong("NewPW", "C6: 0-9 a-z A-Z", "***")
     return password
 
 
 def read_period(packet: Packet) -> Period:
     """BeginTime and EndTime of a history request."""
-    begin, end = _time(packet, "BeginTime"), _time(packet, "EndTime")
+    begin, end = time_of(packet, "BeginTime"), time_of(packet, "EndTime")
     if end < begin:
-        raise _wrong("EndTime", f">= {time_text(begin)}", time_text(end))
+        raise wrong("EndTime", f">= {time_text(begin)}", time_text(end))
     return Period(begin, end)
 
 
@@ -129,28 +176,32 @@ def pol_id(code: str | None) -> Region:
     return () if code is None else fields(("PolId", code))
 
 
-def _wrong(name: str, expected: str, came: object) -> BadPacket:
+def wrong(name: str, expected: str, came: object) -> BadPacket:
+    """The error for a parameter out of its bounds."""
     return BadPacket("protocol.packet.value", field=name, expected=expected, came=came)
 
 
-def _text(packet: Packet, name: str, expected: str) -> str:
+def text_of(packet: Packet, name: str, expected: str) -> str:
+    """A parameter that must be there."""
     text = packet.get(name)
     if text is None:
         raise BadPacket("protocol.packet.parameter", field=name, expected=expected)
     return text
 
 
-def _whole(packet: Packet, name: str, allowed: range | tuple[int, ...]) -> int:
+def whole_of(packet: Packet, name: str, allowed: range | tuple[int, ...]) -> int:
+    """A whole number out of those that are allowed."""
     expected = f"{allowed.start}-{allowed.stop - 1}" if isinstance(allowed, range) else " ".join(map(str, allowed))
-    text = _text(packet, name, expected)
+    text = text_of(packet, name, expected)
     if not (text.isascii() and text.isdigit() and len(text) <= 9 and int(text) in allowed):
-        raise _wrong(name, expected, text)
+        raise wrong(name, expected, text)
     return int(text)
 
 
-def _time(packet: Packet, name: str) -> int:
-    text = _text(packet, name, "YYYYMMDDhhmmss")
+def time_of(packet: Packet, name: str) -> int:
+    """A time, UTC milliseconds."""
+    text = text_of(packet, name, "YYYYMMDDhhmmss")
     try:
         return parse_time(text)
     except ValueError:
-        raise _wrong(name, "YYYYMMDDhhmmss", text) from None
+        raise wrong(name, "YYYYMMDDhhmmss", text) from None

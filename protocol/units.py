@@ -85,6 +85,17 @@ def _rule(unit: str, to_unit: str) -> tuple[int, int, float] | None:
     return ratio.numerator, ratio.denominator, float(shift)
 
 
+def ratio(unit: str, to_unit: str) -> tuple[int, int]:
+    """Numerator and denominator by which a number in `unit` becomes one in `to_unit`; ProtocolError as `convert`.
+
+    For units with a common zero: not between temperatures.
+    """
+    rule = (1, 1, 0.0) if unit == to_unit else _rule(unit, to_unit)
+    if rule is None or rule[2]:
+        raise ProtocolError("protocol.unit.mismatch", unit=unit, to_unit=to_unit)
+    return rule[:2]
+
+
 def known(unit: str) -> bool:
     """Whether this is a unit at all."""
     return _spelling(unit) in _UNITS

@@ -189,6 +189,6 @@ def _head(
     pnum, pno = part or (None, None)
     flag = edition.flag(answer, part is not None)
     packet = Packet(_SOME_QN, header.st, cn, header.pw, header.mn, flag, pnum, pno)
-    head = edition.upload(packet).to_segment().removesuffix(b"&&")
+    head = edition.upload(packet).removesuffix(b"&&")
     room = min(limits.segment - len(head) - len("&&"), limits.cp - _CP_FRAME)
     return head.split(_SOME_QN.encode(), 1), room

@@ -14,20 +14,24 @@ import inspect
 import selectors
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from config.site import Access, Outlet, Platform
+from config.site import Access, General, Outlet, Platform, Site
+from edge.actions import Actions
 from edge.clock import ClockRefused
 from edge.delivering import _put_all
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rule
-from edge.remote.handlers import Context, Refusals, serve
+from edge.remote.context import Context, Refusals
+from edge.remote.serve import serve
 from edge.store import journal, outbox, records, settings
 from edge.store.database import RECORDS, open_database
 from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
 from edge.uplink.build import Builder
+from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
@@ -306,10 +310,14 @@ class World:
     links: dict[str, MemoryLink] = field(default_factory=dict)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     synchronised: bool = False
-    refusals: Refusals = field(default_factory=Refusals)
+    refusals: dict[str, Refusals] = field(default_factory=dict)
+    builders: dict[str, Builder] = field(default_factory=dict)
+    actions: Any = None
+    """What the instruments can do; None: nothing."""
 
     def __post_init__(self) -> None:
         self.clock = VirtualClock(self.start_ms)
+        self.actions = self.actions or Actions(Site(site=General(name="test")), {}, self.clock)
         self.store = InlineStore(self.folder)
 
     def add(self, platform: ScriptedPlatform, name: str = "city", mn: str = MN, **changes: Any) -> Session:
@@ -320,6 +328,7 @@ class World:
         moved_ms = self.store.now(outbox.address_since, name, site.address, self.clock.wall_ms())
         terms = Terms(name, "ww1", "32", site, site.outlets["ww1"], overrides, moved_ms)
         builder = Builder(terms, Engine(WATER, "ww1", FACTORS), {})
+        self.builders[name] = builder
         store: Any = self.store
         session = Session(terms, store, self.clock, builder, self._command, self._event, lambda *args: None)
         link = MemoryLink(name, site.address, [session], self.clock, on_event=self._event)
@@ -410,7 +419,10 @@ class World:
         def clock_set() -> None:
             self.synchronised = True
 
-        return Context(terms, self.clock, put, note, lambda: self.synchronised, clock_set, self.refusals)
+        parts = partial(SealedRecords, self.builders[terms.platform]), session.history, session.spawn
+        refusals = self.refusals.setdefault(terms.platform, Refusals())
+        synchronised = lambda: self.synchronised  # noqa: E731 - one of six
+        return Context(terms, self.clock, put, note, synchronised, clock_set, refusals, self.actions, *parts)
 
 
 def sample_records(start: int, kind: Kind = Kind.MINUTE) -> list[Record]:

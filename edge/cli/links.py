@@ -1,4 +1,4 @@
-"""`hj212 platform list` and `packets`: the platforms of the site, and what went over their links last."""
+"""`hj212 platform list`, `packets`, `reset`: the platforms, what went over their links last, what they have set."""
 
 from __future__ import annotations
 
@@ -42,6 +42,23 @@ def packets(config: Path, platform: str | None, limit: int, raw: bool, as_json: 
     for row in rows:
         arrow = "<--" if row["direction"] == "in" else "-->"
         click.echo(f"{row['at']} {row['platform']}/{row['outlet']} {arrow} {row['packet']}")
+
+
+@click.command("reset", help=text("remote.verb-reset"))
+@config_option
+@click.argument("platform", required=False)
+@click.argument("name", required=False)
+@json_option
+def reset(config: Path, platform: str | None, name: str | None, as_json: bool) -> None:
+    """One line for each value that was undone; asked of the running daemon, which needs the right to change."""
+    undone = where(config).ask("platform-reset", {"platform": platform, "name": name})
+    if as_json:
+        print_json(undone)
+        return
+    for each in undone:
+        click.echo(text("remote.reset-one", **each))
+    if not undone:
+        click.echo(text("remote.reset-none"))
 
 
 def _link(row: dict[str, str]) -> str:

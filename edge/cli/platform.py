@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from edge.catalogue import explain, text
-from edge.cli.links import list_platforms, packets
+from edge.cli.links import list_platforms, packets, reset
 from edge.cli.listening import KEEP, listen_option
 from edge.cli.platform_check import check
 from edge.cli.platform_window import test
@@ -163,3 +163,4 @@ platform_group.add_command(check)
 platform_group.add_command(test)
 platform_group.add_command(list_platforms)
 platform_group.add_command(packets)
+platform_group.add_command(reset)

@@ -60,9 +60,15 @@ def entries(db: sqlite3.Connection, limit: int, after: int | None = None) -> lis
         rows = db.execute("SELECT * FROM journal ORDER BY id DESC LIMIT ?", (limit,)).fetchall()[::-1]
     else:
         rows = db.execute("SELECT * FROM journal WHERE id > ? ORDER BY id LIMIT ?", (after, limit)).fetchall()
-    return [
-        Entry(number, at, who, action, json.loads(detail), digest) for number, at, who, action, detail, digest in rows
-    ]
+    return [_entry(row) for row in rows]
+
+
+def between(db: sqlite3.Connection, begin_ms: int, end_ms: int, after: int, limit: int) -> list[Entry]:
+    """At most `limit` entries of a time, both ends included, behind number `after`."""
+    rows = db.execute(
+        "SELECT * FROM journal WHERE id > ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?", (after, begin_ms, end_ms, limit)
+    )
+    return [_entry(row) for row in rows]
 
 
 def verify(db: sqlite3.Connection) -> Verdict:
@@ -90,6 +96,11 @@ def masked(name: str, value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [masked(name, inner) for inner in value]
     return value
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    number, at, who, action, detail, digest = row
+    return Entry(number, at, who, action, json.loads(detail), digest)
 
 
 def _canonical(value: Any) -> str:

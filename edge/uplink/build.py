@@ -96,15 +96,16 @@ class Builder:
         self, db: sqlite3.Connection, delivery: Delivery, found: list[Record], now_ms: int
     ) -> list[tuple[str, int, int, bytes]]:
         region = self._first_region(db, delivery) or self._region(db, delivery, found)
-        packets = assemble(
-            Header(self.terms.st, self.terms.password, self.terms.mn),
-            delivery.cn,
-            region,
-            lambda: parse_time(outbox.qn_for(db, now_ms)),
-            self.terms.asks_answer(delivery.cn),
-        )
+        return self.packets(db, delivery.cn, region, self.terms.asks_answer(delivery.cn), now_ms)
+
+    def packets(
+        self, db: sqlite3.Connection, cn: str, region: Region, asks: bool, now_ms: int
+    ) -> list[tuple[str, int, int, bytes]]:
+        """(QN, PNO, PNUM, frame) of the packets that carry a region, with new QNs; `asks`: Flag bit A."""
+        header = Header(self.terms.st, self.terms.password, self.terms.mn)
+        found = assemble(header, cn, region, lambda: parse_time(outbox.qn_for(db, now_ms)), asks)
         crc = self.terms.site.crc
-        return [(packet.qn or "", packet.pno or 1, packet.pnum or 1, packet.to_frame(crc)) for packet in packets]
+        return [(packet.qn or "", packet.pno or 1, packet.pnum or 1, packet.to_frame(crc)) for packet in found]
 
     def _first_region(self, db: sqlite3.Connection, delivery: Delivery) -> Region | None:
         """The region that was sent first, put together again from its parts (each repeats DataTime)."""
@@ -114,13 +115,17 @@ class Builder:
     def _region(self, db: sqlite3.Connection, delivery: Delivery, found: list[Record]) -> Region:
         if delivery.payload is not None:
             return self._payload(delivery, delivery.payload)
-        if delivery.end is not None:
-            minutes = (delivery.end - delivery.start) // MINUTE_MS
-            found = self.engine.derive(found, delivery.start, minutes)
+        minutes = None if delivery.end is None else (delivery.end - delivery.start) // MINUTE_MS
+        return self.statistics(db, found, delivery.start, minutes)
+
+    def statistics(self, db: sqlite3.Connection, found: list[Record], start: int, minutes: int | None) -> Region:
+        """Region of the records of one period; `minutes`: the period that minute records are to be joined to."""
+        if minutes is not None:
+            found = self.engine.derive(found, start, minutes)
         order = {factor: place for place, factor in enumerate(self.engine.factors)}
         found.sort(key=lambda record: order.get(record.factor, len(order)))
         items = [(record.factor, self._fields(db, record)) for record in found]
-        return statistics(delivery.start, [(factor, fields) for factor, fields in items if fields])
+        return statistics(start, [(factor, fields) for factor, fields in items if fields])
 
     def _fields(self, db: sqlite3.Connection, record: Record) -> list[tuple[str, str]]:
         absent = self.terms.site.absent

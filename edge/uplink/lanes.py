@@ -1,7 +1,8 @@
 """What a session sends next: live data first, then the backlog, oldest first and rate limited.
 
 offer, offer_fleeting ─▶ live ────┐  prepare (QN and bytes committed)
-outbox ─ pages of 100 ─▶ backlog ─┴──▶ ready ─▶ next
+outbox ─ pages of 100 ─▶ backlog ─┼──▶ ready ─▶ next
+data asked for ─ pages ─▶ asked ──┘                       backlog and asked take turns
 
 A realtime or state upload is fleeting: the next one takes its place. What the disk refuses stays where it was and is
 tried again. Kinds that the platform never answers leave the backlog to the others but for a probe now and then.
@@ -24,6 +25,7 @@ from edge.store.errors import StoreFailed
 from edge.store.outbox import Due, OpenPacket
 from edge.store.store import Store
 from edge.uplink.build import Builder
+from edge.uplink.history import TIMEOUT, Asked, build_page
 from edge.uplink.kinds import KIND_OF_CN, kept
 from edge.uplink.terms import Terms
 from protocol.region import Region, write
@@ -49,6 +51,8 @@ class Outgoing:
     cn: str
     backlog: bool
     written_ms: int = 0
+    asked: Asked | None = None
+    """The request that it belongs to; None: a delivery of the outbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ class Lanes:
         self._turn_at = 0.0
         self._probe_at = 0.0
         self._after: tuple[int, int] | None = None
+        self._asked: Asked | None = None
+        self._asked_next = True
 
     # filling
 
@@ -112,6 +118,17 @@ class Lanes:
         """The link is down: all that waited is in the outbox; the newest fleeting uploads wait for the next link."""
         for lane in (self._live, self._ready_live, self._ready_backlog):
             lane.clear()
+        if self._asked is not None:
+            self._asked.end(TIMEOUT)
+            self._asked = None
+
+    def ask(self, asked: Asked) -> bool:
+        """Send what a platform asks for; False: it has asked before and that is not ended yet."""
+        if self._asked is not None and not self._asked.ended.done():
+            return False
+        self._asked = asked
+        self._wake.set()
+        return True
 
     def offer(self, ids: Iterable[int]) -> None:
         """Deliveries that were just committed."""
@@ -182,7 +199,7 @@ class Lanes:
 
     def due_at(self) -> float:
         """When the backlog wants its next turn, monotonic seconds."""
-        waiting = self._ready_backlog or self._backlog
+        waiting = self._ready_backlog or self._backlog or (self._asked is not None and self._asked.waits)
         return self._turn_at if waiting else max(self._look_at, self._turn_at)
 
     async def next(self, room: int) -> Outgoing | None:
@@ -195,13 +212,38 @@ class Lanes:
         now = self._clock.mono_s()
         if now < self._turn_at:
             return None
+        takers = (self._next_asked, self._next_backlog)
+        out = None
+        for take in takers if self._asked_next else takers[::-1]:
+            out = out or await take(now, room)
+        if out is not None:
+            self._asked_next = out.asked is None
+            if self._terms.site.backfill_rate:
+                self._turn_at = now + 1 / self._terms.site.backfill_rate
+        return out
+
+    async def _next_backlog(self, now: float, room: int) -> Outgoing | None:
         out = self._pop(self._ready_backlog)
         if out is None:
             await self._prepare_backlog(now, room)
             out = None if self.live_waits() else self._pop(self._ready_backlog)
-        if out is not None and self._terms.site.backfill_rate:
-            self._turn_at = now + 1 / self._terms.site.backfill_rate
         return out
+
+    async def _next_asked(self, now: float, room: int) -> Outgoing | None:
+        """A packet of the data asked for; its pages are as large as what may be sent now."""
+        asked = self._asked
+        if asked is None or not asked.waits:
+            return None
+        while not asked.ready and asked.place is not None:
+            page = await self._store.do(build_page, self._builder, asked, max(1, room), self._clock.wall_ms())
+            packets, asked.place, broken = page
+            asked.ready.extend(packets)
+            for why in broken:
+                self._on_event("edge.unbuildable", {"platform": self._terms.platform, "delivery": asked.cn, "why": why})
+        if asked.ready and not self.live_waits():
+            return Outgoing(asked.ready.popleft(), asked.cn, backlog=True, asked=asked)
+        asked.settle()
+        return None
 
     def _pop(self, ready: deque[Outgoing]) -> Outgoing | None:
         while ready:

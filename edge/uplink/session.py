@@ -10,17 +10,19 @@ answer, on any link, still delivers (`answers`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from edge.catalogue import explain
 from edge.clock import Clock
+from edge.logs import get_logger
 from edge.store import outbox
 from edge.store.errors import StoreFailed
 from edge.store.store import Store
 from edge.uplink.answers import STORE_RETRY_S, Answers
 from edge.uplink.build import Builder
 from edge.uplink.health import SILENT_AFTER, Health
+from edge.uplink.history import TIMEOUT, Asked, Source
 from edge.uplink.kinds import KIND_OF_CN
 from edge.uplink.lanes import BACKLOG_PAUSE_S, Lanes, Outgoing
 from edge.uplink.link import Link, LinkDown
@@ -33,6 +35,10 @@ from protocol.region import Region
 ANSWERS = frozenset({"9013", "9014"})
 DRAIN_STEP_S = 0.05
 COMMANDS_WAITING = 64
+LONG_COMMANDS = 8
+"""Commands that take their time (an action at an instrument, data asked for) and are carried out at once at most."""
+BUSY = 5
+"""ExeRtn (Table 6)."""
 
 
 class Session:
@@ -60,10 +66,12 @@ class Session:
         self.last_step = clock.mono_s()
         """When the sending last made progress, monotonic seconds."""
         self._link: Link | None = None
+        self._log = get_logger("session")
         self._wake = asyncio.Event()
         self._flying: dict[str, Outgoing] = {}
         self._inbox: asyncio.Queue[Packet] = asyncio.Queue(maxsize=COMMANDS_WAITING)
         self._commands: set[asyncio.Task[None]] = set()
+        self._long: set[asyncio.Task[None]] = set()
         silent = self.health.silent_kinds
         self._lanes = Lanes(terms, store, clock, builder, on_event, self._wake, self._busy, silent)
         self._answers = Answers(terms, store, clock, self.health, on_event, self._land, self._lanes.look_again)
@@ -125,6 +133,10 @@ class Session:
     def _take_answer(self, packet: Packet, frame: bytes, link: Link) -> bool:
         """A 9011 can only refuse an upload: to have accepted it for carrying out is not to have it."""
         qn = asked_qn(packet)
+        out = self._flying.get(qn or "")
+        if qn and out is not None and out.asked is not None:
+            self._asked_answered(qn, packet, out.asked)
+            return True
         if not qn or (packet.cn == "9011" and (qn not in self._flying or refusal(packet) is None)):
             return qn in self._flying
         self.exchange.answer(packet, self._clock.mono_s())
@@ -132,6 +144,14 @@ class Session:
         self._answers.take(qn, packet, frame, link.peer)
         self._wake.set()
         return True
+
+    def _asked_answered(self, qn: str, packet: Packet, asked: Asked) -> None:
+        """A packet of the data asked for has arrived: nothing of it is kept."""
+        self.exchange.answer(packet, self._clock.mono_s())
+        self._forget(qn)
+        self.health.misses.pop(asked.cn, None)
+        asked.landed(qn)
+        self._wake.set()
 
     async def pump(self, link: Link) -> None:
         """Send while the link is up."""
@@ -169,6 +189,29 @@ class Session:
         if not job.cancelled():
             job.exception()  # whoever still waits for it gets it; with the link gone nobody does
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Carry out a command beside the others; False: LONG_COMMANDS are at work, and this one was not begun."""
+        if len(self._long) >= LONG_COMMANDS:
+            work.close()
+            return False
+        job = asyncio.get_running_loop().create_task(work, name=f"command[{self.terms.platform}]")
+        self._long.add(job)
+        job.add_done_callback(self._long_ended)
+        return True
+
+    def _long_ended(self, job: asyncio.Task[None]) -> None:
+        self._long.discard(job)
+        if not job.cancelled() and (error := job.exception()) is not None:
+            self._log.error("command failed", platform=self.terms.platform, exc_info=error)
+
+    async def history(self, cn: str, source: Source) -> int:
+        """Send data that were asked for, behind the live ones; ExeRtn of the request. 5: another one is not ended."""
+        asks = self.terms.asks_answer(cn) and not self.health.is_silent(cn)
+        asked = Asked(cn, source, asks, asyncio.get_running_loop().create_future())
+        if self._link is None:
+            return TIMEOUT
+        return await asked.ended if self._lanes.ask(asked) else BUSY
+
     async def answer(self, frame: bytes) -> None:
         """The first lane: what a command is answered goes out at once."""
         if self._link is not None:
@@ -203,6 +246,8 @@ class Session:
             out = self._flying.get(step.qn)
             if out is None:
                 self.exchange.drop(step.qn)
+            elif out.asked is not None:
+                await self._asked_due(link, out, out.asked, resend=isinstance(step, Resend))
             elif isinstance(step, Resend) and not self._yields(out) and self._lanes.holds(out):
                 self.health.resent += 1
                 await self._write_out(link, out)
@@ -211,6 +256,19 @@ class Session:
                 await self._give_up(out)
         if self.terms.site.no_answer == "close" and self.health.unheard >= SILENT_AFTER:
             raise LinkDown("no answer")
+
+    async def _asked_due(self, link: Link, out: Outgoing, asked: Asked, *, resend: bool) -> None:
+        """Resent as the same bytes; unanswered to the end, it ends its request."""
+        if resend and not self._yields(out):
+            self.health.resent += 1
+            await self._write(link, out.packet.data)
+            return
+        self._forget(out.packet.qn)
+        if resend:
+            asked.give_back(out.packet)
+        else:
+            asked.end(TIMEOUT)
+            self._missed(out.cn)
 
     def _yields(self, out: Outgoing) -> bool:
         """Backlog that was not answered at once makes room when live packets wait."""
@@ -230,11 +288,17 @@ class Session:
             self._on_event("edge.kind-unanswered", {"platform": self.terms.platform, "cn": cn})
 
     async def _send(self, link: Link, out: Outgoing) -> None:
-        asks = self.terms.asks_answer(out.cn)
+        asks = self.terms.asks_answer(out.cn) if out.asked is None else out.asked.asks
         if asks:
             retries = 0 if self.health.is_silent(out.cn) else None
             self._flying[out.packet.qn] = out
             self.exchange.send(out.packet.qn, out.packet.data, self._clock.mono_s(), retries=retries, expect=ANSWERS)
+        if out.asked is not None:
+            out.asked.sending(out.packet)
+            await self._write(link, out.packet.data)
+            if not asks:
+                out.asked.landed(out.packet.qn)
+            return
         await self._write_out(link, out)
         self.health.sent += 1
         if not asks:

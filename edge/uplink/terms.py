@@ -6,7 +6,7 @@ they are used, survive restarts and are shown with their origin.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from config.site import Access, Platform, UploadKind
@@ -25,6 +25,19 @@ class Terms:
     overrides: dict[str, str] = field(default_factory=dict)
     address_since_ms: int = 0
     """Packets made before this were made for another address of the platform."""
+    set_at: dict[str, int] = field(default_factory=dict)
+    """When each override was set."""
+
+    def override(self, values: Mapping[str, str], at_ms: int) -> None:
+        """What the platform has set."""
+        self.overrides.update(values)
+        self.set_at.update(dict.fromkeys(values, at_ms))
+
+    def reset(self, names: Iterable[str]) -> None:
+        """The site file counts again."""
+        for name in names:
+            self.overrides.pop(name, None)
+            self.set_at.pop(name, None)
 
     def _number(self, name: str, default: int) -> int:
         return int(self.overrides.get(name, default))

@@ -2,11 +2,13 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol import frame
 from protocol.errors import CannotEncode
 from protocol.frame import Dropped, Frame, FrameDecoder, wrap
 
@@ -240,3 +242,44 @@ def test_hostile_bytes_are_bounded_work(pattern: bytes) -> None:
     # 64 KB of heads and ends that never fit: each head may be judged, but only the first of a run is explained.
     found = feed((pattern * 65_536)[:65_536] + FRAME, cap=1024)
     assert segments(found) == [SEGMENT]
+
+
+@pytest.mark.parametrize("cap", [1024, 9999])
+@pytest.mark.parametrize("pattern", [b"##9999", b"##1024", b"##0010&&1C80", b"##9998\xe6\xb8\x85", b"&&0000##0990"])
+def test_work_is_in_proportion_to_the_bytes_whatever_their_size(
+    pattern: bytes, cap: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = 0
+    judge = frame._judge
+
+    def counted(*args: Any, **named: Any) -> Any:
+        nonlocal judged
+        judged += 1
+        return judge(*args, **named)
+
+    monkeypatch.setattr(frame, "_judge", counted)
+    stream = (pattern * 65_536)[:65_536]
+    for size in (65_536, 1_000, 7):
+        judged, decoder = 0, FrameDecoder(cap=cap)
+        for at in range(0, len(stream), size):
+            decoder.feed(stream[at : at + size], 0.0)
+        decoder.flush()
+        assert judged <= 6 * stream.count(b"##")
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_frame_of_a_slow_but_live_peer_is_taken(size: int) -> None:
+    decoder = FrameDecoder(stall_s=5.0, total_s=60.0)
+    found = [
+        each
+        for at in range(0, len(FRAME), size)
+        for each in (*decoder.tick(at * 0.4), *decoder.feed(FRAME[at : at + size], at * 0.4))
+    ]
+    assert segments(found) == [SEGMENT]
+
+
+def test_frame_that_never_ends_is_given_up_after_the_total_time_though_its_bytes_keep_coming() -> None:
+    decoder = FrameDecoder(stall_s=5.0, total_s=60.0)
+    found = [each for at in range(61) for each in decoder.feed(b"##0500QN=" if at == 0 else b"x", float(at))]
+    assert causes(found) + causes(decoder.flush()) == ["protocol.frame.unfinished"]
+    assert segments(decoder.feed(FRAME, 70.0)) == [SEGMENT]

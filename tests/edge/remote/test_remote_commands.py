@@ -164,7 +164,7 @@ async def test_a_set_command_that_the_disk_refuses_says_so_and_changes_nothing(t
     async def note(action: str, detail: object) -> None:
         return
 
-    from edge.remote.handlers import serve
+    from edge.remote.serve import serve
 
     context.note = note
     world.store.failing = True

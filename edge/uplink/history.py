@@ -1,0 +1,191 @@
+"""Data that a platform asked for (2031, 2041, 2051, 2061, and the logs of 3020): packets behind the live ones.
+
+    request ─▶ Asked ─ pages ─▶ packets, fresh QNs ─▶ written, and answered where that is asked for ─▶ ended (ExeRtn)
+
+They repeat what is sealed and are no deliveries of the outbox: a platform that asks again gets them again, so nothing
+of them is committed but their QNs. A link that goes down ends the request. HJ 212-2017 §6.5, Tables C.20-C.23,
+C.41, C.47-C.50.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from edge.store import journal, records
+from edge.store.outbox import OpenPacket
+from edge.uplink.build import Builder
+from edge.values import MINUTE_MS, Kind, period_start
+from protocol.controls import Information, log_text
+from protocol.errors import ProtocolError
+from protocol.region import Region
+
+SUCCESS, TIMEOUT, NO_DATA = 1, 4, 100
+"""ExeRtn (Table 6)."""
+NO_DELIVERY = 0
+"""Number of the delivery of packets that are none."""
+KIND_OF_CN = {"2051": Kind.MINUTE, "2061": Kind.HOUR, "2031": Kind.DAY}
+
+Page = tuple[list[Region], int | None]
+"""Regions in the order of time, and the place from which the next page goes on; None: that was all."""
+
+
+class Source(Protocol):
+    """Where the data come from; runs in the store's thread."""
+
+    def page(self, db: sqlite3.Connection, place: int, count: int) -> Page:
+        """At most `count` regions from a place on; 0 is the beginning."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRecords:
+    """Records with begin <= start label <= end, one region a label; minutes at the platform's interval."""
+
+    builder: Builder
+    cn: str
+    begin_ms: int
+    end_ms: int
+
+    def page(self, db: sqlite3.Connection, place: int, count: int) -> Page:
+        """`place`: the label to look from."""
+        kind, start = KIND_OF_CN[self.cn], max(place, self.begin_ms)
+        found: list[Region] = []
+        while len(found) < count:
+            label = self._next_label(db, kind, start)
+            if label is None:
+                return found, None
+            start = label + self._length(kind, label)
+            region = self._region(db, kind, label, start)
+            if region is not None:
+                found.append(region)
+        return found, start
+
+    def _length(self, kind: Kind, label: int) -> int:
+        return self.builder.terms.minute_at(label) if kind is Kind.MINUTE else kind.ms
+
+    def _next_label(self, db: sqlite3.Connection, kind: Kind, start: int) -> int | None:
+        """The first label from `start` on whose period has records and has ended."""
+        outlet = self.builder.terms.outlet
+        last = records.last_start(db, outlet, kind)
+        while last is not None and start <= self.end_ms:
+            # the last label may begin at end_ms and have its first record later
+            first = records.between(db, outlet, kind, start, self.end_ms + self._length(kind, self.end_ms) - 1, 1)
+            if not first:
+                return None
+            length = self._length(kind, first[0].start)
+            label = period_start(first[0].start, length)
+            if start <= label <= self.end_ms:
+                return label if label + length <= last + kind.ms else None
+            start = label + length
+        return None
+
+    def _region(self, db: sqlite3.Connection, kind: Kind, label: int, end: int) -> Region | None:
+        """What was sealed first: revision 0."""
+        outlet = self.builder.terms.outlet
+        starts = range(label, end, kind.ms)
+        found = [one for start in starts for one in records.of_period(db, outlet, kind, start) if one.revision == 0]
+        minutes = (end - label) // MINUTE_MS if kind is Kind.MINUTE else None
+        region = self.builder.statistics(db, found, label, minutes)
+        return region if len(region) > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntries:
+    """i21001: the logger's journal; i11001: what was done at the instrument of a pollutant."""
+
+    info_id: str
+    outlet: str
+    pol_id: str | None
+    begin_ms: int
+    end_ms: int
+
+    def page(self, db: sqlite3.Connection, place: int, count: int) -> Page:
+        """`place`: number of the last entry."""
+        found = journal.between(db, self.begin_ms, self.end_ms, place, count)
+        regions = [
+            Information(entry.at_ms, ((self.info_id, log_text(_told(entry))),), self.pol_id).region()
+            for entry in found
+            if self._meant(entry)
+        ]
+        return regions, found[-1].id if len(found) == count else None
+
+    def _meant(self, entry: journal.Entry) -> bool:
+        if self.info_id != "i11001":
+            return True
+        wanted = {"outlet": self.outlet} | ({"pol_id": self.pol_id} if self.pol_id is not None else {})
+        return entry.action.startswith("instrument.") and wanted.items() <= entry.detail.items()
+
+
+def _told(entry: journal.Entry) -> str:
+    """An entry as one line; the separators of HJ 212 become blanks."""
+    detail = " ".join(f"{name}:{value}" for name, value in entry.detail.items() if value is not None)
+    return f"{entry.who} {entry.action} {detail}".translate(_SEPARATORS)
+
+
+_SEPARATORS = {ord(char): " " for char in ";,="}
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request for data, from its 9011 to its 9012. `asks`: each packet wants an answer (Flag bit A)."""
+
+    cn: str
+    source: Source
+    asks: bool
+    ended: asyncio.Future[int]
+    ready: deque[OpenPacket] = field(default_factory=deque)
+    flying: set[str] = field(default_factory=set)
+    place: int | None = 0
+    sent: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to send, or to look for."""
+        return not self.ended.done() and (bool(self.ready) or self.place is not None)
+
+    def sending(self, packet: OpenPacket) -> None:
+        """A packet is being written."""
+        self.sent += 1
+        self.flying.add(packet.qn)
+
+    def landed(self, qn: str) -> None:
+        """A packet is answered, or written where no answer is asked for."""
+        self.flying.discard(qn)
+        self.settle()
+
+    def give_back(self, packet: OpenPacket) -> None:
+        """A packet that made room for live data goes again, the same bytes."""
+        self.flying.discard(packet.qn)
+        self.sent -= 1
+        self.ready.appendleft(packet)
+
+    def settle(self) -> None:
+        """Ended when all is written and answered."""
+        if self.place is None and not self.ready and not self.flying:
+            self.end(SUCCESS if self.sent else NO_DATA)
+
+    def end(self, code: int) -> None:
+        """With an ExeRtn; once."""
+        if not self.ended.done():
+            self.ended.set_result(code)
+
+
+def build_page(
+    db: sqlite3.Connection, builder: Builder, asked: Asked, count: int, now_ms: int
+) -> tuple[list[OpenPacket], int | None, list[str]]:
+    """Packets of the next page, each region in one or more; what cannot be said on the wire is left out and named."""
+    regions, place = asked.source.page(db, asked.place or 0, count)
+    packets: list[OpenPacket] = []
+    broken: list[str] = []
+    for region in regions:
+        try:
+            built = builder.packets(db, asked.cn, region, asked.asks, now_ms)
+        except (ProtocolError, ValueError) as error:
+            broken.append(str(error))
+            continue
+        packets += [OpenPacket(qn, NO_DELIVERY, pno, pnum, data, now_ms) for qn, pno, pnum, data in built]
+    return packets, place, broken
