@@ -34,6 +34,7 @@ from edge.events import Events
 from edge.logs import get_logger, set_up_logs
 from edge.measure.statistics import Live
 from edge.measuring import Measuring
+from edge.remote.daily import set_analyzer_clocks
 from edge.store import journal
 from edge.store.errors import StoreError, StoreFailed
 from edge.store.store import Store
@@ -122,6 +123,8 @@ class Daemon:
             self._measuring.start(group, self._restarted)
             self._delivering.start(group, self._restarted)
             group.create_task(keep_alive("start", self._announce, self._clock, self._restarted), name="start")
+            clocks = keep_alive("clocks", self._set_analyzer_clocks, self._clock, self._restarted)
+            group.create_task(clocks, name="clocks")
             sweep = keep_alive("sweep", self._sweep, self._clock, self._restarted)
             group.create_task(sweep, name="sweep")
             self._watch_parts()
@@ -145,6 +148,15 @@ class Daemon:
             except StoreFailed as error:
                 self._event("edge.store-failed", {"why": explain(error)})
             await self._clock.sleep(RETRY_S)
+
+    async def _set_analyzer_clocks(self) -> None:
+        async def note(action: str, detail: dict[str, Any]) -> None:
+            try:
+                await self._store.do(journal.append, "logger", action, detail, self._clock.wall_ms())
+            except StoreFailed as error:
+                self._event("edge.store-failed", {"why": explain(error)})
+
+        await set_analyzer_clocks(self._actions, self._clock, note)
 
     async def _sweep(self) -> None:
         """Retention, a slice at a time."""

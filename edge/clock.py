@@ -7,13 +7,22 @@ as fast; what waits on sockets and threads converts with `real_s`.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
+import struct
 import time
+from contextlib import suppress
 from typing import Protocol
 
 PLAUSIBLE_FROM_MS = 1_735_689_600_000
 """2025-01-01 UTC: an earlier wall clock was not set since power came on."""
 PLAUSIBLE_TO_MS = 4_102_444_800_000
 """2100-01-01 UTC."""
+
+
+RTC = "/dev/rtc0"
+RTC_SET_TIME = 0x4024_700A
+"""_IOW('p', 0x0a, struct rtc_time), linux/rtc.h."""
 
 
 class ClockRefused(Exception):
@@ -63,9 +72,31 @@ class SystemClock:
             time.clock_settime_ns(time.CLOCK_REALTIME, ms * 1_000_000)
         except OSError as error:
             raise ClockRefused(error.strerror) from error
+        _set_rtc(ms)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(0.0, seconds))
+
+
+def rtc_time(ms: int) -> bytes:
+    """`struct rtc_time` of Linux for UTC milliseconds: the clock chip runs in UTC."""
+    at = time.gmtime(ms // 1000)
+    return struct.pack(
+        "9i", at.tm_sec, at.tm_min, at.tm_hour, at.tm_mday, at.tm_mon - 1, at.tm_year - 1900, 0, at.tm_yday - 1, 0
+    )
+
+
+def _set_rtc(ms: int) -> None:
+    """The clock chip too: the time is to survive a power cut. Without a chip, or the right, nothing is lost."""
+    try:
+        device = os.open(RTC, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        with suppress(OSError):
+            fcntl.ioctl(device, RTC_SET_TIME, rtc_time(ms))
+    finally:
+        os.close(device)
 
 
 class SimulatedClock:

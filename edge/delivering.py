@@ -40,7 +40,7 @@ from protocol.region import Region, write
 
 TICK_S = 0.5
 MINUTE_NAMES = ("minute_before", "minute_from")
-"""What is kept beside a platform-set minute interval until it begins."""
+"""When a platform-set minute interval begins, and what goes before: kept when it is undone."""
 PACKETS = 500
 """Packets in and out that wait in memory for the link log."""
 PACKETS_MS = 10_000
@@ -112,7 +112,8 @@ class Delivering:
         decimals = {factor: count for (where, factor), count in self._decimals.items() if where == outlet}
         builder = Builder(terms, Engine(settled, outlet, factor_rules(self._site, outlet)), decimals)
         self._builders[name, outlet] = builder
-        session = Session(terms, self._store, self._clock, builder, self._command, self._on_event, self._packet)
+        parts = terms, self._store, self._clock, builder, self._command, self._on_event, self._packet
+        session = Session(*parts, lambda: not self.synchronised and platform.time != "refuse")
         self.sessions[name, outlet] = session
         return session
 
@@ -212,7 +213,7 @@ class Delivering:
         context = Context(
             terms,
             self._clock,
-            lambda values, origin: self._put(session, values, origin),
+            lambda values, origin: self._put(session, values, f"platform:{origin}"),
             lambda action, detail: self._note(terms, action, detail),
             lambda: self.synchronised,
             self._clock_set,
@@ -232,11 +233,12 @@ class Delivering:
         for (where, outlet), session in self.sessions.items():
             if platform not in (None, where):
                 continue
-            names = [each for each in session.terms.overrides if name in (None, each)]
-            if name == "minute":
-                names += [each for each in MINUTE_NAMES if each in session.terms.overrides]
+            names = [each for each in session.terms.overrides if name in (None, each) and each not in MINUTE_NAMES]
             if not names:
                 continue
+            if "minute" in names:  # the site file's interval begins at a border, as one that is set does
+                border = session.terms.minute_border(session.terms.site.minute, self._clock.wall_ms())
+                await self._put(session, border, who)
             await self._store.do(_reset_all, where, outlet, names, who, self._clock.wall_ms())
             session.terms.reset(names)
             session.terms_changed()
@@ -273,5 +275,4 @@ def _reset_all(db: Any, platform: str, outlet: str, names: list[str], who: str, 
 def _put_all(db: Any, platform: str, outlet: str, values: dict[str, str], origin: str, now_ms: int) -> None:
     """All values of one command, with their journal entries, in one transaction."""
     for name, value in values.items():
-        settings.put(db, platform, outlet, name, value, f"platform:{origin}", now_ms)
-
+        settings.put(db, platform, outlet, name, value, origin, now_ms)

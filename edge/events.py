@@ -2,7 +2,8 @@
 
 A platform that stays away, or a disk that stays full, is the same event again and again: it is counted and not
 repeated, until its state changes or REMIND_S have passed. Two events are about the same thing when their codes share
-all but the last word (`edge.link-up`, `edge.link-down`) and they name the same platform, outlet, link, line, part or file.
+all but the last word (`edge.link-up`, `edge.link-down`) and they name the same platform, outlet, link, line, part
+or file.
 """
 
 from __future__ import annotations

@@ -128,7 +128,8 @@ def warnings(site: Site, delivering: Delivering, measuring: Measuring) -> list[d
             since = when(terms.set_at.get("realtime_on"))
             found.append({"code": "edge.warn-realtime-off", "params": {**base, "since": since}})
         if not terms.state_on:
-            found.append({"code": "remote.warn-state-off", "params": {**base, "since": when(terms.set_at.get("state_on"))}})
+            since = when(terms.set_at.get("state_on"))
+            found.append({"code": "remote.warn-state-off", "params": {**base, "since": since}})
     if not site.platforms:
         found.append({"code": "edge.warn-no-platform", "params": {}})
     return found

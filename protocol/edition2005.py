@@ -36,6 +36,7 @@ HOURS = range(24)
 _MARKS = {"B": "D"}  # no communication with the instrument: 2005 has no letter for it, a fault is the nearest
 _MARKS_2017 = {"P": "D"}  # power fault
 _ANSWERS = ("9011", "9012", "9013", "9014")
+_OWN = ("1001", "1021", "1022", "1031", "1032", "1041", "1042", "2071", "2072")
 _REPLIES = ("1011", "1021", "1031", "1041", "1061")
 _ASKING = frozenset(("polid", "begintime", "endtime"))
 _VALUES = frozenset(
@@ -266,6 +267,19 @@ def read_sampling_hours(packet: Packet) -> tuple[str, tuple[int, ...]]:
         if not (text.isascii() and text.isdigit() and len(text) <= 2 and int(text) in HOURS):
             raise wrong("CTime", "0-23", text)
     return pol_id, tuple(map(int, texts))
+
+
+def unit(code: str) -> str | None:
+    """Unit of a factor's values by its code of 2005; None: Annex B has no such code."""
+    own = _formats().get(code)
+    return None if own is None else own.unit
+
+
+def is_2005(packet: Packet) -> bool:
+    """Whether a packet looks like one of this edition: no version bits, or no Flag and a QN inside the region."""
+    if packet.flag is not None:
+        return packet.flag < VERSION_2017
+    return packet.qn is None or any(name == "QN" for item in packet.data for name, _ in item) or packet.cn in _OWN
 
 
 @cache

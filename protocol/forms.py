@@ -21,12 +21,18 @@ _NUMBERS = frozenset(
     ("rtd", "min", "avg", "max", "cou", "zsrtd", "zsmin", "zsavg", "zsmax", "data", "daydata", "nightdata", "rs", "rt")
 )
 
+_LONGEST = 32  # of an attribute and more; peers shall not fill the memory with names
 
-@lru_cache(maxsize=4096)
+
 def form(name: str) -> Form | None:
     """Form of the values of a field, by its name or the attribute behind the last `-`; None: free text."""
-    attribute = name.rpartition("-")[2].lower()
-    return "time" if attribute in _TIMES else "number" if attribute in _NUMBERS else None
+    return _form(name[-_LONGEST:].rpartition("-")[2])
+
+
+@lru_cache(maxsize=512)
+def _form(attribute: str) -> Form | None:
+    lower = attribute.lower()
+    return "time" if lower in _TIMES else "number" if lower in _NUMBERS else None
 
 
 def is_time(text: str) -> bool:

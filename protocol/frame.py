@@ -13,7 +13,6 @@ long. Memory is bounded by the cap.
 from __future__ import annotations
 
 import re
-from collections import deque
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import islice
@@ -80,8 +79,7 @@ class FrameDecoder:
         self._rest = b""  # from where the first head may begin; places below are counted in it
         self._at = 0  # what stands before is done with
         self._seen = 0  # heads before this place are known
-        self._heads: deque[int] = deque()
-        self._waiting: list[tuple[int, int]] = []  # heap: (place up to which bytes are needed, head)
+        self._waiting: list[int] = []  # heap of heads by the place up to which they need bytes: place << 32 | head
         self._needed = 0  # the same place of the first head
         self._run = bytearray()  # dropped and not yet reported
         self._cause: BadFrame | None = None  # of the run; None: noise without a head
@@ -138,15 +136,15 @@ class FrameDecoder:
     def _find_heads(self) -> None:
         for match in _HEAD.finditer(self._rest, self._seen):
             head = match.start()
-            self._heads.append(head)
-            heappush(self._waiting, (_needed(self._rest, head, self._cap), head))
+            heappush(self._waiting, _needed(self._rest, head, self._cap) << 32 | head)
             self._seen = match.end()
         self._seen = max(self._seen, len(self._rest) - _HEAD_BYTES + 1)
 
     def _take(self, found: list[Frame | Dropped]) -> None:
         while True:
-            self._drop_to(self._heads[0] if self._heads else self._possible_head())
-            if not self._heads:
+            head = _HEAD.search(self._rest, self._at)
+            self._drop_to(head.start() if head else self._possible_head())
+            if not head:
                 return
             outcome: Frame | BadFrame | int = self._needed
             if self._needed <= len(self._rest):
@@ -168,17 +166,17 @@ class FrameDecoder:
     def _sound_frame_inside(self) -> int | None:
         """Where a whole sound frame begins inside the unfinished one, which then has a false length."""
         sound: list[int] = []
-        while self._waiting and self._waiting[0][0] <= len(self._rest):
-            _, head = heappop(self._waiting)
+        while self._waiting and self._waiting[0] >> 32 <= len(self._rest):
+            head = heappop(self._waiting) & 0xFFFF_FFFF
             if head <= self._at:
                 continue
             outcome = _judge(self._rest, head, self._cap, self._variant)
             if isinstance(outcome, Frame):
                 sound.append(head)
             elif isinstance(outcome, int):
-                heappush(self._waiting, (outcome, head))
+                heappush(self._waiting, outcome << 32 | head)
         for head in sound[1:]:
-            heappush(self._waiting, (len(self._rest), head))
+            heappush(self._waiting, len(self._rest) << 32 | head)
         return min(sound, default=None)
 
     def _possible_head(self) -> int:
@@ -190,8 +188,6 @@ class FrameDecoder:
     def _go_to(self, place: int) -> None:
         self._at = place
         self._needed = 0
-        while self._heads and self._heads[0] < place:
-            self._heads.popleft()
 
     def _drop_to(self, place: int) -> None:
         dropped = self._rest[self._at : place]
@@ -202,14 +198,13 @@ class FrameDecoder:
 
     def _drop_head(self) -> None:
         """The first head is none: drop up to where the next one may begin."""
-        self._heads.popleft()
-        self._needed = 0
-        self._drop_to(self._heads[0] if self._heads else max(self._possible_head(), self._at + 1))
+        head = _HEAD.search(self._rest, self._at + 1)
+        self._drop_to(head.start() if head else max(self._possible_head(), self._at + 1))
 
     def _drop_first(self) -> None:
         """Give up the unfinished frame at the front."""
         self._cause = self._cause or self._unfinished()
-        if self._heads:
+        if self._rest.startswith(b"##", self._at):
             self._drop_head()
         else:
             self._drop_to(len(self._rest))
@@ -224,8 +219,8 @@ class FrameDecoder:
             return
         self._rest = self._rest[done:]
         self._at, self._needed, self._seen = 0, max(0, self._needed - done), max(0, self._seen - done)
-        self._heads = deque(head - done for head in self._heads)
-        self._waiting = [(needed - done, head - done) for needed, head in self._waiting if head >= done]
+        back = done << 32 | done
+        self._waiting = [entry - back for entry in self._waiting if entry & 0xFFFF_FFFF >= done]
         heapify(self._waiting)
 
     def _stalled(self, now: float) -> bool:
@@ -296,7 +291,7 @@ def _judge(data: bytes, at: int, cap: int, variant: Variant, explain: bool = Fal
     return _diagnosis(data[at:], length, variant) if explain else _NO_FRAME
 
 
-_NO_FRAME = BadFrame("protocol.frame.end")  # unexplained
+_NO_FRAME = BadFrame("protocol.frame.end", at=1, came="")  # unexplained: the run has its cause already
 
 
 def _judge_code(data: bytes, at: int, end: int, segment: bytes, expected: int) -> Frame | None:

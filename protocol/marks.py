@@ -1,8 +1,10 @@
-"""Code tables of HJ 212-2017: ST (Table 5), data marks (Table 8), QnRtn (Table 7), ExeRtn (Table 6)."""
+"""Code tables of HJ 212-2017: ST (Table 5), data marks (Table 8), QnRtn (Table 7), ExeRtn (Table 6), fields (Table 4).
+
+Beside them what HJ/T 212-2005 has of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from protocol.tables import rows
@@ -17,7 +19,7 @@ class Named:
     name_en: str
 
 
-def _table(name: str) -> Mapping[str, Named]:
+def _table(name: str) -> dict[str, Named]:
     return {code: Named(code, zh, en) for code, zh, en in rows(name)}
 
 
@@ -31,3 +33,7 @@ EXE_RETURNS = _table("exe_returns")
 """ExeRtn of a 9012, Table 6."""
 FIELDS = _table("fields")
 """Fields of the data region, by their name or the attribute behind the factor code, Table 4."""
+MARKS_2005 = _table("marks_2005")
+"""`-Flag` of HJ/T 212-2005: pollution sources, and digits for ambient air."""
+FIELDS_2005 = FIELDS | _table("fields_2005")
+"""Fields of the data region in HJ/T 212-2005."""

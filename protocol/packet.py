@@ -35,6 +35,7 @@ _HEAD = re.compile(
 )
 _SOME_QN = "20160801085857223"
 _QN_END = len("QN=" + _SOME_QN)
+_LONGEST_HEAD = 160
 _MAX_FLAG = 255
 _SEPARATORS = re.compile(r"[^!-~]|[;=&#,]")
 
@@ -121,6 +122,9 @@ class Packet:
         for name, value in (*named, ("RF", self.rf or ""), *self.extra):
             if _SEPARATORS.search(name + value) or not name:
                 raise CannotEncode("protocol.encode.value", field=name, came="***" if name == "PW" else value)
+        for name, text in (("QN", self.qn), ("RF", self.rf)):
+            if text == "":  # reads back as an absent one
+                raise CannotEncode("protocol.encode.value", field=name, came="")
         for name, _ in self.extra:
             if name.upper() in ("CP", *map(str.upper, lenient.HEADER)):
                 raise CannotEncode("protocol.encode.name", field=name)
@@ -142,7 +146,7 @@ def _read_standard(segment: bytes) -> Packet | None:
         text = segment.decode("ascii")
     except UnicodeDecodeError:
         return None
-    begin = text.find("&&") + 2
+    begin = text.find("&&", 0, _LONGEST_HEAD) + 2
     station = _station(text[_QN_END:begin])
     if station is None or not text.startswith("QN=") or text[-2:] != "&&" or len(text) < begin + 2:
         return None

@@ -31,6 +31,7 @@ _MEASURED = re.compile(r"\w+-(?:(?P<number>(?:Zs)?(?:Rtd|Min|Avg|Max)|Cou)|(?P<m
 _NUMBER = r"-?\d++(?:\.\d++)?+"
 _MARK = "[0-9A-Z]{1,4}"
 _VALUES = re.compile(rf"(?:,{_NUMBER})*+,(?:,{_MARK})*+", re.ASCII)
+_PLANNED = 2048  # longest body whose shape is remembered; peers shall not fill the memory with shapes
 _PATTERN_AFTER = 8
 """Bodies of one shape before a pattern is made, which takes as long as reading fifty of them."""
 _VALUE = re.compile(r"[^\x00-\x1f=,;&#\ud800-\udfff]*|//(?:(?!//)[^\x00-\x1f&\ud800-\udfff])*//")
@@ -73,7 +74,7 @@ class _Plan(NamedTuple):
     """A regular expression of exactly these bodies: one group a value."""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _plan(separators: bytes, names: tuple[str, ...]) -> _Plan | None:
     """The plan of measured data, or None: `separators` are all `=`, `,` and `;` of the body."""
     if names[0] != "DataTime" or separators[::2] != b"=" * len(names):
@@ -115,7 +116,7 @@ class Reader:
             match = self._pattern.fullmatch(body)
             if match is not None and is_time(match[1]):
                 return self._plan.items(tuple(zip(self._plan.names, match.groups(), strict=False)))
-        return self._read(body) if body.isascii() else None
+        return self._read(body) if len(body) <= _PLANNED and body.isascii() else None
 
     def _read(self, body: str) -> Region | None:
         flat = body.replace("=", ",").replace(";", ",").split(",")

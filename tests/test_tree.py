@@ -94,12 +94,12 @@ def _is_code(value: object) -> bool:
 
 def _params(call: ast.Call) -> frozenset[str] | None:
     """Names given in `f("code", a=1)` or `f("code", {"a": 1})`; None where they come in a variable."""
-    if any(keyword.arg is None for keyword in call.keywords):
+    dicts = [argument for argument in call.args[1:] if isinstance(argument, ast.Dict)]
+    unseen = any(keyword.arg is None for keyword in call.keywords) or any(None in each.keys for each in dicts)
+    if unseen or any(isinstance(argument, ast.Name) for argument in call.args[1:]):
         return None
     names = {keyword.arg for keyword in call.keywords if keyword.arg}
-    for argument in call.args[1:]:
-        keys = argument.keys if isinstance(argument, ast.Dict) else []
-        names |= {str(key.value) for key in keys if isinstance(key, ast.Constant)}
+    names |= {str(key.value) for each in dicts for key in each.keys if isinstance(key, ast.Constant)}
     return frozenset(names) if names or len(call.args) == 1 else None
 
 

@@ -310,6 +310,7 @@ class World:
     links: dict[str, MemoryLink] = field(default_factory=dict)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     synchronised: bool = False
+    asks_time: bool = False
     refusals: dict[str, Refusals] = field(default_factory=dict)
     builders: dict[str, Builder] = field(default_factory=dict)
     actions: Any = None
@@ -330,7 +331,8 @@ class World:
         builder = Builder(terms, Engine(WATER, "ww1", FACTORS), {})
         self.builders[name] = builder
         store: Any = self.store
-        session = Session(terms, store, self.clock, builder, self._command, self._event, lambda *args: None)
+        parts = terms, store, self.clock, builder, self._command, self._event, lambda *args: None
+        session = Session(*parts, lambda: self.asks_time and not self.synchronised)
         link = MemoryLink(name, site.address, [session], self.clock, on_event=self._event)
         link.platform = platform
         self.sessions[name], self.links[name] = session, link
@@ -409,7 +411,8 @@ class World:
         terms = session.terms
 
         async def put(values: dict[str, str], origin: str) -> None:
-            await self.store.do(_put_all, terms.platform, terms.outlet, values, origin, self.clock.wall_ms())
+            key = terms.platform, terms.outlet
+            await self.store.do(_put_all, *key, values, f"platform:{origin}", self.clock.wall_ms())
             terms.overrides.update(values)
             session.terms_changed()
 

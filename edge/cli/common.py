@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
@@ -131,4 +132,7 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | N
     )
     for row in rows:
         drawn.add_row(*("-" if cell is None else str(cell) for cell in row))
-    Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else 160).print(drawn)
+    for column in drawn.columns:
+        column.overflow = "fold"  # a cut address or time is worse than a second line
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    Console(highlight=False, markup=False, width=width).print(drawn)

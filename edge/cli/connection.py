@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,7 +26,13 @@ def connection(config: Path, as_json: bool, raw: bool) -> None:
     else:
         click.echo(text("cli.connection-site", **page["official"]))
     for receipt in page["receipts"]:
-        click.echo("\n" + text("cli.connection-row", **receipt))
+        click.echo("\n" + text("cli.connection-row", **_in_words(receipt)))
         for name in ("packet", "answer"):
             if name in receipt:
                 click.echo(f"  {receipt[name].rstrip()}")
+
+
+def _in_words(receipt: dict[str, Any]) -> dict[str, Any]:
+    """The receipt with yes, no and the clock's state in the technician's language."""
+    words = {name: text("cli.yes" if receipt[name] else "cli.no") for name in ("confirmed", "joint_test")}
+    return {**receipt, **words, "clock": text(f"cli.clock-{receipt['clock']}")}

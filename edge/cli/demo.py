@@ -37,5 +37,5 @@ def demo(seconds: float, as_json: bool) -> None:
     else:
         say("demo.summary", **{name: value for name, value in summary.items() if name != "connection"})
         for receipt in summary["connection"]:
-            say("demo.connection", **receipt)
+            say("demo.connection", **{**receipt, "confirmed": text("cli.yes" if receipt["confirmed"] else "cli.no")})
     raise SystemExit(CHECK_FAILED if summary["lost"] or not summary["connection"] else 0)

@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edge.catalogue import explain, language, text
+from protocol import edition2005
 from protocol.commands import Command, command
+from protocol.edition2005 import EDITION_2005, is_2005
 from protocol.factors import Factor, factors
 from protocol.forms import form, is_time
-from protocol.marks import EXE_RETURNS, FIELDS, MARKS, QN_RETURNS, SYSTEM_CODES, Named
+from protocol.marks import (
+    EXE_RETURNS,
+    FIELDS,
+    FIELDS_2005,
+    MARKS,
+    MARKS_2005,
+    QN_RETURNS,
+    SYSTEM_CODES,
+    Named,
+)
 from protocol.packet import Examined, Packet
 from protocol.region import Item
 
@@ -27,8 +38,9 @@ def view(number: int, examined: Examined, raw: bool = False) -> str:
         lines.append(_row(2, name, value, _header_meaning(name, value, packet), raw))
     if packet:
         lines += [_row(2, name, value, text("protocol.show.extra"), raw) for name, value in packet.extra]
+        old = is_2005(packet)
         for item in packet.data:
-            lines += _item_lines(item, raw)
+            lines += _item_lines(item, raw, old)
     return "\n".join(lines) + "\n"
 
 
@@ -61,39 +73,50 @@ def _header_meaning(name: str, value: str, packet: Packet | None) -> str:
 def _command(packet: Packet) -> Command | None:
     """The row of a packet's CN: what only asks goes to the logger, what carries values to the platform."""
     says = any(name not in _ASKING for item in packet.data for name, _ in item)
+    direction = "to-platform" if says else "to-logger"
+    if is_2005(packet):
+        own = [row for row in edition2005.commands() if row.cn == packet.cn]
+        return next((row for row in own if row.direction in (direction, "both")), own[0] if own else None)
     return command(packet.cn, "to-platform" if says else "to-logger") or command(packet.cn)
 
 
-def _item_lines(item: Item, raw: bool) -> list[str]:
+def _item_lines(item: Item, raw: bool, old: bool) -> list[str]:
     lines: list[str] = []
     shown = ""
     for name, value in item:
         code, dash, attribute = name.rpartition("-")
         if dash and code != shown:
-            lines.append(f"  {code:<12} {_factor_words(code, attribute)}".rstrip())
+            lines.append(f"  {code:<12} {_factor_words(code, attribute, old)}".rstrip())
             shown = code
-        words = _field_words(attribute, value)
-        if attribute == "Cou":
+        words = _field_words(attribute, value, old)
+        if attribute == "Cou" and not old:
             words += " ".join(f" ({row.emission_unit})" for row in factors(code)[:1] if row.emission_unit)
         lines.append(_row(4 if dash else 2, attribute, value, words, raw))
     return lines
 
 
-def _factor_words(code: str, attribute: str) -> str:
+def _factor_words(code: str, attribute: str, old: bool) -> str:
     if attribute in ("RS", "RT"):
         return text("protocol.show.equipment")
+    if old and (unit := edition2005.unit(code)) is not None:
+        new = EDITION_2005.factor(code)
+        shown = f" ({unit})" if unit != "1" else ""
+        return text("protocol.show.old_code", name=_name(next(iter(factors(new)), None)) + shown, code=new)
     named = [f"{_name(row)} ({row.unit})" if row.unit not in ("", "1") else _name(row) for row in factors(code)]
     return " / ".join(named) or text("protocol.show.unknown")
 
 
-def _field_words(name: str, value: str) -> str:
-    words = _name(FIELDS[name]) if name in FIELDS else ""
+def _field_words(name: str, value: str, old: bool) -> str:
+    fields, marks = (FIELDS_2005, MARKS_2005) if old else (FIELDS, MARKS)
+    name = "PolId" if name == "PolID" else name
+    words = _name(fields[name]) if name in fields else ""
     if name in _MEANINGS:
         return f"{words}: {_name(_MEANINGS[name].get(value))}"
     if name == "Flag":
-        return f"{words}: {_name(MARKS.get(value))}"
+        return f"{words}: {_name(marks.get(value))}"
     if name in ("PolId", "InfoId"):
-        return f"{words}: {' / '.join(map(_name, factors(value))) or text('protocol.show.unknown')}"
+        rows = factors(EDITION_2005.factor(value) if old else value)
+        return f"{words}: {' / '.join(map(_name, rows)) or text('protocol.show.unknown')}"
     return f"{words}: {time_words(value)}" if form(name) == "time" and is_time(value) else words
 
 

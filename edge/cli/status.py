@@ -40,100 +40,63 @@ def watch(config: Path, every: float) -> None:
 
 
 def show(page: dict[str, Any]) -> None:
-    """The page on the screen."""
-    click.echo(text("cli.status-head", **page["daemon"]))
+    """The page on the screen; it fits 80 columns, and `--json` has everything."""
+    head = page["daemon"]
+    click.echo(text("cli.status-head", **{**head, "clock": text(f"cli.clock-{head['clock']}")}))
     for warning in page["warnings"]:
         click.secho("! " + text(warning["code"], **warning["params"]), fg="yellow")
-    table(
-        (
-            "cli.col-platform",
-            "cli.col-outlet",
-            "cli.col-mn",
-            "cli.col-link",
-            "cli.col-last-answer",
-            "cli.col-outbox",
-            "cli.col-answered",
-            "cli.col-backfilled",
-            "cli.col-rejected",
-            "cli.col-lost",
-        ),
+    titles = ("platform", "link", "last-answer", "outbox", "backfilled", "rejected", "lost")
+    numbers = ("outbox", "backfilled", "rejected", "lost")
+    _table(
+        "cli.title-platforms",
+        titles,
         [
             (
-                row["platform"],
-                row["outlet"],
-                row["mn"],
-                _link(row),
-                row["last_answer"],
-                row["outbox"],
-                row["answered"],
-                row["backfilled"],
-                row["rejected"],
-                row["lost"],
+                *(f"{row['platform']}/{row['outlet']}", _link(row), _clock(row["last_answer"])),
+                *(row[name] for name in numbers),
             )
             for row in page["platforms"]
         ],
-        text("cli.title-platforms"),
     )
-    table(
-        (
-            "cli.col-outlet",
-            "cli.col-factor",
-            "cli.col-name",
-            "cli.col-value",
-            "cli.col-unit",
-            "cli.col-mark",
-            "cli.col-time",
-            "cli.col-instrument",
-        ),
+    _table(
+        "cli.title-points",
+        ("outlet", "factor", "name", "value", "unit", "mark", "time"),
         [
             (
-                row["outlet"],
-                row["factor"],
-                row[f"name_{language()}"],
-                _value(row),
-                row["unit"],
-                row["mark"],
-                row["time"],
-                row["instrument"],
+                *(row["outlet"], row["factor"], row[f"name_{language()}"]),
+                *(_value(row), row["unit"], row["mark"], _clock(row["time"])),
             )
             for row in page["points"]
         ],
-        text("cli.title-points"),
     )
-    table(
-        (
-            "cli.col-line",
-            "cli.col-port",
-            "cli.col-instrument",
-            "cli.col-asked",
-            "cli.col-answered",
-            "cli.col-silent",
-            "cli.col-late",
-            "cli.col-bad-crc",
-            "cli.col-round-trip",
-        ),
+    counters = ("asked", "answered", "silent", "late", "bad_crc")
+    _table(
+        "cli.title-lines",
+        ("line", "port", "instrument", "asked", "answered", "silent", "late", "bad-crc", "round-trip"),
         [
             (
-                row["line"],
-                text("cli.open" if row["port_open"] else "cli.closed"),
-                row["instrument"],
-                row["asked"],
-                row["answered"],
-                row["silent"],
-                row["late"],
-                row["bad_crc"],
-                _ms(row["round_trip_s"]),
+                *(row["line"], text("cli.open" if row["port_open"] else "cli.closed"), row["instrument"]),
+                *(*(row[name] for name in counters), _ms(row["round_trip_s"])),
             )
             for row in page["lines"]
         ],
-        text("cli.title-lines"),
     )
     for event in page["events"][-5:]:
-        click.echo(f"{event['time']}  {text(event['code'], **event['params'])}")
+        click.echo(f"{_clock(event['time'])}  {text(event['code'], **event['params'])}")
+
+
+def _table(caption: str, titles: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    if rows:
+        table([f"cli.col-{title}" for title in titles], rows, text(caption))
+
+
+def _clock(moment: str | None) -> str | None:
+    """Time of day of an ISO time."""
+    return None if moment is None else moment[11:19]
 
 
 def _link(row: dict[str, Any]) -> str:
-    return f"{row['peer']} {text('cli.connected')}" if row["connected"] else text("cli.disconnected")
+    return text("cli.connected" if row["connected"] else "cli.disconnected")
 
 
 def _ms(seconds: float | None) -> str | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Literal
 
 from config.site import Platform
 from edge.remote import context as codes
@@ -44,7 +45,8 @@ def admit(terms: Terms, packet: Packet) -> int:
 
 def allowed(platform: Platform, cn: str) -> bool:
     """Whether the site lets this platform give this command; unsaid, a platform of role other may only read."""
-    choice = platform.allow or ("read" if platform.role == "other" else "all")
+    unsaid: Literal["all", "read"] = "read" if platform.role == "other" else "all"
+    choice = unsaid if platform.allow is None else platform.allow
     return choice == "all" or cn in (READS if choice == "read" else choice)
 
 

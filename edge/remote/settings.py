@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from edge.remote.context import Context, Outcome
-from edge.values import BEIJING_MS, MINUTE_MS
+from edge.values import MINUTE_MS
 from protocol import parameters
 from protocol.packet import Packet
 
@@ -35,12 +33,9 @@ async def get_minute_interval(context: Context, packet: Packet) -> Outcome:
 
 async def set_minute_interval(context: Context, packet: Packet) -> Outcome:
     """1064, one of 1 2 3 4 5 6 10 12 15 20 30 min."""
-    now_ms = context.clock.wall_ms()
-    # what is in force now, which is not what was set last where that has not begun yet
-    before, after = context.terms.minute_at(now_ms), parameters.read_minute_interval(packet) * MINUTE_MS
-    border = math.lcm(before, after)
-    begin = -(-(now_ms + BEIJING_MS) // border) * border - BEIJING_MS
-    await context.put({"minute": str(after), "minute_before": str(before), "minute_from": str(begin)}, "1064")
+    after = parameters.read_minute_interval(packet) * MINUTE_MS
+    border = context.terms.minute_border(after, context.clock.wall_ms())
+    await context.put({"minute": str(after), **border}, "1064")
     return Outcome()
 
 

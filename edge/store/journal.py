@@ -65,9 +65,8 @@ def entries(db: sqlite3.Connection, limit: int, after: int | None = None) -> lis
 
 def between(db: sqlite3.Connection, begin_ms: int, end_ms: int, after: int, limit: int) -> list[Entry]:
     """At most `limit` entries of a time, both ends included, behind number `after`."""
-    rows = db.execute(
-        "SELECT * FROM journal WHERE id > ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?", (after, begin_ms, end_ms, limit)
-    )
+    wanted = "SELECT * FROM journal WHERE id > ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?"
+    rows = db.execute(wanted, (after, begin_ms, end_ms, limit))
     return [_entry(row) for row in rows]
 
 

@@ -18,7 +18,7 @@ from typing import Protocol
 from edge.store import journal, records
 from edge.store.outbox import OpenPacket
 from edge.uplink.build import Builder
-from edge.values import MINUTE_MS, Kind, period_start
+from edge.values import DAY_MS, MINUTE_MS, Kind, period_start
 from protocol.controls import Information, log_text
 from protocol.errors import ProtocolError
 from protocol.region import Region
@@ -28,6 +28,8 @@ SUCCESS, TIMEOUT, NO_DATA = 1, 4, 100
 NO_DELIVERY = 0
 """Number of the delivery of packets that are none."""
 KIND_OF_CN = {"2051": Kind.MINUTE, "2061": Kind.HOUR, "2031": Kind.DAY}
+LOOK = {Kind.MINUTE: DAY_MS, Kind.HOUR: 60 * DAY_MS, Kind.DAY: 1_500 * DAY_MS}
+"""So much time is looked through for one page: years without data must not hold up the store."""
 
 Page = tuple[list[Region], int | None]
 """Regions in the order of time, and the place from which the next page goes on; None: that was all."""
@@ -51,13 +53,15 @@ class SealedRecords:
     end_ms: int
 
     def page(self, db: sqlite3.Connection, place: int, count: int) -> Page:
-        """`place`: the label to look from."""
+        """`place`: the label to look from. A page looks no further than LOOK, however little it finds."""
         kind, start = KIND_OF_CN[self.cn], max(place, self.begin_ms)
+        last = records.last_start(db, self.builder.terms.outlet, kind)
+        horizon = period_start(start + LOOK[kind], DAY_MS)  # where all intervals have a border
         found: list[Region] = []
         while len(found) < count:
-            label = self._next_label(db, kind, start)
+            label = None if last is None else self._next_label(db, kind, start, horizon, last)
             if label is None:
-                return found, None
+                return found, horizon if last is not None and horizon <= min(last, self.end_ms) else None
             start = label + self._length(kind, label)
             region = self._region(db, kind, label, start)
             if region is not None:
@@ -67,13 +71,13 @@ class SealedRecords:
     def _length(self, kind: Kind, label: int) -> int:
         return self.builder.terms.minute_at(label) if kind is Kind.MINUTE else kind.ms
 
-    def _next_label(self, db: sqlite3.Connection, kind: Kind, start: int) -> int | None:
-        """The first label from `start` on whose period has records and has ended."""
+    def _next_label(self, db: sqlite3.Connection, kind: Kind, start: int, horizon: int, last: int) -> int | None:
+        """The first label in [start, horizon) whose period has records and has ended; `last`: of all records."""
         outlet = self.builder.terms.outlet
-        last = records.last_start(db, outlet, kind)
-        while last is not None and start <= self.end_ms:
-            # the last label may begin at end_ms and have its first record later
-            first = records.between(db, outlet, kind, start, self.end_ms + self._length(kind, self.end_ms) - 1, 1)
+        # the last label may begin at end_ms and have its first record later
+        until = min(self.end_ms + self._length(kind, self.end_ms), horizon) - 1
+        while start <= min(self.end_ms, until):
+            first = records.between(db, outlet, kind, start, until, 1)
             if not first:
                 return None
             length = self._length(kind, first[0].start)

@@ -234,7 +234,7 @@ class Lanes:
         asked = self._asked
         if asked is None or not asked.waits:
             return None
-        while not asked.ready and asked.place is not None:
+        while not asked.ready and asked.place is not None and not self.live_waits():
             page = await self._store.do(build_page, self._builder, asked, max(1, room), self._clock.wall_ms())
             packets, asked.place, broken = page
             asked.ready.extend(packets)

@@ -28,7 +28,7 @@ from edge.uplink.lanes import BACKLOG_PAUSE_S, Lanes, Outgoing
 from edge.uplink.link import Link, LinkDown
 from edge.uplink.terms import Terms
 from protocol.exchange import Exchange, Resend
-from protocol.messages import asked_qn, refusal
+from protocol.messages import Header, asked_qn, command, refusal
 from protocol.packet import Packet
 from protocol.region import Region
 
@@ -53,7 +53,9 @@ class Session:
         handle: Callable[[Packet, Session], Awaitable[None]],
         on_event: Callable[[str, dict[str, Any]], None],
         on_packet: Callable[[Terms, bool, bytes], None],
+        wants_time: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`wants_time`: whether the platform is asked for the time (1013) when a link is up."""
         self.terms = terms
         self.mn = terms.mn
         self.health = Health()
@@ -65,6 +67,8 @@ class Session:
         self._on_packet = on_packet
         self.last_step = clock.mono_s()
         """When the sending last made progress, monotonic seconds."""
+        self._wants_time = wants_time
+        self._time_qn: str | None = None
         self._link: Link | None = None
         self._log = get_logger("session")
         self._wake = asyncio.Event()
@@ -113,7 +117,7 @@ class Session:
 
     def expects(self, packet: Packet) -> bool:
         """Whether a packet answers one of this session's, whatever MN it bears."""
-        return asked_qn(packet) in self._flying
+        return (qn := asked_qn(packet)) is not None and (qn in self._flying or qn == self._time_qn)
 
     def received(self, packet: Packet, frame: bytes, link: Link) -> bool:
         """A packet from the platform; answers are matched by QN, all else is a command."""
@@ -134,6 +138,9 @@ class Session:
         """A 9011 can only refuse an upload: to have accepted it for carrying out is not to have it."""
         qn = asked_qn(packet)
         out = self._flying.get(qn or "")
+        if qn and qn == self._time_qn:
+            self._time_qn = None
+            return True
         if qn and out is not None and out.asked is not None:
             self._asked_answered(qn, packet, out.asked)
             return True
@@ -165,6 +172,7 @@ class Session:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._command_loop(), name=f"commands[{name}]")
                 group.create_task(self._send_loop(link), name=f"send[{name}]")
+                group.create_task(self._ask_time(link), name=f"time[{name}]")
         finally:
             self._link = None
             self.exchange.clear()
@@ -172,6 +180,25 @@ class Session:
             self._lanes.close()
             while not self._inbox.empty():  # a command of an hour ago would set the clock of an hour ago
                 self._inbox.get_nowait()
+
+    async def _ask_time(self, link: Link) -> None:
+        """1013 where the clock is not known to be right (C.4); beside the window: unanswered, it holds up nothing."""
+        if not self._wants_time():
+            return
+        try:
+            qn: str = await self._store.do(outbox.qn_for, self._clock.wall_ms())
+        except StoreFailed as error:
+            self._on_event("edge.store-failed", {"why": explain(error)})
+            return
+        terms = self.terms
+        frame = command(Header(terms.st, terms.password, terms.mn), "1013", (), qn).to_frame(terms.site.crc)
+        self._time_qn = qn
+        for _ in range(1 + terms.retries):
+            await self._write(link, frame)
+            await self._clock.sleep(terms.timeout_s)
+            if self._time_qn != qn:
+                return
+        self._time_qn = None
 
     # commands
 

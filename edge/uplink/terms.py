@@ -6,11 +6,13 @@ they are used, survive restarts and are shown with their origin.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from config.site import Access, Platform, UploadKind
 from edge.uplink.kinds import KIND_OF_CN
+from edge.values import BEIJING_MS
 
 
 @dataclass(slots=True)
@@ -67,6 +69,14 @@ class Terms:
         if start_ms < self._number("minute_from", 0):
             return self._number("minute_before", self.site.minute)
         return self.minute_ms
+
+    def minute_border(self, after: int, now_ms: int) -> dict[str, str]:
+        """What has to be kept for the interval `after` to begin where it and the present one both have a border."""
+        # what is in force now, which is not what was set last where that has not begun yet
+        before = self.minute_at(now_ms)
+        border = math.lcm(before, after)
+        begin = -(-(now_ms + BEIJING_MS) // border) * border - BEIJING_MS
+        return {"minute_before": str(before), "minute_from": str(begin)}
 
     @property
     def timeout_s(self) -> float:

@@ -17,14 +17,17 @@ NOON = 1_790_049_600_000
 KEY = "ww1/w01018"
 
 
-def acquirer(**point: Any) -> Acquirer:
+def site(**point: Any) -> Site:
     one = Point(factor="w01018", outlet="ww1", **point)
-    site = Site(
+    return Site(
         site=General(name="x"),
         outlets={"ww1": Outlet(name="x", st="32", statistics="water")},
         instruments={"cod": Instrument(line="a", driver="modbus", points=(one,))},
     )
-    return Acquirer(site)
+
+
+def acquirer(**point: Any) -> Acquirer:
+    return Acquirer(site(**point))
 
 
 def poll(value: float | str | None, slot_ms: int = NOON) -> PollResult:
@@ -75,3 +78,14 @@ def test_the_newest_sample_is_shown_until_it_is_silent() -> None:
     (sample,) = one.accept(poll(5.0))
     assert one.latest("ww1", NOON + 64_999) == [sample]
     assert one.latest("ww1", NOON + 65_000)[0].mark == "B"
+
+
+def test_while_an_action_runs_all_samples_bear_its_mark_also_beyond_the_range() -> None:
+    mark: list[str | None] = [None]
+    marked = Acquirer(site(range=(0.0, 500.0)), lambda instrument: mark[0] if instrument == "cod" else None)
+    marks = []
+    for slot, running in enumerate((None, "C", "C", None)):
+        mark[0] = running
+        (sample,) = marked.accept(poll(600.0 if slot == 2 else 5.0, NOON + slot * 5_000))
+        marks.append(sample.mark)
+    assert marks == ["N", "C", "C", "N"]

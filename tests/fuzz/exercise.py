@@ -105,13 +105,26 @@ def corpus() -> list[bytes]:
 
 _EXTREMES = (
     b"", b"0", b"-1", b"00", b"1e999", b"-0.0", b"1.", b".5", b"99999999999999999999", b"1" * 400, b"20160230000000",
-    b"20161231235960", b"00000000000000", b"\xd9\xa3", "清".encode(), b"\xc7\xe5", b"//", b"////", b"//a;b=c//", b"&", b"#",
-    b"##0101", b"=", b";", b",", b" ", b"\x00", b"\x7f", b"\xff\xfe", b"\xed\xa0\x80", b"&&", b"NaN", b"i11001", b"w01018",
+    b"20161231235960", b"00000000000000", b"\xd9\xa3", "清".encode(), b"\xc7\xe5", b"//", b"////", b"//a;b=c//", b"&",
+    b"#", b"##0101", b"=", b";", b",", b" ", b"\x00", b"\x7f", b"\xff\xfe", b"\xed\xa0\x80", b"&&", b"NaN", b"i11001",
+    b"w01018",
+)  # fmt: skip
+_PLAUSIBLE = (
+    b"1", b"3", b"5", b"10", b"24", b"25", b"30", b"99", b"100", b"120", b"121", b"3600", b"3601", b"000000", b"083015",
+    b"20160801085857", b"20160801090000", b"w01018", b"i13004", b"i11001", b"010000A8900016F000169DC1", b"654321", b"N",
+    b"0.001", b"9.9", b"101", b"020",
+)  # fmt: skip
+_COMMANDS = (
+    (b"OverTime", b"ReCount"), (b"PolId", b"SystemTime"), (b"BeginTime", b"EndTime"), (b"DataTime", b"VaseNo"),
+    (b"PolId", b"CstartTime", b"CTime"), (b"PolId", b"Stime"), (b"PolId", b"w01018-SN"), (b"NewPW",), (b"RtdInterval",),
+    (b"PolId", b"InfoId", b"i13004-Info"), (b"InfoId", b"BeginTime", b"EndTime"), (b"DataTime", b"i11001-Info"),
+    (b"020-LowValue", b"020-UpValue"), (b"PolID", b"CTime", b"CTime"), (b"MinInterval",), (b"WarnTime",),
 )  # fmt: skip
 _FIELDS = (
-    b"OverTime", b"ReCount", b"RtdInterval", b"MinInterval", b"NewPW", b"PolId", b"SystemTime", b"BeginTime", b"EndTime",
-    b"CstartTime", b"CTime", b"Stime", b"VaseNo", b"InfoId", b"i11001-Info", b"w01018-SN", b"DataTime", b"w01018-Rtd",
-    b"w01018-Flag", b"QnRtn", b"ExeRtn", b"101-LowValue", b"101-UpValue", b"WarnTime", b"PolID", b"PW", b"QN", b"020-Avg",
+    b"OverTime", b"ReCount", b"RtdInterval", b"MinInterval", b"NewPW", b"PolId", b"SystemTime", b"BeginTime",
+    b"EndTime", b"CstartTime", b"CTime", b"Stime", b"VaseNo", b"InfoId", b"i11001-Info", b"w01018-SN", b"DataTime",
+    b"w01018-Rtd", b"w01018-Flag", b"QnRtn", b"ExeRtn", b"101-LowValue", b"101-UpValue", b"WarnTime", b"PolID", b"PW",
+    b"QN", b"020-Avg", b"w20111-SN", b"i13004-Info",
 )  # fmt: skip
 
 
@@ -125,7 +138,11 @@ def case(chance: random.Random, frames: list[bytes]) -> bytes:
         return _mutated(frame, chance)
     if kind < 0.7:
         return wrap(_mutated(frame[6:-6], chance)[:9999])
-    fields = [chance.choice(_FIELDS) + b"=" + chance.choice(_EXTREMES) for _ in range(chance.randrange(1, 6))]
+    values = _PLAUSIBLE if kind < 0.9 else _EXTREMES
+    fields = [chance.choice(_FIELDS) + b"=" + chance.choice(values) for _ in range(chance.randrange(1, 8))]
+    if kind < 0.8:  # a command with its own fields, values out of their bounds or not
+        names = chance.choice(_COMMANDS)
+        fields = [name + b"=" + chance.choice(_PLAUSIBLE) for name in names]
     head, _, _ = frame[6:-6].partition(b"CP=&&")
     if chance.random() < 0.2:
         name, value = chance.choice((b"QN", b"ST", b"CN", b"MN", b"Flag", b"PNUM", b"PNO")), chance.choice(_EXTREMES)

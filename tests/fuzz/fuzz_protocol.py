@@ -1,4 +1,4 @@
-"""Long runs with coverage guidance: `.venv/bin/python -m tests.fuzz.fuzz_protocol CORPUS_DIR` (needs `pip install atheris`).
+"""Long runs with coverage guidance: `.venv/bin/python -m tests.fuzz.fuzz_protocol CORPUS_DIR`; needs `atheris`.
 
 Not part of CI; the same function runs there with a seeded driver (tests/protocol/test_fuzz.py).
 """

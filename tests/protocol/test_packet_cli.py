@@ -160,3 +160,31 @@ def test_every_code_of_the_protocol_has_a_text_with_its_parameters() -> None:
     assert used - texts.keys() == set()
     for zh, en in texts.values():
         assert set(re.findall(r"\{\w+\}", zh)) == set(re.findall(r"\{\w+\}", en))
+
+
+OLD = "PW=123456;MN=88888880000001"
+
+
+def test_packets_of_2005_are_explained_with_their_own_names() -> None:
+    segments = [
+        f"ST=32;CN=2051;{OLD};CP=&&DataTime=20040516021000;B01-Cou=200;020-Avg=0.021,020-Flag=P;101-Avg=1.1&&",
+        f"QN=20040516010101001;ST=32;CN=3014;{OLD};Flag=3;CP=&&PolID=101,CTime=04&&",
+        f"QN=20040516010101001;ST=32;CN=1022;{OLD};Flag=3;CP=&&101-LowValue=1.1,101-UpValue=9.9&&",
+    ]
+    shown = run("decode", stdin=b"".join(wrap(segment.encode()) for segment in segments)).decode()
+    for words in (
+        "minute data", "Wastewater (flow) (L/s), in 2017 w00000", "Total mercury (mg/L), in 2017 w20111", "power fault",
+        "set the sampling hours", "factor code: Total phosphorus", "hour of the day", "set alarm limits",
+        "lower alarm limit",
+    ):  # fmt: skip
+        assert words in shown
+    assert "unknown" not in shown
+
+
+def test_length_in_characters_and_a_modbus_check_code_are_named() -> None:
+    log = "QN=20160801085857223;ST=32;CN=3020;PW=100000;MN=M1;Flag=5;CP=&&i11001-Info=//清洗管路//&&"
+    (found,) = decoded(b"##%04d%b" % (len(log), wrap(log.encode())[6:]))
+    assert found["ok"]
+    assert any("counts characters" in note for note in found["notes"])
+    (found,) = decoded(ANNEX_A.replace("1C80", "0759"))
+    assert any("Modbus CRC" in error for error in found["errors"])

@@ -100,7 +100,8 @@ class Rig:
         began = time.monotonic()
         with (self.folder / "daemon.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "edge.cli.main", "run", "-c", str(self.config), "--simulated-clock", self.clock_text,
+                sys.executable, "-m", "edge.cli.main", "run", "-c", str(self.config),
+                "--simulated-clock", self.clock_text,
                 stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL, cwd=ROOT, env=os.environ | self.env,
                 preexec_fn=self.preexec,
             )  # fmt: skip
