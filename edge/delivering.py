@@ -17,7 +17,7 @@ from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
 from edge.measure.statistics import Live
-from edge.measure.wire import realtime_fields
+from edge.measure.wire import sample_wire
 from edge.remote.context import Context, Refusals
 from edge.remote.serve import serve
 from edge.store import journal, linklog, outbox, settings
@@ -34,9 +34,10 @@ from edge.uplink.session import Session
 from edge.uplink.terms import Terms
 from edge.values import period_start
 from protocol.factors import wire_decimals
-from protocol.messages import realtime, startup
+from protocol.messages import startup
 from protocol.packet import Packet
-from protocol.region import Region, write
+from protocol.region import Body, write
+from protocol.upload import realtime
 
 TICK_S = 0.5
 MINUTE_NAMES = ("minute_before", "minute_from")
@@ -192,19 +193,20 @@ class Delivering:
             if self._ticks.setdefault(key, tick) == tick or not session.terms.realtime_on:
                 continue
             self._ticks[key] = tick
-            region = self._realtime(session.terms, tick)
-            if region is not None:
-                await session.offer_fleeting("2011", tick, region)
+            body = self._realtime(session.terms, tick)
+            if body is not None:
+                await session.offer_fleeting("2011", tick, body)
 
-    def _realtime(self, terms: Terms, tick: int) -> Region | None:
+    def _realtime(self, terms: Terms, tick: int) -> Body | None:
         items = []
         for one in self._live(terms.outlet, tick):
             sample = one.sample
             decimals = wire_decimals(sample.factor, self._decimals.get((sample.outlet, sample.factor)))
-            fields = realtime_fields(sample, decimals, terms.site.absent, None, one.zs)
-            if fields:
-                items.append((sample.factor, fields))
-        return realtime(tick, items) if items else None
+            wire = sample_wire(sample, decimals, terms.site.absent, None, one.zs)
+            if wire.slots:
+                items.append((sample.factor, wire))
+        shape = tuple((factor, wire.slots) for factor, wire in items)
+        return realtime(tick, shape, [value for _, wire in items for value in wire.values]) if items else None
 
     # commands
 

@@ -1,33 +1,21 @@
-"""Messages of HJ 212-2017 (Table 9, Annex C): data regions of the uploads, their packets, and the answers.
+"""Messages of HJ 212-2017 (Table 9, Annex C): data regions of uploads without measured numbers, and the answers.
 
-realtime, statistics, states, runtimes, startup ─▶ Region ─▶ assemble ─▶ packets to store and to send
+states, runtimes, startup ─▶ Region ─▶ `region.write` ─▶ `upload.frames`      numbers: `upload.realtime`, `statistics`
 request_answer 9011, execution_result 9012, notice_answer 9013, data_answer 9014 ◀─ the packet they answer
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from protocol.errors import CannotEncode
 from protocol.frame import SEGMENT_LIMIT
-from protocol.packet import ANSWER_BIT, SPLIT_BIT, VERSION_2017, Packet
-from protocol.region import Item, Region, fields, length
-from protocol.split import split
-from protocol.times import qn_text, time_text
+from protocol.packet import ANSWER_BIT, VERSION_2017, Packet
+from protocol.region import Item, Region, fields
+from protocol.times import time_text
 
 INTERACTION = "91"
 """ST of every answer (Table 5)."""
-
-_ORDERS = {
-    "realtime": ("SampleTime", "Rtd", "ZsRtd", "Flag", "EFlag"),
-    "statistics": ("Cou", "Min", "Avg", "Max", "ZsMin", "ZsAvg", "ZsMax", "Data", "DayData", "NightData", "Flag"),
-}
-_CP_FRAME = len("CP=&&&&")
-
-Attributes = Sequence[tuple[str, str]]
-"""Fields of one factor without its code, in the order of Annex C: `[("Avg", "7.5"), ("Flag", "N")]`."""
 
 
 class Header(NamedTuple):
@@ -48,34 +36,6 @@ class Limits(NamedTuple):
 LIMITS = Limits()
 
 
-def realtime(data_time_ms: int, items: Iterable[tuple[str, Attributes]]) -> Region:
-    """CN 2011: per factor SampleTime, Rtd, ZsRtd, Flag, EFlag; DataTime is the moment of acquisition."""
-    return _measured(data_time_ms, items, "realtime")
-
-
-def statistics(data_time_ms: int, items: Iterable[tuple[str, Attributes]]) -> Region:
-    """CN 2051, 2061, 2031: per factor Cou, Min, Avg, Max, ZsMin, ZsAvg, ZsMax, Flag; DataTime is the period's start."""
-    return _measured(data_time_ms, items, "statistics")
-
-
-def _measured(data_time_ms: int, items: Iterable[tuple[str, Attributes]], message: str) -> Region:
-    return (_data_time(data_time_ms), *[_factor_item(factor, attributes, message) for factor, attributes in items])
-
-
-def _factor_item(factor: str, attributes: Attributes, message: str) -> Item:
-    names = _full_names(factor, tuple([name for name, _ in attributes]), message)
-    return tuple(zip(names, [value for _, value in attributes], strict=True))
-
-
-@lru_cache(maxsize=512)
-def _full_names(factor: str, names: tuple[str, ...], message: str) -> tuple[str, ...]:
-    order = _ORDERS[message]
-    places = [order.index(name) if name in order else -1 for name in names]
-    if -1 in places or places != sorted(set(places)):
-        raise CannotEncode("protocol.encode.attributes", field=factor, expected=",".join(order), came=",".join(names))
-    return tuple(f"{factor}-{name}" for name in names)
-
-
 def states(data_time_ms: int, equipment: Iterable[tuple[str, str]]) -> Region:
     """CN 2021: equipment (`SB1`) and its state: 0 off, 1 running, 2 calibration, 3 maintenance, 4 alarm, 5 blowback."""
     return (_data_time(data_time_ms), *[((f"{name}-RS", value),) for name, value in equipment])
@@ -93,42 +53,6 @@ def startup(data_time_ms: int, restart_ms: int) -> Region:
 
 def _data_time(ms: int) -> Item:
     return (("DataTime", time_text(ms)),)
-
-
-def assemble(
-    header: Header, cn: str, region: Region, qn_ms: Callable[[], int], answer: bool, limits: Limits = LIMITS
-) -> list[Packet]:
-    """The packets that carry a region: one, or several cut at factor borders where it does not fit.
-
-    `qn_ms` gives the QN of each packet in UTC milliseconds, strictly rising; it is called once a packet.
-    """
-    flag = VERSION_2017 | (ANSWER_BIT if answer else 0)
-    if length(region) <= _room(header, cn, flag, 0, limits):
-        return [Packet(qn_text(qn_ms()), header.st, cn, header.pw, header.mn, flag, data=region)]
-    flag |= SPLIT_BIT
-    for digits in range(1, 5):
-        parts = split(region, _room(header, cn, flag, digits, limits))
-        if len(parts) < 10**digits:
-            return _numbered(header, cn, parts, flag, qn_ms)
-    raise CannotEncode("protocol.encode.parts", came=len(parts))
-
-
-@lru_cache(maxsize=64)
-def _room(header: Header, cn: str, flag: int, digits: int, limits: Limits) -> int:
-    """Bytes between `&&` and `&&` beside a header whose PNUM and PNO have so many digits; 0: not split."""
-    largest = 10**digits - 1 if digits else None
-    empty = Packet("0" * 17, header.st, cn, header.pw, header.mn, flag, largest, largest)
-    return min(limits.segment - len(empty.head().encode()) - len("&&"), limits.cp - _CP_FRAME)
-
-
-def _numbered(header: Header, cn: str, parts: list[Region], flag: int, qn_ms: Callable[[], int]) -> list[Packet]:
-    packets: list[Packet] = []
-    for pno, part in enumerate(parts, 1):
-        qn = qn_text(qn_ms())
-        if packets and qn <= str(packets[-1].qn):
-            raise CannotEncode("protocol.encode.qn_order", expected=packets[-1].qn, came=qn)
-        packets.append(Packet(qn, header.st, cn, header.pw, header.mn, flag, len(parts), pno, None, part))
-    return packets
 
 
 def command(header: Header, cn: str, region: Region, qn: str) -> Packet:

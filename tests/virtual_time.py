@@ -36,9 +36,9 @@ from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
 from edge.values import MINUTE_MS, Kind, Record
-from protocol import messages
+from protocol import messages, upload
 from protocol.packet import Packet
-from protocol.region import Region
+from protocol.region import Body
 
 NOON = 1_790_049_600_000
 """2026-09-22 12:00:00 in Beijing."""
@@ -451,8 +451,8 @@ def rendered(start: int) -> dict[str, str]:
     }  # fmt: skip
 
 
-def realtime_region(tick: int) -> Region:
-    return messages.realtime(tick, [("w01018", [("Rtd", "2.2"), ("Flag", "N")])])
+def realtime_region(tick: int) -> Body:
+    return upload.realtime(tick, (("w01018", (("Rtd", 1), ("Flag", "N"))),), (2.2,))
 
 
 def virtual(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
@@ -121,8 +120,10 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None) -> None:
-    """A table on the technician's screen; titles are codes of the catalogue."""
+def table(
+    titles: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None, columns: int = 160
+) -> None:
+    """A table on the technician's screen, or `columns` wide in a pipe; titles are codes of the catalogue."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -134,5 +135,5 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | N
         drawn.add_row(*("-" if cell is None else str(cell) for cell in row))
     for column in drawn.columns:
         column.overflow = "fold"  # a cut address or time is worse than a second line
-    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    width = None if sys.stdout.isatty() else columns
     Console(highlight=False, markup=False, width=width).print(drawn)

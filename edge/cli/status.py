@@ -87,7 +87,7 @@ def show(page: dict[str, Any]) -> None:
 
 def _table(caption: str, titles: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     if rows:
-        table([f"cli.col-{title}" for title in titles], rows, text(caption))
+        table([f"cli.col-{title}" for title in titles], rows, text(caption), columns=80)
 
 
 def _clock(moment: str | None) -> str | None:

@@ -80,13 +80,6 @@ def wire_fields(record: Record, decimals: int, absent: Absent, last: float | Non
     return record_wire(record, decimals, absent, last).fields()
 
 
-def realtime_fields(
-    sample: Sample, decimals: int, absent: Absent, last: float | None, zs: float | None = None
-) -> Fields:
-    """A realtime value's fields as texts."""
-    return sample_wire(sample, decimals, absent, last, zs).fields()
-
-
 def _without_value(record: Record, decimals: int, absent: Absent, last: float | None) -> Wire:
     mark = _abnormal(record.mark)
     if absent == "omit":

@@ -11,17 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.measure.engine import Engine
-from edge.measure.wire import wire_fields
+from edge.measure.wire import Wire, record_wire
 from edge.store import outbox, records
 from edge.store.outbox import Delivery, OpenPacket
 from edge.uplink.terms import Terms
 from edge.values import MINUTE_MS, Record
 from protocol.errors import ProtocolError
 from protocol.factors import wire_decimals
-from protocol.messages import Header, assemble, statistics
+from protocol.lenient import checked
+from protocol.messages import Header
 from protocol.packet import Packet
-from protocol.region import Region, write
+from protocol.region import Body, write
 from protocol.times import parse_time
+from protocol.upload import frames, statistics
 
 _HEAD = len("##0000")
 _QN = len("QN=20160801085857223")
@@ -95,50 +97,42 @@ class Builder:
     def _issue(
         self, db: sqlite3.Connection, delivery: Delivery, found: list[Record], now_ms: int
     ) -> list[tuple[str, int, int, bytes]]:
-        region = self._first_region(db, delivery) or self._region(db, delivery, found)
-        return self.packets(db, delivery.cn, region, self.terms.asks_answer(delivery.cn), now_ms)
+        body = self._first_body(db, delivery) or self._body(db, delivery, found)
+        return self.packets(db, delivery.cn, body, self.terms.asks_answer(delivery.cn), now_ms)
 
     def packets(
-        self, db: sqlite3.Connection, cn: str, region: Region, asks: bool, now_ms: int
+        self, db: sqlite3.Connection, cn: str, body: Body, asks: bool, now_ms: int
     ) -> list[tuple[str, int, int, bytes]]:
-        """(QN, PNO, PNUM, frame) of the packets that carry a region, with new QNs; `asks`: Flag bit A."""
+        """(QN, PNO, PNUM, frame) of the packets that carry a body, with new QNs; `asks`: Flag bit A."""
         header = Header(self.terms.st, self.terms.password, self.terms.mn)
-        found = assemble(header, cn, region, lambda: parse_time(outbox.qn_for(db, now_ms)), asks)
         crc = self.terms.site.crc
-        return [(packet.qn or "", packet.pno or 1, packet.pnum or 1, packet.to_frame(crc)) for packet in found]
+        return [*frames(header, cn, body, lambda: parse_time(outbox.qn_for(db, now_ms)), asks, variant=crc)]
 
-    def _first_region(self, db: sqlite3.Connection, delivery: Delivery) -> Region | None:
-        """The region that was sent first, put together again from its parts (each repeats DataTime)."""
+    def _first_body(self, db: sqlite3.Connection, delivery: Delivery) -> Body | None:
+        """The body that was sent first, put together again from its parts (each repeats DataTime)."""
         parts = [_packet(data).data for data in outbox.first_issue(db, delivery.id)]
-        return parts[0] + tuple(item for part in parts[1:] for item in part[1:]) if parts else None
+        return write(parts[0] + tuple(item for part in parts[1:] for item in part[1:])) if parts else None
 
-    def _region(self, db: sqlite3.Connection, delivery: Delivery, found: list[Record]) -> Region:
-        if delivery.payload is not None:
-            return self._payload(delivery, delivery.payload)
+    def _body(self, db: sqlite3.Connection, delivery: Delivery, found: list[Record]) -> Body:
+        if delivery.payload is not None:  # the very text that was taken in, or an error, never a smaller packet
+            return checked(delivery.payload.decode())
         minutes = None if delivery.end is None else (delivery.end - delivery.start) // MINUTE_MS
         return self.statistics(db, found, delivery.start, minutes)
 
-    def statistics(self, db: sqlite3.Connection, found: list[Record], start: int, minutes: int | None) -> Region:
-        """Region of the records of one period; `minutes`: the period that minute records are to be joined to."""
+    def statistics(self, db: sqlite3.Connection, found: list[Record], start: int, minutes: int | None) -> Body:
+        """Body of the records of one period; `minutes`: the period that minute records are to be joined to."""
         if minutes is not None:
             found = self.engine.derive(found, start, minutes)
         order = {factor: place for place, factor in enumerate(self.engine.factors)}
         found.sort(key=lambda record: order.get(record.factor, len(order)))
-        items = [(record.factor, self._fields(db, record)) for record in found]
-        return statistics(start, [(factor, fields) for factor, fields in items if fields])
+        items = [(record.factor, wire) for record in found if (wire := self._wire(db, record)).slots]
+        shape = tuple((factor, wire.slots) for factor, wire in items)
+        return statistics(start, shape, [value for _, wire in items for value in wire.values])
 
-    def _fields(self, db: sqlite3.Connection, record: Record) -> list[tuple[str, str]]:
+    def _wire(self, db: sqlite3.Connection, record: Record) -> Wire:
         absent = self.terms.site.absent
         last = records.last_average(db, record) if record.avg is None and absent == "last" else None
-        return wire_fields(record, wire_decimals(record.factor, self.decimals.get(record.factor)), absent, last)
-
-    def _payload(self, delivery: Delivery, body: bytes) -> Region:
-        """The region that was taken in; anything but the very same text is an error, never a smaller packet."""
-        head = f"ST={self.terms.st};CN={delivery.cn};PW=;MN={self.terms.mn};Flag=4;CP=&&".encode()
-        region = Packet.from_segment(head + body + b"&&").data
-        if write(region).encode() != body:
-            raise ValueError(body)
-        return region
+        return record_wire(record, wire_decimals(record.factor, self.decimals.get(record.factor)), absent, last)
 
 
 def _packet(frame: bytes) -> Packet:

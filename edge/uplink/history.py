@@ -21,7 +21,7 @@ from edge.uplink.build import Builder
 from edge.values import DAY_MS, MINUTE_MS, Kind, period_start
 from protocol.controls import Information, log_text
 from protocol.errors import ProtocolError
-from protocol.region import Region
+from protocol.region import Body, write
 
 SUCCESS, TIMEOUT, NO_DATA = 1, 4, 100
 """ExeRtn (Table 6)."""
@@ -31,21 +31,21 @@ KIND_OF_CN = {"2051": Kind.MINUTE, "2061": Kind.HOUR, "2031": Kind.DAY}
 LOOK = {Kind.MINUTE: DAY_MS, Kind.HOUR: 60 * DAY_MS, Kind.DAY: 1_500 * DAY_MS}
 """So much time is looked through for one page: years without data must not hold up the store."""
 
-Page = tuple[list[Region], int | None]
-"""Regions in the order of time, and the place from which the next page goes on; None: that was all."""
+Page = tuple[list[Body], int | None]
+"""Bodies in the order of time, and the place from which the next page goes on; None: that was all."""
 
 
 class Source(Protocol):
     """Where the data come from; runs in the store's thread."""
 
     def page(self, db: sqlite3.Connection, place: int, count: int) -> Page:
-        """At most `count` regions from a place on; 0 is the beginning."""
+        """At most `count` bodies from a place on; 0 is the beginning."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SealedRecords:
-    """Records with begin <= start label <= end, one region a label; minutes at the platform's interval."""
+    """Records with begin <= start label <= end, one body a label; minutes at the platform's interval."""
 
     builder: Builder
     cn: str
@@ -57,15 +57,15 @@ class SealedRecords:
         kind, start = KIND_OF_CN[self.cn], max(place, self.begin_ms)
         last = records.last_start(db, self.builder.terms.outlet, kind)
         horizon = period_start(start + LOOK[kind], DAY_MS)  # where all intervals have a border
-        found: list[Region] = []
+        found: list[Body] = []
         while len(found) < count:
             label = None if last is None else self._next_label(db, kind, start, horizon, last)
             if label is None:
                 return found, horizon if last is not None and horizon <= min(last, self.end_ms) else None
             start = label + self._length(kind, label)
-            region = self._region(db, kind, label, start)
-            if region is not None:
-                found.append(region)
+            body = self._body(db, kind, label, start)
+            if body is not None:
+                found.append(body)
         return found, start
 
     def _length(self, kind: Kind, label: int) -> int:
@@ -87,14 +87,14 @@ class SealedRecords:
             start = label + length
         return None
 
-    def _region(self, db: sqlite3.Connection, kind: Kind, label: int, end: int) -> Region | None:
+    def _body(self, db: sqlite3.Connection, kind: Kind, label: int, end: int) -> Body | None:
         """What was sealed first: revision 0."""
         outlet = self.builder.terms.outlet
         starts = range(label, end, kind.ms)
         found = [one for start in starts for one in records.of_period(db, outlet, kind, start) if one.revision == 0]
         minutes = (end - label) // MINUTE_MS if kind is Kind.MINUTE else None
-        region = self.builder.statistics(db, found, label, minutes)
-        return region if len(region) > 1 else None
+        body = self.builder.statistics(db, found, label, minutes)
+        return body if ";" in body else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +110,12 @@ class LogEntries:
     def page(self, db: sqlite3.Connection, place: int, count: int) -> Page:
         """`place`: number of the last entry."""
         found = journal.between(db, self.begin_ms, self.end_ms, place, count)
-        regions = [
-            Information(entry.at_ms, ((self.info_id, log_text(_told(entry))),), self.pol_id).region()
+        bodies = [
+            write(Information(entry.at_ms, ((self.info_id, log_text(_told(entry))),), self.pol_id).region())
             for entry in found
             if self._meant(entry)
         ]
-        return regions, found[-1].id if len(found) == count else None
+        return bodies, found[-1].id if len(found) == count else None
 
     def _meant(self, entry: journal.Entry) -> bool:
         if self.info_id != "i11001":
@@ -181,13 +181,13 @@ class Asked:
 def build_page(
     db: sqlite3.Connection, builder: Builder, asked: Asked, count: int, now_ms: int
 ) -> tuple[list[OpenPacket], int | None, list[str]]:
-    """Packets of the next page, each region in one or more; what cannot be said on the wire is left out and named."""
-    regions, place = asked.source.page(db, asked.place or 0, count)
+    """Packets of the next page, each body in one or more; what cannot be said on the wire is left out and named."""
+    bodies, place = asked.source.page(db, asked.place or 0, count)
     packets: list[OpenPacket] = []
     broken: list[str] = []
-    for region in regions:
+    for body in bodies:
         try:
-            built = builder.packets(db, asked.cn, region, asked.asks, now_ms)
+            built = builder.packets(db, asked.cn, body, asked.asks, now_ms)
         except (ProtocolError, ValueError) as error:
             broken.append(str(error))
             continue

@@ -28,7 +28,7 @@ from edge.uplink.build import Builder
 from edge.uplink.history import TIMEOUT, Asked, build_page
 from edge.uplink.kinds import KIND_OF_CN, kept
 from edge.uplink.terms import Terms
-from protocol.region import Region, write
+from protocol.region import Body
 
 PAGE = 100
 """Deliveries of the backlog in memory at once."""
@@ -60,7 +60,7 @@ class Fleeting:
     """The newest realtime or state upload."""
 
     start: int
-    region: Region
+    body: Body
 
 
 class Lanes:
@@ -135,14 +135,14 @@ class Lanes:
         self._live.extend(ids)
         self._wake.set()
 
-    async def offer_fleeting(self, cn: str, start: int, region: Region, *, linked: bool) -> None:
+    async def offer_fleeting(self, cn: str, start: int, body: Body, *, linked: bool) -> None:
         """The newest upload of its kind; kept, where the platform's `backfill` names it, else instead of the last."""
         if kept(cn, self._terms.site.backfill):
-            self._unkept.append(self._due(cn, Fleeting(start, region)))
+            self._unkept.append(self._due(cn, Fleeting(start, body)))
             await self._keep(linked)
             return
         self._expired += self._fleeting.pop(cn, None) is not None
-        self._fleeting[cn] = Fleeting(start, region)
+        self._fleeting[cn] = Fleeting(start, body)
         self._newest[cn] = start
         self._wake.set()
         if cn in self._issued or self._expired >= EXPIRED_BATCH:
@@ -310,7 +310,7 @@ class Lanes:
 
     def _due(self, cn: str, item: Fleeting) -> Due:
         keep = kept(cn, self._terms.site.backfill)
-        return Due(*self._key, cn, item.start, kept=keep, payload=write(item.region).encode())
+        return Due(*self._key, cn, item.start, kept=keep, payload=item.body.encode())
 
 
 def _enqueue_fleeting(db: Connection, key: tuple[str, str], dues: list[Due], now_ms: int) -> list[int]:

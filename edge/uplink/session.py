@@ -30,7 +30,7 @@ from edge.uplink.terms import Terms
 from protocol.exchange import Exchange, Resend
 from protocol.messages import Header, asked_qn, command, refusal
 from protocol.packet import Packet
-from protocol.region import Region
+from protocol.region import Body
 
 ANSWERS = frozenset({"9013", "9014"})
 DRAIN_STEP_S = 0.05
@@ -92,12 +92,12 @@ class Session:
         if self._link is not None:
             self._lanes.offer(delivery_ids)
 
-    async def offer_fleeting(self, cn: str, start: int, region: Region) -> None:
+    async def offer_fleeting(self, cn: str, start: int, body: Body) -> None:
         """The newest realtime or state upload; one that was not delivered before it has expired."""
         for qn in [qn for qn, out in self._flying.items() if out.cn == cn]:
             self._forget(qn)
             self._missed(cn)
-        await self._lanes.offer_fleeting(cn, start, region, linked=self._link is not None)
+        await self._lanes.offer_fleeting(cn, start, body, linked=self._link is not None)
 
     async def flush_expired(self) -> None:
         """Tell the store which fleeting uploads have expired."""

@@ -4,20 +4,35 @@ import itertools
 
 import pytest
 
-from protocol import messages, parameters
+from protocol import messages, parameters, upload
 from protocol.errors import BadPacket, CannotEncode
 from protocol.messages import Header, Limits
 from protocol.packet import Packet
-from protocol.region import Region, fields
+from protocol.region import Region, fields, write
 from protocol.split import Incomplete, Reassembler, split
 from protocol.times import parse_time
 
 MN = "010000A8900016F000169DC0"
 HEADER = Header("32", "123456", MN)
 HOUR_MS = parse_time("20160801080000")
-FLOW = ("w00000", [("Cou", "63.0"), ("Min", "16.4"), ("Avg", "17.5"), ("Max", "20.1"), ("Flag", "N")])
-PH = ("w01001", [("Min", "7.1"), ("Avg", "7.5"), ("Max", "7.8"), ("Flag", "N")])
-COD = ("w01018", [("Cou", "63.0"), ("Min", "40.1"), ("Avg", "40.1"), ("Max", "40.1"), ("Flag", "N")])
+HOUR: Region = (
+    (("DataTime", "20160801080000"),),
+    (
+        ("w00000-Cou", "63.0"),
+        ("w00000-Min", "16.4"),
+        ("w00000-Avg", "17.5"),
+        ("w00000-Max", "20.1"),
+        ("w00000-Flag", "N"),
+    ),
+    (("w01001-Min", "7.1"), ("w01001-Avg", "7.5"), ("w01001-Max", "7.8"), ("w01001-Flag", "N")),
+    (
+        ("w01018-Cou", "63.0"),
+        ("w01018-Min", "40.1"),
+        ("w01018-Avg", "40.1"),
+        ("w01018-Max", "40.1"),
+        ("w01018-Flag", "N"),
+    ),
+)
 
 
 def segment(qn: str, st: str, cn: str, flag: str, cp: str) -> bytes:
@@ -29,32 +44,15 @@ def command(cn: str, cp: str = "") -> Packet:
 
 
 def one(cn: str, region: Region, qn: str, answer: bool = True) -> bytes:
-    (packet,) = messages.assemble(HEADER, cn, region, lambda: parse_time(qn), answer)
-    return packet.to_segment()
+    (frame,) = upload.frames(HEADER, cn, write(region), lambda: parse_time(qn), answer)
+    return frame.data[6:-6]
 
 
-def test_realtime_upload_of_c14() -> None:
-    region = messages.realtime(
-        parse_time("20160801085857"),
-        [
-            ("w01001", [("Rtd", "7.1"), ("Flag", "N")]),
-            ("w01018", [("SampleTime", "20160801070000"), ("Rtd", "2.2"), ("Flag", "N"), ("EFlag", "A01")]),
-        ],
-    )
-    assert one("2011", region, "20160801085857223") == segment(
-        "20160801085857223", "32", "2011", "5",
-        "DataTime=20160801085857;w01001-Rtd=7.1,w01001-Flag=N;"
-        "w01018-SampleTime=20160801070000,w01018-Rtd=2.2,w01018-Flag=N,w01018-EFlag=A01",
-    )  # fmt: skip
-
-
-def test_hour_upload_of_c17() -> None:
-    assert one("2061", messages.statistics(HOUR_MS, [FLOW, PH, COD]), "20160801090000001") == segment(
-        "20160801090000001", "32", "2061", "5",
-        "DataTime=20160801080000;w00000-Cou=63.0,w00000-Min=16.4,w00000-Avg=17.5,w00000-Max=20.1,w00000-Flag=N;"
-        "w01001-Min=7.1,w01001-Avg=7.5,w01001-Max=7.8,w01001-Flag=N;"
-        "w01018-Cou=63.0,w01018-Min=40.1,w01018-Avg=40.1,w01018-Max=40.1,w01018-Flag=N",
-    )  # fmt: skip
+def parts() -> list[Packet]:
+    """The two parts of C.50's hour."""
+    qns = itertools.count(HOUR_MS)
+    frames = upload.frames(HEADER, "2061", write(HOUR), lambda: next(qns), True, Limits(segment=300))
+    return [Packet.from_segment(frame.data[6:-6]) for frame in frames]
 
 
 def test_states_running_times_and_start_of_c15_c19_c24() -> None:
@@ -73,84 +71,23 @@ def test_states_running_times_and_start_of_c15_c19_c24() -> None:
     )
 
 
-@pytest.mark.parametrize("attributes", [[("Avg", "1"), ("Cou", "1")], [("Avg", "1"), ("Avg", "1")], [("Rtd", "1")]])
-def test_attributes_in_another_order_or_of_another_message_are_refused(attributes: list[tuple[str, str]]) -> None:
-    with pytest.raises(CannotEncode):
-        messages.statistics(HOUR_MS, [("w01018", attributes)])
-
-
-def test_record_too_long_for_one_packet_is_cut_as_in_c50() -> None:
-    qns = itertools.count(parse_time("20160801085857534"))
-    region = messages.statistics(HOUR_MS, [FLOW, PH, COD])
-    first, second = messages.assemble(HEADER, "2061", region, lambda: next(qns), True, Limits(segment=300))
-    assert first.to_segment() == (
-        b"QN=20160801085857534;ST=32;CN=2061;PW=123456;MN=010000A8900016F000169DC0;Flag=7;PNUM=2;PNO=1;"
-        b"CP=&&DataTime=20160801080000;w00000-Cou=63.0,w00000-Min=16.4,w00000-Avg=17.5,w00000-Max=20.1,"
-        b"w00000-Flag=N;w01001-Min=7.1,w01001-Avg=7.5,w01001-Max=7.8,w01001-Flag=N&&"
-    )
-    assert second.to_segment() == (
-        b"QN=20160801085857535;ST=32;CN=2061;PW=123456;MN=010000A8900016F000169DC0;Flag=7;PNUM=2;PNO=2;"
-        b"CP=&&DataTime=20160801080000;w01018-Cou=63.0,w01018-Min=40.1,w01018-Avg=40.1,w01018-Max=40.1,w01018-Flag=N&&"
-    )
-
-
-@pytest.mark.parametrize("count", [1, 9, 10, 17, 60, 130])
-@pytest.mark.parametrize("limits", [Limits(), Limits(segment=300), Limits(cp=200), Limits(9999, 9999)])
-def test_parts_keep_both_limits_and_merge_to_the_whole(count: int, limits: Limits) -> None:
-    region = messages.statistics(HOUR_MS, [(f"w{at:05}", COD[1]) for at in range(count)])
-    qns = itertools.count(parse_time("20160801085857534"))
-    packets = messages.assemble(HEADER, "2061", region, lambda: next(qns), True, limits)
-    for packet in packets:
-        data = packet.to_segment()
-        assert len(data) <= limits.segment
-        assert len(data[data.index(b"CP=") :]) <= limits.cp
-        assert packet.data[0] == (("DataTime", "20160801080000"),)
-    assert [packet.qn for packet in packets] == sorted({str(packet.qn) for packet in packets})
-    whole = Reassembler(max_parts=999)
-    results = [whole.add(packet, 0.0) for packet in packets]
-    assert results[:-1] == [None] * (len(packets) - 1)
-    assert results[-1] is not None
-    assert (results[-1].data, results[-1].qn, results[-1].flag) == (region, packets[0].qn, 5)
-
-
-def test_944_bytes_of_cp_beside_a_usual_header_are_one_packet_and_945_are_two() -> None:
-    def packets(size: int) -> int:
-        filler = fields(("DataTime", "20160801080000"), ("a", "1"), ("b", "x" * size))
-        return len(messages.assemble(HEADER, "3020", filler, itertools.count(HOUR_MS).__next__, True))
-
-    fixed = len("CP=&&DataTime=20160801080000;a=1;b=&&")
-    assert packets(944 - fixed) == 1
-    with pytest.raises(CannotEncode):  # b alone fits no part any more, as each has PNUM and PNO
-        packets(945 - fixed)
-
-
 def test_item_longer_than_a_packet_is_refused() -> None:
     with pytest.raises(CannotEncode):
         split(fields(("DataTime", "20160801080000"), ("i11001-Info", "//" + "x" * 900 + "//")), 800)
 
 
-def test_qn_that_does_not_rise_is_refused() -> None:
-    region = messages.statistics(HOUR_MS, [FLOW, PH, COD])
-    with pytest.raises(CannotEncode):
-        messages.assemble(HEADER, "2061", region, lambda: HOUR_MS, True, Limits(segment=300))
-
-
 def test_parts_may_come_in_any_order_and_twice() -> None:
-    region = messages.statistics(HOUR_MS, [FLOW, PH, COD])
-    first, second = messages.assemble(
-        HEADER, "2061", region, itertools.count(HOUR_MS).__next__, True, Limits(segment=300)
-    )
+    first, second = parts()
     whole = Reassembler()
     assert whole.add(second, 0.0) is None
     assert whole.add(second, 1.0) is None
     merged = whole.add(first, 2.0)
     assert merged is not None
-    assert merged.data == region
+    assert merged.data == HOUR
 
 
 def test_missing_part_is_forgotten_after_its_time_and_reported() -> None:
-    region = messages.statistics(HOUR_MS, [FLOW, PH, COD])
-    first, _ = messages.assemble(HEADER, "2061", region, itertools.count(HOUR_MS).__next__, True, Limits(segment=300))
+    first, _ = parts()
     whole = Reassembler(timeout_s=60.0)
     whole.add(first, 0.0)
     assert whole.tick(59.0) == []

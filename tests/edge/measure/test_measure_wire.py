@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.measure.wire import Absent, realtime_fields, wire_fields
+from edge.measure.wire import Absent, sample_wire, wire_fields
 from edge.values import Kind, Record, Sample
 
 NOTHING = Record("o", Kind.MINUTE, "a21026", 0, mark="B")
@@ -51,10 +51,10 @@ def test_record_without_a_value(absent: Absent, last: float | None, expected: st
     [("zero", "Rtd=0.0,Flag=B"), ("last", "Rtd=35.2,Flag=B"), ("flag-only", "Flag=B"), ("omit", "")],
 )
 def test_realtime_without_a_value_is_never_normal(absent: Absent, expected: str) -> None:
-    assert joined(realtime_fields(Sample(0, "o", "w01018", None, "N"), 1, absent, 35.2)) == expected
+    assert joined(sample_wire(Sample(0, "o", "w01018", None, "N"), 1, absent, 35.2).fields()) == expected
 
 
 def test_realtime_with_converted_value() -> None:
-    assert joined(realtime_fields(Sample(0, "o", "a21026", 40.0, "N"), 2, "zero", None, zs=48.0)) == (
+    assert joined(sample_wire(Sample(0, "o", "a21026", 40.0, "N"), 2, "zero", None, zs=48.0).fields()) == (
         "Rtd=40.00,ZsRtd=48.00,Flag=N"
     )
