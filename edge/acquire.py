@@ -132,8 +132,8 @@ def _newest(watched: _Watched, now_ms: int) -> Sample | None:
         watched.first_slot = now_ms
     if last is None and now_ms - watched.first_slot < _patience(watched):
         return None
-    if last is not None and now_ms - last.time < _patience(watched) + watched.instrument.every:
-        return last
+    if last is not None and now_ms - last.time <= FAILED_POLLS * watched.instrument.every:
+        return last  # an older value is not what the instrument shows now
     return Sample(now_ms, watched.point.outlet, watched.point.factor, None, NO_LINK)
 
 

@@ -13,6 +13,7 @@ import gc
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from edge.agenda import Agenda
 from edge.catalogue import explain, text, use_language
 from edge.clock import Clock, SimulatedClock, SystemClock, plausible
 from edge.control.client import socket_path
-from edge.control.queries import QUERIES
+from edge.control.queries import QUERIES, official_platforms
 from edge.control.server import ControlServer, Denied, SocketTaken, Verb, Who
 from edge.delivering import Delivering
 from edge.events import Events
@@ -67,6 +68,7 @@ class Daemon:
         self._events = Events(clock, self._tell)
         self._log = get_logger("daemon")
         self._data_dir = Path(site.site.data_dir)
+        self._official = official_platforms({name: asdict(each) for name, each in site.platforms.items()})
         self._store = Store(self._data_dir, retention=site.store, on_event=self._event, clock=clock)
         self._lines: dict[str, LineWorker] = {}
         self._actions = Actions(site, self._lines, clock)
@@ -213,7 +215,8 @@ class Daemon:
             if name == "packets":
                 await self._delivering.keep_packets()
             run = self._store.do_samples if query.samples else self._store.do
-            return await run(query.answer, {**args, "raw": bool(args.get("raw")) and who.changes})
+            asked = {**args, "raw": bool(args.get("raw")) and who.changes, "official": self._official}
+            return await run(query.answer, asked)
 
         return answer
 

@@ -67,6 +67,7 @@ class Delivering:
         self._clock = clock
         self._live = live
         self._on_event = on_event
+        self._last_values: dict[tuple[str, str], float] = {}
         self._packets: deque[Logged] = deque(maxlen=PACKETS)
         self._ticks: dict[tuple[str, str], int] = {}
         self._last_tick = clock.mono_s()
@@ -202,7 +203,10 @@ class Delivering:
         for one in self._live(terms.outlet, tick):
             sample = one.sample
             decimals = wire_decimals(sample.factor, self._decimals.get((sample.outlet, sample.factor)))
-            wire = sample_wire(sample, decimals, terms.site.absent, None, one.zs)
+            key = sample.outlet, sample.factor
+            if sample.value is not None:
+                self._last_values[key] = sample.value
+            wire = sample_wire(sample, decimals, terms.site.absent, self._last_values.get(key), one.zs)
             if wire.slots:
                 items.append((sample.factor, wire))
         shape = tuple((factor, wire.slots) for factor, wire in items)

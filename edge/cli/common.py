@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,6 +59,7 @@ class Where:
     data_dir: Path
     socket: str | None
     outlets: tuple[str, ...]
+    platforms: Mapping[str, Any]
 
     def ask(self, what: str, args: dict[str, Any] | None = None) -> Any:
         """Ask the daemon; ends with exit code 3 where there is none."""
@@ -79,7 +80,7 @@ class Where:
             raise Stop(error.code, CHECK_FAILED, **error.params) from error
 
     def _read(self, what: str, args: dict[str, Any]) -> Any:
-        from edge.control.queries import QUERIES
+        from edge.control.queries import QUERIES, official_platforms
         from edge.store.database import read_only
         from edge.store.errors import StoreError
 
@@ -91,7 +92,7 @@ class Where:
         except PermissionError as error:
             raise Stop("cli.no-permission", WRONG_USE, path=self.data_dir) from error
         try:
-            return query.answer(db, args)
+            return query.answer(db, {**args, "official": official_platforms(self.platforms)})
         finally:
             db.close()
 
@@ -105,14 +106,19 @@ def where(config: Path) -> Where:
     except PermissionError as error:
         # passwords stand in the site file: who may only read asks the daemon without it
         if client.RUN_DIR.is_dir():
-            return Where(config, client.RUN_DIR, str(client.RUN_DIR / "control.sock"), ())
+            return Where(config, client.RUN_DIR, str(client.RUN_DIR / "control.sock"), (), {})
         raise Stop("cli.no-config", file=config, why=error.strerror) from error
     except OSError as error:
         raise Stop("cli.no-config", file=config, why=error.strerror) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise Stop("cli.bad-config", file=config, why=error) from error
     use_language(general.get("language") if general.get("language") in ("zh", "en") else None)
-    return Where(config, data_dir, general.get("socket"), tuple(content.get("outlets", {})))
+    return Where(config, data_dir, general.get("socket"), tuple(content.get("outlets", {})), _platforms(content))
+
+
+def _platforms(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = content.get("platforms", {})
+    return {name: each for name, each in found.items() if isinstance(each, dict)} if isinstance(found, dict) else {}
 
 
 def print_json(value: Any) -> None:

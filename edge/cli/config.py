@@ -6,6 +6,8 @@ request is wrong.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -119,10 +121,13 @@ def get(config: Path, as_json: bool, raw: bool, key: str) -> None:
 @config_option
 @click.argument("key")
 @click.argument("value")
-def set_(config: Path, key: str, value: str) -> None:
+@click.option("--same-platform", is_flag=True, help=text("config.cli.same-platform"))
+def set_(config: Path, key: str, value: str, same_platform: bool) -> None:
     """Set a key; the file stays as it was where the result does not check."""
     from config.edit import set_key
 
+    if not same_platform:
+        _ask_same_platform(config, key)
     try:
         examined = set_key(config, key, value)
     except ConfigErrors as error:
@@ -133,6 +138,24 @@ def set_(config: Path, key: str, value: str) -> None:
     _speak(examined)
     _print(config, [problem for problem in examined.problems if problem.key.startswith(key)])
     click.echo(text("config.cli.set-done", key=key, file=config))
+
+
+def _ask_same_platform(config: Path, key: str) -> None:
+    """A platform that has answered data has fixed a legal date: another address must be the same platform."""
+    match = re.fullmatch(r"platforms\.([^.]+)\.address", key)
+    if match is None:
+        return
+    try:
+        receipts = where(config).query("connection")["receipts"]
+    except Stop:
+        return
+    name = match[1]
+    if not any(receipt["platform"] == name for receipt in receipts):
+        return
+    if not sys.stdin.isatty():
+        raise Stop("config.cli.which-platform", platform=name)
+    if not click.confirm(text("config.cli.ask-platform", platform=name)):
+        raise Stop("config.cli.which-platform", platform=name)
 
 
 def _platform_set(config: Path, examined: Examined) -> dict[str, Any]:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.store import connection, journal, linklog, outbox, records, samples, settings
 from edge.uplink.kinds import KIND_OF_CN
 from edge.values import Kind, Record, Sample
-from protocol.times import iso_text
+from protocol.times import iso_text, parse_time
 
 _PASSWORD = re.compile(r"(?<=PW=)[^;&]*", re.IGNORECASE)
 LIMIT = 5_000
@@ -56,16 +56,38 @@ def _depth(each: outbox.Depth) -> dict[str, Any]:
 
 
 def receipts(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, Any]:
-    """The official connection time, and all evidence."""
-    official = connection.official(db)
+    """The official connection time, and all evidence; `official`: the official platforms (`official_platforms`)."""
+    platforms = [connection.OfficialPlatform(*each) for each in args["official"]]
+    official = connection.official(db, platforms=platforms)
     raw = bool(args.get("raw"))
     return {
-        "official": _receipt(official, raw) if official else None,
-        "receipts": [_receipt(each, raw) for each in connection.receipts(db)],
+        "official": _receipt(official, platforms, raw) if official else None,
+        "receipts": [_receipt(each, platforms, raw) for each in connection.receipts(db)],
     }
 
 
-def _receipt(receipt: connection.Receipt, raw: bool) -> dict[str, Any]:
+def official_platforms(platforms: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int | None]]:
+    """Name, address and `connect_from` (UTC ms) of the platforms of a site file that are official."""
+    return [
+        (name, str(each.get("address", "")), date_ms(each.get("connect_from")))
+        for name, each in platforms.items()
+        if each.get("role", "official") == "official"
+    ]
+
+
+def date_ms(date: object) -> int | None:
+    """UTC ms of the beginning of a date (`2026-11-22`) in Beijing."""
+    return None if date is None else parse_time(str(date).replace("-", "") + "000000")
+
+
+def evidence_lines(db: sqlite3.Connection, args: dict[str, Any]) -> list[str]:
+    """The receipts as they stand in connection.jsonl, bytes included: for administrators."""
+    return [each.to_line() for each in connection.receipts(db)] if args.get("raw") else []
+
+
+def _receipt(
+    receipt: connection.Receipt, platforms: Collection[connection.OfficialPlatform], raw: bool
+) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "platform": receipt.platform,
         "outlet": receipt.outlet,
@@ -77,7 +99,8 @@ def _receipt(receipt: connection.Receipt, raw: bool) -> dict[str, Any]:
         "qn": receipt.qn,
         "cn": receipt.cn,
         "confirmed": receipt.confirmed,
-        "joint_test": receipt.joint_test,
+        "counts": any(platform.holds(receipt) for platform in platforms),
+        "joint_test": receipt.joint_test or _before(receipt, platforms),
         "peer": receipt.peer,
         "clock": receipt.clock,
         "packet_sha256": receipt.packet_sha256,
@@ -87,6 +110,11 @@ def _receipt(receipt: connection.Receipt, raw: bool) -> dict[str, Any]:
         shown["packet"] = receipt.packet.decode("utf-8", "backslashreplace")
         shown["answer"] = receipt.answer.decode("utf-8", "backslashreplace")
     return shown
+
+
+def _before(receipt: connection.Receipt, platforms: Collection[connection.OfficialPlatform]) -> bool:
+    begins = [each.connect_from_ms for each in platforms if each.name == receipt.platform]
+    return any(begin is not None and receipt.official_ms < begin for begin in begins)
 
 
 def stored_records(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, Any]:
@@ -208,6 +236,7 @@ QUERIES = {
     "settings": Query(platform_settings),
     "outbox": Query(depth_and_counts),
     "connection": Query(receipts),
+    "evidence": Query(evidence_lines),
     "records": Query(stored_records),
     "samples": Query(stored_samples, samples=True),
     "newest": Query(newest),

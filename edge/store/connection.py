@@ -119,7 +119,7 @@ def note(
         official_ms=answer.at_ms,
         peer=answer.peer,
     )
-    if _have(db, receipt):
+    if _have(db, receipt, answer.connect_from_ms):
         return None
     keep(db, receipt, "connection.receipt", answer.at_ms)
     return receipt
@@ -153,30 +153,45 @@ def receipts(db: sqlite3.Connection, behind: int = 0) -> list[Receipt]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class OfficialPlatform:
+    """A platform that is official on the site now. Answers before `connect_from_ms` are joint tests (联调)."""
+
+    name: str
+    address: str
+    connect_from_ms: int | None = None
+
+    def holds(self, receipt: Receipt) -> bool:
+        """Whether a receipt can fix the site's connection time with this platform: its name or address, in time.
+
+        By either: a platform that moved keeps its name, one that was renamed keeps its address.
+        """
+        known = receipt.role == "official" and (receipt.platform == self.name or receipt.address == self.address)
+        return known and (self.connect_from_ms is None or receipt.official_ms >= self.connect_from_ms)
+
+
 def official(
-    db: sqlite3.Connection, *, outlet: str | None = None, platforms: Collection[str] | None = None
+    db: sqlite3.Connection, *, outlet: str | None = None, platforms: Collection[OfficialPlatform] | None = None
 ) -> Receipt | None:
     """The site's (or one outlet's) official connection: its earliest valid receipt; unconfirmed only where no
     other is.
 
-    Counts receipts made in the role `official`; with `platforms` those of these platforms, whatever their
-    role was then.
+    Counts receipts made in the role `official`, of the `platforms` that are official now; None: of any.
     """
-    candidates = [
-        receipt
-        for receipt in receipts(db)
-        if receipt.valid
-        and (outlet is None or receipt.outlet == outlet)
-        and (receipt.role == "official" if platforms is None else receipt.platform in platforms)
-    ]
+    made = [receipt for receipt in receipts(db) if outlet is None or receipt.outlet == outlet]
+    if platforms is None:
+        candidates = [receipt for receipt in made if receipt.role == "official" and receipt.valid]
+    else:
+        candidates = [receipt for receipt in made if any(platform.holds(receipt) for platform in platforms)]
     return min(candidates, key=lambda receipt: (not receipt.confirmed, receipt.official_ms), default=None)
 
 
-def _have(db: sqlite3.Connection, new: Receipt) -> bool:
+def _have(db: sqlite3.Connection, new: Receipt, connect_from_ms: int | None) -> bool:
     # a confirmed receipt makes an unconfirmed one beside it needless, not the other way round
+    key = new.platform, new.outlet, new.mn, new.address, new.role
     row = db.execute(
         "SELECT 1 FROM receipt WHERE platform = ? AND outlet = ? AND mn = ? AND address = ? AND role = ?"
-        " AND joint_test = ? AND confirmed >= ?",
-        (new.platform, new.outlet, new.mn, new.address, new.role, new.joint_test, new.confirmed),
+        " AND joint_test = ? AND confirmed >= ? AND (joint_test OR official_ms >= ?)",
+        (*key, new.joint_test, new.confirmed, connect_from_ms or 0),
     ).fetchone()
     return row is not None

@@ -24,7 +24,8 @@ from edge.values import Record
 __all__ = [
     "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "address_since", "answered",
     "by_id", "count_expired", "counts", "depth", "enqueue", "expire", "first_issue", "gave_up", "hasten", "last_qn",
-    "never_answered", "open_deliveries", "prepare", "qn_for", "refused", "retry", "set_aside", "written_unconfirmed",
+    "never_answered", "nothing_to_send", "open_deliveries", "prepare", "qn_for", "refused", "retry", "set_aside",
+    "written_unconfirmed",
 ]  # fmt: skip
 
 PAGE = 100
@@ -120,6 +121,16 @@ def first_issue(db: sqlite3.Connection, delivery_id: int) -> list[bytes]:
 def count_expired(db: sqlite3.Connection, platform: str, outlet: str, cn: str, count: int) -> None:
     """Uploads that expired before they had a packet."""
     tally.add(db, (names.intern(db, platform), names.intern(db, outlet), cn), expired=count)
+
+
+def nothing_to_send(db: sqlite3.Connection, delivery_id: int) -> None:
+    """End an open delivery that has nothing to say: its records hold no value and the platform omits such factors."""
+    found = by_id(db, delivery_id)
+    if found is None or found.state is not State.OPEN or _unanswered(db, delivery_id):
+        return
+    db.execute("UPDATE delivery SET state = ? WHERE id = ?", (State.EXPIRED, delivery_id))
+    key = names.find(db, found.platform), names.find(db, found.outlet), found.cn
+    tally.add(db, key, expired=1, kept_done=int(found.kept))
 
 
 def retry(db: sqlite3.Connection, platform: str, ids: Iterable[int] | None = None) -> int:

@@ -156,7 +156,8 @@ class Answers:
             self._delivered(found.delivery.id)
         if found.receipt:
             params = {"platform": platform, "outlet": found.delivery.outlet, "qn": came.qn}
-            self._on_event("edge.connection", params)
+            official = found.receipt.role == "official"
+            self._on_event("edge.connection" if official else "edge.connection-other", params)
         await self._revive(found)
 
     async def _revive(self, found: Answered) -> None:

@@ -74,6 +74,8 @@ class Builder:
                 outbox.set_aside(db, delivery_id)
                 broken.append(Broken(delivery_id, str(error)))
                 continue
+            if not packets:  # no factor has anything to say and the platform wants it omitted: there is no packet
+                outbox.nothing_to_send(db, delivery_id)
             found += [Prepared(packet, delivery.cn) for packet in packets]
         return found, broken
 
@@ -98,6 +100,10 @@ class Builder:
         self, db: sqlite3.Connection, delivery: Delivery, found: list[Record], now_ms: int
     ) -> list[tuple[str, int, int, bytes]]:
         body = self._first_body(db, delivery) or self._body(db, delivery, found)
+        if delivery.payload is None and ";" not in body:
+            if not found:
+                raise ValueError(f"no records of {delivery.cn} at {delivery.start}")
+            return []
         return self.packets(db, delivery.cn, body, self.terms.asks_answer(delivery.cn), now_ms)
 
     def packets(

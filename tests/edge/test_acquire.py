@@ -73,11 +73,11 @@ def test_a_point_that_was_not_polled_yet_is_no_b_until_its_silence_is_over() -> 
     assert (sample.value, sample.mark) == (None, "B")
 
 
-def test_the_newest_sample_is_shown_until_it_is_silent() -> None:
+def test_the_newest_sample_is_shown_for_three_polls_and_then_is_no_value() -> None:
     one = acquirer()
     (sample,) = one.accept(poll(5.0))
-    assert one.latest("ww1", NOON + 64_999) == [sample]
-    assert one.latest("ww1", NOON + 65_000)[0].mark == "B"
+    assert one.latest("ww1", NOON + 15_000) == [sample]
+    assert one.latest("ww1", NOON + 15_001) == [Sample(NOON + 15_001, "ww1", "w01018", None, "B")]
 
 
 def test_while_an_action_runs_all_samples_bear_its_mark_also_beyond_the_range() -> None:

@@ -86,7 +86,29 @@ def test_a_platform_that_is_not_official_does_not_fix_the_time(db: sqlite3.Conne
     other = receipt_of(db, replace(OFFICIAL, role="other"))
     assert other is not None
     assert connection.official(db) is None
-    assert connection.official(db, platforms=["city"]) == other
+    assert connection.official(db, platforms=[connection.OfficialPlatform("city", "")]) is None
+
+
+def test_only_platforms_that_are_official_now_count_by_name_or_address(db: sqlite3.Connection) -> None:
+    made = receipt_of(db)
+    assert made is not None
+    for name, address, counts in (("city", "", True), ("renamed", made.address, True), ("town", "10.9.9.9:1", False)):
+        found = connection.official(db, platforms=[connection.OfficialPlatform(name, address)])
+        assert (found == made) == counts
+
+
+def test_connect_from_set_later_leaves_earlier_receipts_as_joint_tests(db: sqlite3.Connection) -> None:
+    early = receipt_of(db)
+    assert early is not None
+    assert not early.joint_test
+    begin = NOON + 86_400_000
+    platform = connection.OfficialPlatform("city", early.address, begin)
+    assert connection.official(db, platforms=[platform]) is None
+    answer = replace(OFFICIAL, at_ms=begin + 5_000, written_ms=begin + 4_000, connect_from_ms=begin)
+    later = receipt_of(db, answer, start=NOON + 1)
+    assert later is not None
+    assert connection.official(db, platforms=[platform]) == later
+    assert receipt_of(db, replace(answer, at_ms=begin + 9_000), start=NOON + 2) is None
 
 
 def test_a_confirmed_receipt_wins_over_an_earlier_unconfirmed_one(db: sqlite3.Connection) -> None:

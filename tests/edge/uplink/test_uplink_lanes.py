@@ -22,7 +22,8 @@ def backlog(world: World, count: int) -> list[int]:
 @virtual
 async def test_the_first_packet_is_live_within_2_s_whatever_the_backlog_which_comes_in_pages(tmp_path: Path) -> None:
     world, city = World(tmp_path), ScriptedPlatform(rtt_s=0.1)
-    dues = [Due("city", "ww1", "2051", NOON - number * MINUTE_MS) for number in range(10_000)]
+    body = b"DataTime=20160801084000;w01018-Avg=40.1,w01018-Flag=N"
+    dues = [Due("city", "ww1", "2051", NOON - number * MINUTE_MS, payload=body) for number in range(10_000)]
     world.store.now(outbox.enqueue, dues, NOON)
     session = world.add(city)
     await session.offer_fleeting("2011", NOON, realtime_region(NOON))
