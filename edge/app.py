@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from config.load import load_in_child
-from config.problem import ConfigErrors, Problem
+from config.problem import ConfigErrors
 from config.site import Site
 from drivers.line import LineWorker
 from edge import __version__, report
@@ -35,6 +35,7 @@ from edge.events import Events
 from edge.logs import get_logger, set_up_logs
 from edge.measure.statistics import Live
 from edge.measuring import Measuring
+from edge.problems import problem_text
 from edge.remote.daily import set_analyzer_clocks
 from edge.store import journal
 from edge.store.errors import StoreError, StoreFailed
@@ -246,11 +247,6 @@ class Daemon:
 
     def _hanging(self) -> list[dict[str, Any]]:
         return [{"code": "edge.warn-hanging", "params": {"part": name}} for name in self._watchdog.hanging()]
-
-
-def problem_text(path: str, problem: Problem) -> str:
-    """`file:line: key: text`, as editors understand it."""
-    return f"{path}:{problem.line or 1}: {problem.key}: {text(problem.code, **problem.params)}"
 
 
 def simulated(argument: str, site: Site) -> Clock:

@@ -28,6 +28,7 @@ from edge.store.settings import Setting
 from edge.store.store import Store
 from edge.supervise import keep_alive
 from edge.uplink.build import Builder
+from edge.uplink.health import SILENT_AFTER
 from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
@@ -100,8 +101,10 @@ class Delivering:
                 self._session(name, platform, outlet, {key[1]: one for key, one in kept.items() if key[0] == outlet})
                 for outlet in platform.outlets
             ]
+            silent = await self._store.do(outbox.never_answered, name)
             for session in sessions:
                 session.terms.address_since_ms = moved_ms
+                session.health.misses.update(dict.fromkeys(silent, SILENT_AFTER))
             shared = platform.connection == "shared"
             for users in [sessions] if shared else [[session] for session in sessions]:
                 self.links.append(self._link(name if shared else f"{name}/{users[0].terms.outlet}", platform, users))

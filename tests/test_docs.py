@@ -79,12 +79,17 @@ def test_command_line_of_a_document_is_one_that_the_program_takes(name: str, lin
     command: click.Command = hj212
     context = click.Context(command, info_name="hj212")
     arguments = shlex.split(line, comments=True)[1:]
-    while isinstance(command, click.Group) and arguments:
+    while isinstance(command, click.Group) and arguments and not arguments[0].startswith("-"):
         verb = arguments.pop(0)
         found = command.get_command(context, verb)
         assert found is not None, f"{name}: no verb {verb}"
         command, context = found, click.Context(found, parent=context, info_name=verb)
     given, left, _ = command.make_parser(context).parse_args(arguments)
+    while left and isinstance(command, click.Group):
+        found = command.get_command(context, left[0])
+        assert found is not None, f"{name}: no verb {left[0]}"
+        command, context = found, click.Context(found, parent=context, info_name=left[0])
+        given, left, _ = command.make_parser(context).parse_args(left[1:])
     assert left == []
     assert [each.name for each in command.params if each.required and each.name not in given] == []
 

@@ -19,6 +19,7 @@ from config.load import Examined, examine
 from config.problem import ConfigError, ConfigErrors, Problem, toml_text
 from edge.catalogue import text, use_language
 from edge.cli.common import WRONG_USE, Stop, config_option, json_option, print_json, where
+from edge.problems import problem_text
 
 _PLATFORM_SET = frozenset({"realtime", "minute", "timeout", "retries"})
 """Keys of a platform that 1062, 1064 and 1000 override; 1072 overrides the password."""
@@ -208,13 +209,6 @@ def _speak(examined: Examined) -> None:
     language = general.get("language") if isinstance(general, dict) else None
     if language in ("zh", "en"):
         use_language(language)
-
-
-def problem_text(config: Path, problem: Problem) -> str:
-    """`file:line: key: text`, as editors understand it; a warning says that it is one."""
-    place = f"{config}:{problem.line}" if problem.line is not None else f"{config}"
-    words = text("config.cli.warning", text=_words(problem)) if problem.warning else _words(problem)
-    return f"{place}: {problem.key}: {words}" if problem.key else f"{place}: {words}"
 
 
 def _words(problem: Problem) -> str:

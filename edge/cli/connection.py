@@ -11,6 +11,11 @@ import click
 from edge.catalogue import text
 from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, print_json, where
 
+OWN_CONFIG = click.option(
+    "-c", "--config", "own", type=click.Path(path_type=Path, dir_okay=False), help=text("cli.config-option")
+)
+"""`-c` behind `export` and `import`, where a user types it; before them it is the group's."""
+
 
 @click.group("connection", help=text("cli.verb-connection"), invoke_without_command=True)
 @config_option
@@ -42,10 +47,11 @@ def connection(ctx: click.Context, config: Path, as_json: bool, raw: bool) -> No
 
 @connection.command("export", help=text("cli.verb-connection-export"))
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@OWN_CONFIG
 @click.pass_obj
-def export_evidence(config: Path, file: Path) -> None:
+def export_evidence(config: Path, file: Path, own: Path | None) -> None:
     """The receipts with their bytes, one a line, as connection.jsonl has them; the file is for its owner alone."""
-    lines = where(config).query("evidence", {"raw": True})
+    lines = where(own or config).query("evidence", {"raw": True})
     if not lines:
         raise Stop("cli.connection-nothing", CHECK_FAILED)
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -58,10 +64,11 @@ def export_evidence(config: Path, file: Path) -> None:
 
 @connection.command("import", help=text("cli.verb-connection-import"))
 @click.argument("file", type=click.Path(dir_okay=False, exists=True, path_type=Path))
+@OWN_CONFIG
 @click.pass_obj
-def import_evidence(config: Path, file: Path) -> None:
+def import_evidence(config: Path, file: Path, own: Path | None) -> None:
     """Evidence of the logger that this one replaces; the daemon must not run, and every line must be whole."""
-    place = where(config)
+    place = where(own or config)
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     click.echo(text("cli.imported", count=_import(place, file, lines), file=file))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -50,7 +52,10 @@ def hj212() -> None:
 
 
 def main() -> Any:
-    """Entry point of the console script."""
+    """Entry point of the console script; a character that the terminal cannot show never ends a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     return hj212(prog_name="hj212")
 
 

@@ -127,7 +127,7 @@ def _of_site(wish: WindowWish) -> Target:
     from config.problem import ConfigErrors
     from edge.bench.errors import NotTested
     from edge.bench.window import Target
-    from edge.cli.config import problem_text
+    from edge.problems import problem_text
     from protocol.messages import Header
 
     path = wish.config or Path()
