@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,10 @@ class _Stopping(Exception):
 class Daemon:
     """All parts of one logger."""
 
-    def __init__(self, site: Site, clock: Clock) -> None:
+    def __init__(self, site: Site, clock: Clock, site_sha256: str = "") -> None:
+        """`site_sha256`: of the site file in force; the journal keeps it with every start."""
         self._site = site
+        self._site_sha256 = site_sha256
         self._clock = clock
         self._started_ms = clock.wall_ms()
         self._started_s = clock.mono_s()
@@ -144,7 +147,8 @@ class Daemon:
             now_ms = self._clock.wall_ms()
             try:
                 if plausible(now_ms):
-                    await self._store.do(journal.append, "logger", "started", {"version": __version__}, now_ms)
+                    started = {"version": __version__, "site_sha256": self._site_sha256}
+                    await self._store.do(journal.append, "logger", "started", started, now_ms)
                     restart_ms = now_ms - int((self._clock.mono_s() - self._started_s) * 1000)
                     await self._delivering.announce_start(restart_ms)
                     await asyncio.Event().wait()  # said once: nothing more to do
@@ -271,7 +275,7 @@ def main(arguments: Sequence[str]) -> int:
     use_language(site.site.language)
     clock = simulated(arguments[2], site) if len(arguments) > 2 else SystemClock()
     try:
-        daemon = Daemon(site, clock)
+        daemon = Daemon(site, clock, sha256(Path(path).read_bytes()).hexdigest())
     except StoreError as error:
         print(explain(error), file=sys.stderr)
         return WRONG_USE

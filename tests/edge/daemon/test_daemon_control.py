@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -76,6 +77,15 @@ async def test_a_stranger_is_refused_by_the_kernels_word(tmp_path: Path) -> None
         heard, _ = await asyncio.wait_for(asking.communicate(), 20)
         assert (b"edge.control-denied" in heard) == as_root
         assert (b'"ok": true' in heard) != as_root
+
+
+async def test_every_start_is_in_the_journal_with_the_site_file_it_had(tmp_path: Path) -> None:
+    async with rig(tmp_path) as site:
+        await site.start()
+        await site.until(lambda page: page["platforms"][0]["answered"] > 0)
+        _, out, _ = await site.hj212("journal", "show", "-c", str(site.config), "--json")
+        (started,) = [entry for entry in json.loads(out) if entry["action"] == "started"]
+        assert started["detail"]["site_sha256"] == hashlib.sha256(site.config.read_bytes()).hexdigest()
 
 
 async def test_every_question_is_answered_with_the_daemon_and_without_it(tmp_path: Path) -> None:
