@@ -27,7 +27,7 @@ from edge import __version__, report
 from edge.actions import Actions
 from edge.agenda import Agenda
 from edge.catalogue import explain, text, use_language
-from edge.clock import Clock, SimulatedClock, SystemClock, plausible
+from edge.clock import Clock, SimulatedClock, SystemClock, machine_up_s, plausible
 from edge.control.client import socket_path
 from edge.control.queries import QUERIES, official_platforms
 from edge.control.server import ControlServer, Denied, SocketTaken, Verb, Who
@@ -109,6 +109,8 @@ class Daemon:
                 links.close()
             await self._measuring.stop()
             await self._delivering.keep_packets()
+            if plausible(self._clock.wall_ms()):
+                await self._note("stopped", {})
 
     async def _open_control(self) -> ControlServer | None:
         """The control socket where it belongs, else in data_dir; a daemon that cannot be asked still does its work."""
@@ -147,7 +149,11 @@ class Daemon:
             now_ms = self._clock.wall_ms()
             try:
                 if plausible(now_ms):
-                    started = {"version": __version__, "site_sha256": self._site_sha256}
+                    started = {
+                        "version": __version__,
+                        "site_sha256": self._site_sha256,
+                        "machine_up_s": int(machine_up_s()),
+                    }
                     await self._store.do(journal.append, "logger", "started", started, now_ms)
                     restart_ms = now_ms - int((self._clock.mono_s() - self._started_s) * 1000)
                     await self._delivering.announce_start(restart_ms)
@@ -157,13 +163,14 @@ class Daemon:
             await self._clock.sleep(RETRY_S)
 
     async def _set_analyzer_clocks(self) -> None:
-        async def note(action: str, detail: dict[str, Any]) -> None:
-            try:
-                await self._store.do(journal.append, "logger", action, detail, self._clock.wall_ms())
-            except StoreFailed as error:
-                self._event("edge.store-failed", {"why": explain(error)})
+        await set_analyzer_clocks(self._actions, self._clock, self._note)
 
-        await set_analyzer_clocks(self._actions, self._clock, note)
+    async def _note(self, action: str, detail: dict[str, Any]) -> None:
+        """An entry of the logger itself in the journal."""
+        try:
+            await self._store.do(journal.append, "logger", action, detail, self._clock.wall_ms())
+        except StoreFailed as error:
+            self._event("edge.store-failed", {"why": explain(error)})
 
     async def _sweep(self) -> None:
         """Retention, a slice at a time."""

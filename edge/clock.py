@@ -20,6 +20,8 @@ PLAUSIBLE_TO_MS = 4_102_444_800_000
 """2100-01-01 UTC."""
 
 
+STEP_MS = 1_000
+"""NTP slews by 0.5 ms a second at most: what is larger between two looks is a step."""
 RTC = "/dev/rtc0"
 RTC_SET_TIME = 0x4024_700A
 """_IOW('p', 0x0a, struct rtc_time), linux/rtc.h."""
@@ -54,6 +56,25 @@ class Clock(Protocol):
 def plausible(wall_ms: int) -> bool:
     """Whether a wall clock can be right at all."""
     return PLAUSIBLE_FROM_MS <= wall_ms < PLAUSIBLE_TO_MS
+
+
+def machine_up_s() -> float:
+    """Seconds since the machine was switched on, sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Steps:
+    """Notices that the wall clock was set: it went another way than the monotonic clock since the last look."""
+
+    def __init__(self) -> None:
+        self._offset_ms: int | None = None
+
+    def since(self, wall_ms: int, mono_s: float) -> tuple[int, int] | None:
+        """(what the clock showed, what it shows now) of a step of STEP_MS or more since the last call."""
+        before, self._offset_ms = self._offset_ms, wall_ms - round(mono_s * 1000)
+        if before is None or abs(self._offset_ms - before) < STEP_MS:
+            return None
+        return wall_ms - (self._offset_ms - before), wall_ms
 
 
 class SystemClock:

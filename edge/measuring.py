@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
 from typing import Any
@@ -24,11 +25,11 @@ from drivers.registry import driver_class
 from edge.acquire import Acquirer, instrument_spec
 from edge.agenda import Agenda
 from edge.catalogue import explain
-from edge.clock import Clock, plausible
+from edge.clock import Clock, Steps, plausible
 from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
-from edge.store import outbox, records, samples
+from edge.store import journal, outbox, records, samples
 from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
 from edge.store.store import Store
@@ -84,6 +85,7 @@ class Measuring:
         """Why the disk does not take what is sealed; None: it does."""
         self._resumed: set[str] = set()
         self._known: bool | None = None
+        self._steps = Steps()
         self._last_step = clock.mono_s()
         self._log = get_logger("measuring")
 
@@ -213,6 +215,7 @@ class Measuring:
         self._arrived.clear()
         self._last_step = self._clock.mono_s()
         now_ms = self._clock.wall_ms()
+        await self._tell_step(now_ms)
         if not self._clock_is_known(now_ms) or not await self._is_resumed(now_ms):
             return
         await self._keep(self._measure(now_ms), now_ms)
@@ -239,6 +242,17 @@ class Measuring:
         self._retry_at = self._clock.mono_s() + RETRY_S
         self.disk_error = explain(error)
         self._on_event("edge.store-failed", {"why": self.disk_error})
+
+    async def _tell_step(self, now_ms: int) -> None:
+        """Somebody has set the clock: an event, and an entry in the journal where the new time can be right."""
+        step = self._steps.since(now_ms, self._clock.mono_s())
+        if step is None:
+            return
+        self._on_event("edge.clock-stepped", {"from": iso_text(step[0]), "to": iso_text(step[1])})
+        if plausible(now_ms):
+            with suppress(StoreFailed):  # a full disk is told elsewhere
+                detail = {"from": step[0], "to": step[1]}
+                await self._store.do(journal.append, "logger", "clock.stepped", detail, now_ms)
 
     def _clock_is_known(self, now_ms: int) -> bool:
         """With an implausible clock polls wait; once it is known they are labelled by their monotonic time."""

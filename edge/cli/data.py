@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,45 +12,14 @@ from typing import Any, TextIO
 import click
 
 from edge.catalogue import text
-from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where
+from edge.cli.common import Where, config_option, json_option, print_json, table, where
+from edge.cli.gaps import gaps
+from edge.cli.plot import plot
+from edge.cli.ranges import KINDS, SPAN_MS, Time, outlets_of, rows_of
 from edge.cli.replay import replay
 from edge.clock import SystemClock
 from edge.control.queries import LIMIT
-from edge.values import DAY_MS, HOUR_MS, MINUTE_MS
-from protocol.times import parse_time
-
-KINDS = ("sample", "minute", "hour", "day")
-SPAN_MS = {"sample": 600_000, "minute": HOUR_MS, "hour": DAY_MS, "day": 31 * DAY_MS}
-"""How far back `show` looks where no time is given."""
-STEP_MS = {"sample": HOUR_MS, "minute": DAY_MS, "hour": 31 * DAY_MS, "day": 366 * DAY_MS}
-"""An export reads this much at once, so that a year does not fill memory."""
-
-
-_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d))?)?)?|(\d{8}(?:\d\d){0,3})")
-_FIRST, _LAST = "000000", "235959"
-
-
-class Time(click.ParamType[int]):
-    """`2026-11-22`, `2026-11-22T08:00`, `2026-11-22 08:00:00`: Beijing time; UTC milliseconds.
-
-    `last`: of what is left out the last moment is meant, so that `--to 2026-11-22` takes in that whole day.
-    """
-
-    name = "time"
-
-    def __init__(self, last: bool = False) -> None:
-        self._fill = _LAST if last else _FIRST
-        self._ms = 999 if last else 0
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        matched = _TIME.fullmatch(value.strip())
-        digits = "".join(part or "" for part in matched.groups()) if matched else ""
-        try:
-            return parse_time(digits + self._fill[len(digits) - 8 :]) + self._ms
-        except ValueError:
-            self.fail(text("cli.bad-time", option=param.name if param else "", got=value), param, ctx)
+from edge.values import MINUTE_MS
 
 
 def range_options(command: Any) -> Any:
@@ -74,7 +42,8 @@ def data_group() -> None:
     """Values."""
 
 
-data_group.add_command(replay)
+for _command in (replay, gaps, plot):
+    data_group.add_command(_command)
 
 
 @data_group.command(help=text("cli.verb-data-show"))
@@ -96,7 +65,7 @@ def show(
     place = where(config)
     end = end if end is not None else _now(place)
     begin = begin if begin is not None else end - SPAN_MS[kind]
-    rows = [row for each in _outlets(place, outlet) for row in _rows(place, kind, each, begin, end, factors)]
+    rows = [row for each in outlets_of(place, outlet) for row in rows_of(place, kind, each, begin, end, factors)]
     rows = sorted(rows, key=lambda row: row["time" if kind == "sample" else "start"])[-limit:]
     if as_json:
         print_json(rows)
@@ -140,7 +109,7 @@ def export(
     place = where(config)
     end = end if end is not None else _now(place)
     begin = begin if begin is not None else end - SPAN_MS[kind]
-    rows = (row for each in _outlets(place, outlet) for row in _rows(place, kind, each, begin, end, factors))
+    rows = (row for each in outlets_of(place, outlet) for row in rows_of(place, kind, each, begin, end, factors))
     if output == "-":
         _write(sys.stdout, rows, as_json or form == "json")
         return
@@ -162,42 +131,6 @@ def _write(stream: TextIO, rows: Iterator[dict[str, Any]], as_json: bool) -> int
             writer.writeheader()
         writer.writerow(row)
     return count
-
-
-def _rows(
-    place: Where, kind: str, outlet: str, begin: int, end: int, factors: tuple[str, ...]
-) -> Iterator[dict[str, Any]]:
-    """Rows of one outlet, oldest first, a step at a time; a range may reach far beyond what there is."""
-    there_is = place.query("sample_span" if kind == "sample" else "span")
-    if there_is is None:
-        return
-    begin, end = max(begin, there_is[0]), min(end, there_is[1])
-    while begin <= end:
-        until = min(end, begin + STEP_MS[kind] - 1)
-        args = {"kind": kind, "outlet": outlet, "from": begin, "to": until, "factors": list(factors)}
-        if kind == "sample":
-            yield from place.query("samples", args)
-        else:
-            yield from _pages(place, args)
-        begin = until + 1
-
-
-def _pages(place: Where, args: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    while True:
-        page = place.query("records", args)
-        yield from page["records"]
-        if page["next"] is None:
-            return
-        args = {**args, "after": page["next"]}
-
-
-def _outlets(place: Where, wanted: str | None) -> list[str]:
-    known = place.outlets or tuple(dict.fromkeys(point["outlet"] for point in place.ask("status")["points"]))
-    if wanted is None:
-        return list(known)
-    if wanted not in known:
-        raise Stop("cli.unknown-outlet", outlet=wanted, known=", ".join(known))
-    return [wanted]
 
 
 def _now(place: Where) -> int:

@@ -11,7 +11,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edge.gaps import HISTORY
 from edge.store import connection, journal, linklog, outbox, records, samples, settings
+from edge.store.delivery import RECORD_KINDS
 from edge.uplink.kinds import KIND_OF_CN
 from edge.values import Kind, Record, Sample
 from protocol.times import iso_text, parse_time
@@ -230,7 +232,25 @@ def journal_verdict(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, A
     return asdict(journal.verify(db))
 
 
+def history(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Journal entries that tell why there is no record: since the last one before `from` (UTC ms)."""
+    return [{**asdict(each), "hash": each.hash.hex()} for each in journal.telling(db, HISTORY, args["from"], LIMIT)]
+
+
+def undelivered(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Periods that a platform has not answered for: outlet, kind, from, to (UTC ms, of the start)."""
+    kind = Kind[str(args["kind"]).upper()]
+    cn = next(cn for cn, each in RECORD_KINDS.items() if each is kind)
+    found = outbox.waiting(db, args["outlet"], cn, args["from"], args["to"])
+    return [
+        {"platform": platform, "start": start, "end": end or start + kind.ms, "aside": aside}
+        for platform, start, end, aside in found
+    ]
+
+
 QUERIES = {
+    "history": Query(history),
+    "undelivered": Query(undelivered),
     "journal": Query(journal_entries),
     "journal_verify": Query(journal_verdict),
     "settings": Query(platform_settings),

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +67,17 @@ def between(db: sqlite3.Connection, begin_ms: int, end_ms: int, after: int, limi
     """At most `limit` entries of a time, both ends included, behind number `after`."""
     wanted = "SELECT * FROM journal WHERE id > ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?"
     rows = db.execute(wanted, (after, begin_ms, end_ms, limit))
+    return [_entry(row) for row in rows]
+
+
+def telling(db: sqlite3.Connection, actions: Sequence[str], begin_ms: int, limit: int) -> list[Entry]:
+    """At most `limit` entries of these actions, by time: from the last one before `begin_ms` on."""
+    places = ", ".join("?" * len(actions))
+    before = f"SELECT max(id) FROM journal WHERE action IN ({places}) AND at < ?"
+    rows = db.execute(
+        f"SELECT * FROM journal WHERE action IN ({places}) AND id >= coalesce(({before}), 0) ORDER BY id LIMIT ?",
+        (*actions, *actions, begin_ms, limit),
+    )
     return [_entry(row) for row in rows]
 
 

@@ -25,7 +25,7 @@ __all__ = [
     "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "address_since", "answered",
     "by_id", "count_expired", "counts", "depth", "enqueue", "expire", "first_issue", "gave_up", "hasten", "last_qn",
     "never_answered", "nothing_to_send", "open_deliveries", "prepare", "qn_for", "refused", "retry", "set_aside",
-    "written_unconfirmed",
+    "waiting", "written_unconfirmed",
 ]  # fmt: skip
 
 PAGE = 100
@@ -186,6 +186,19 @@ def depth(db: sqlite3.Connection) -> list[Depth]:
         " GROUP BY platform, outlet, cn"
     )
     return [Depth(texts[platform], texts[outlet], *rest) for platform, outlet, *rest in rows]
+
+
+def waiting(
+    db: sqlite3.Connection, outlet: str, cn: str, begin: int, end: int
+) -> list[tuple[str, int, int | None, bool]]:
+    """(platform, start, end, set aside) of what platforms have not answered for, of begin <= start <= end."""
+    texts = names.texts(db)
+    rows = db.execute(
+        'SELECT platform, start, "end", state = 1 FROM delivery'
+        " WHERE state < 2 AND outlet = ? AND cn = ? AND start BETWEEN ? AND ? ORDER BY start",
+        (names.find(db, outlet), cn, begin, end),
+    )
+    return [(texts[platform], start, until, bool(aside)) for platform, start, until, aside in rows]
 
 
 def _unanswered(db: sqlite3.Connection, delivery_id: int) -> list[OpenPacket]:

@@ -128,6 +128,26 @@ async def test_every_question_is_answered_with_the_daemon_and_without_it(tmp_pat
             assert "hj212 run" in err
 
 
+async def test_minutes_while_the_daemon_was_stopped_or_killed_are_gaps_with_their_cause(tmp_path: Path) -> None:
+    async with rig(tmp_path, speed=40.0) as site:
+        for end in ("stop", "kill", "stop"):
+            await site.start()
+            answered = (await site.status())["platforms"][0]["answered"]
+            await site.until(lambda page, least=answered + 3: page["platforms"][0]["answered"] > least)
+            if end == "stop":
+                await site.stop()
+            else:
+                assert site.process is not None
+                site.process.kill()
+                await site.process.wait()
+            await asyncio.sleep(130 / site.speed)  # two minutes in between
+        span = ("--kind", "minute", "--from", "2026-10-22")
+        code, out, _ = await site.hj212("data", "gaps", "-c", str(site.config), *span, "--json")
+        causes = [row["cause"] for row in json.loads(out) if row["factor"] is None and row["platform"] is None]
+        assert code == 0
+        assert causes[:2] == ["stopped", "killed"]
+
+
 async def test_export_gives_every_record_once_as_csv_and_json(tmp_path: Path) -> None:
     async with rig(tmp_path, speed=40.0) as site:
         await site.start()
