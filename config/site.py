@@ -202,13 +202,18 @@ class Platform:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
-    """`[store]`: how long data are kept."""
+    """`[store]`: how long data are kept, and their backup."""
 
     samples: Keeping = 30 * 86_400_000
     minute: Keeping = 366 * 86_400_000
     hour: Keeping = 1_098 * 86_400_000
     day: Keeping = 1_830 * 86_400_000
     deliveries: Keeping = 396 * 86_400_000
+    backup_to: str | None = None
+    """Folder, on another disk, for backups that the daemon makes by itself; None: none."""
+    backup_every: Annotated[int, Duration(), Ge(3_600_000)] = 86_400_000
+    backup_keep: Annotated[int, Ge(1), Le(1_000)] = 7
+    """So many of the newest stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

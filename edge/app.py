@@ -39,6 +39,7 @@ from edge.measuring import Measuring
 from edge.problems import problem_text
 from edge.remote.daily import set_analyzer_clocks
 from edge.store import journal
+from edge.store.backup import Backups
 from edge.store.errors import StoreError, StoreFailed
 from edge.store.store import Store
 from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
@@ -48,6 +49,7 @@ DEMO_MARK = ".hj212-demo"
 SWEEP_S = 60.0
 SWEEP_MORE_S = 1.0
 RETRY_S = 5.0
+BACKUP_RETRY_S = 600.0
 SESSION_HANG_S = 120.0
 """A session waits 30 s at most, and a write to a dead link for as long again."""
 LINE_FATAL_S = 3600.0
@@ -62,10 +64,11 @@ class _Stopping(Exception):
 class Daemon:
     """All parts of one logger."""
 
-    def __init__(self, site: Site, clock: Clock, site_sha256: str = "") -> None:
-        """`site_sha256`: of the site file in force; the journal keeps it with every start."""
+    def __init__(self, site: Site, clock: Clock, path: Path) -> None:
+        """`path`: of the site file in force; the journal keeps its SHA-256 with every start."""
         self._site = site
-        self._site_sha256 = site_sha256
+        self._path = path
+        self._site_sha256 = sha256(path.read_bytes()).hexdigest()
         self._clock = clock
         self._started_ms = clock.wall_ms()
         self._started_s = clock.mono_s()
@@ -133,6 +136,9 @@ class Daemon:
             group.create_task(keep_alive("start", self._announce, self._clock, self._restarted), name="start")
             clocks = keep_alive("clocks", self._set_analyzer_clocks, self._clock, self._restarted)
             group.create_task(clocks, name="clocks")
+            if self._site.store.backup_to is not None:
+                backups = keep_alive("backups", self._back_up, self._clock, self._restarted)
+                group.create_task(backups, name="backups")
             sweep = keep_alive("sweep", self._sweep, self._clock, self._restarted)
             group.create_task(sweep, name="sweep")
             self._watch_parts()
@@ -171,6 +177,19 @@ class Daemon:
             await self._store.do(journal.append, "logger", action, detail, self._clock.wall_ms())
         except StoreFailed as error:
             self._event("edge.store-failed", {"why": explain(error)})
+
+    async def _back_up(self) -> None:
+        """A backup every `backup_every`, counted from the newest one there; a disk that is away is tried again."""
+        plan = Backups(self._data_dir, self._path, self._site.store)
+        while True:
+            await self._clock.sleep(plan.wait_s(self._clock.wall_ms()))
+            try:
+                folder = await asyncio.to_thread(plan.make, self._clock.wall_ms())
+                self._event("edge.backed-up", {"file": str(folder)})
+            except (StoreError, OSError) as error:
+                why = explain(error) if isinstance(error, StoreError) else error.strerror or str(error)
+                self._event("edge.backup-failed", {"file": str(plan.target), "why": why})
+                await self._clock.sleep(BACKUP_RETRY_S)
 
     async def _sweep(self) -> None:
         """Retention, a slice at a time."""
@@ -282,7 +301,7 @@ def main(arguments: Sequence[str]) -> int:
     use_language(site.site.language)
     clock = simulated(arguments[2], site) if len(arguments) > 2 else SystemClock()
     try:
-        daemon = Daemon(site, clock, sha256(Path(path).read_bytes()).hexdigest())
+        daemon = Daemon(site, clock, Path(path))
     except StoreError as error:
         print(explain(error), file=sys.stderr)
         return WRONG_USE

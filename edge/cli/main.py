@@ -24,6 +24,8 @@ VERBS = {
     "packet": "edge.cli.packet:packet_group",
     "connection": "edge.cli.connection:connection",
     "journal": "edge.cli.journal:journal_group",
+    "backup": "edge.cli.care:backup",
+    "restore": "edge.cli.care:restore",
 }
 
 

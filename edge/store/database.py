@@ -110,7 +110,7 @@ def _connect(path: Path, layout: Layout, report: Report) -> sqlite3.Connection:
         db.execute(f"PRAGMA wal_autocheckpoint = {layout.checkpoint_pages}")
         db.execute(f"PRAGMA journal_size_limit = {layout.wal_bytes}")
         if migrate.migrate(db, layout.migrations):
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         _restore_guards(db, layout, report)
     except sqlite3.Error:
         db.close()
@@ -223,7 +223,7 @@ def _set_aside(path: Path, stamp: str) -> str:
         if Path(f"{path}{side}").exists():
             os.replace(f"{path}{side}", f"{target}{side}")
     os.replace(path, target)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return target.name
 
 
@@ -236,7 +236,8 @@ def _free_name(path: Path, ending: str) -> Path:
     return target
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Bring what was made, renamed and deleted in a folder to the disk."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -65,7 +65,7 @@ class Store:
         self._clock = clock or SystemClock()
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(data_dir)
+            self._lock = take_lock(data_dir)
         except OSError as error:
             raise errors.StoreFailed("store.no_folder", data_dir=str(data_dir), reason=error.strerror) from error
         try:
@@ -258,8 +258,11 @@ class _Side:
             job.future.set_exception(failure)
 
 
-def _lock(data_dir: Path) -> int:
-    """Take the lock; the operating system gives it back when the process ends, however it ends."""
+def take_lock(data_dir: Path) -> int:
+    """Take the lock of a `data_dir`; raises StoreLocked.
+
+    The operating system gives it back when the process ends, however it ends.
+    """
     handle = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

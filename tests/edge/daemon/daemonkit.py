@@ -38,6 +38,7 @@ BAUD = 115_200
 """Characters take no time to speak of, so that a fast clock does not outrun the wire."""
 _ZYGOTE = """
 import asyncio, os, sys
+from pathlib import Path
 import edge.app as app
 from config.load import load_in_child
 from edge.clock import SimulatedClock
@@ -47,7 +48,7 @@ set_up_logs("text", sys.stderr)
 for line in sys.stdin:
     pid = os.fork()
     if not pid:
-        asyncio.run(app.Daemon(site, SimulatedClock.from_text(line.strip())).run())
+        asyncio.run(app.Daemon(site, SimulatedClock.from_text(line.strip()), Path(sys.argv[1])).run())
         os._exit(0)
     print(pid, flush=True)
     print(os.waitpid(pid, 0)[1], flush=True)

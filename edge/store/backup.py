@@ -1,0 +1,274 @@
+"""A backup of `data_dir` while the daemon works, and putting one back while it does not.
+
+    TARGET/hj212-backup-20261126-120000/   records.db  samples.db  connection.jsonl  site.toml  manifest.json
+
+SQLite's online backup reads one snapshot: the daemon writes on meanwhile. A backup is made under another name and
+renamed when all of it is on disk; `manifest.json` holds size and SHA-256 of each file. Putting one back moves what is
+there aside, keeps the evidence of the official connection time, and never lets a QN come twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.site import Retention
+from edge.store import database, errors, meta, migrate
+from edge.store.qn import LAST_QN
+from edge.store.store import take_lock
+from protocol.times import parse_time, time_text
+
+PREFIX, PARTIAL = "hj212-backup-", ".partial"
+MANIFEST = "manifest.json"
+EVIDENCE = "connection.jsonl"
+SITE = "site.toml"
+FIRST_S = 60.0
+_PAGES = 2_000
+"""Pages between two looks at the progress."""
+
+_NAME = re.compile(PREFIX + r"\d{8}-\d{6}")
+
+Progress = Callable[[str, float], None]
+"""Name of the file, and the share of it that is done."""
+
+
+def _silent(file: str, share: float) -> None:
+    """Nobody looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did: `aside`, where the former files are; `evidence`: lines that only the backup had."""
+
+    aside: str | None
+    evidence: int
+
+
+def make(data_dir: Path, site: Path, target: Path, now_ms: int, progress: Progress = _silent) -> Path:
+    """A new backup below `target`; its folder. Raises StoreClosed, StoreFailed, OSError; leaves nothing half done."""
+    stamp = time_text(now_ms)
+    folder = target / f"{PREFIX}{stamp[:8]}-{stamp[8:]}"
+    partial = folder.with_name(folder.name + PARTIAL)
+    partial.mkdir()
+    try:
+        for layout in (database.RECORDS, database.SAMPLES):
+            _copy_database(data_dir / layout.file, partial / layout.file, progress)
+        for source in (data_dir / EVIDENCE, site):
+            if source.exists():
+                _copy(source, partial / (SITE if source == site else EVIDENCE))
+        _write(partial / MANIFEST, json.dumps(_manifest(partial, stamp), indent=1).encode() + b"\n")
+        database.sync_folder(partial)
+        partial.rename(folder)
+        database.sync_folder(target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return folder
+
+
+def backups(target: Path) -> list[Path]:
+    """The whole backups below a folder, oldest first."""
+    found = target.iterdir() if target.is_dir() else ()
+    return sorted(each for each in found if _NAME.fullmatch(each.name) and (each / MANIFEST).is_file())
+
+
+def thin_out(target: Path, keep: int) -> list[Path]:
+    """Delete the oldest backups beyond `keep`; those that went."""
+    old = backups(target)[:-keep] if keep else []
+    for each in old:
+        shutil.rmtree(each)
+    return old
+
+
+def check(folder: Path) -> dict[str, Any]:
+    """The manifest of a backup whose files are all as they were written; raises StoreError."""
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+        files = {str(name): dict(what) for name, what in manifest["files"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise errors.StoreClosed("store.no_backup", folder=str(folder), reason=str(error)) from error
+    for name, what in files.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file() or _file_entry(path) != what:
+            raise errors.StoreClosed("store.backup_damaged", folder=str(folder), file=name)
+    for layout in (database.RECORDS, database.SAMPLES):
+        _check_version(folder / layout.file, layout)
+    return manifest
+
+
+def restore(folder: Path, data_dir: Path, now_ms: int) -> Restored:
+    """Put a backup in the place of what is in `data_dir`. Raises StoreLocked while a daemon works there, StoreError."""
+    check(folder)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    lock = take_lock(data_dir)
+    try:
+        last_qn = _last_qn(data_dir / database.RECORDS.file)
+        new = [(folder / layout.file, data_dir / f"{layout.file}.restored") for layout in _LAYOUTS]
+        for source, place in new:
+            _copy(source, place)
+        aside = _move_aside(data_dir, now_ms)
+        for source, place in new:
+            _give_to_owner(place, data_dir)
+            os.replace(place, data_dir / source.name)
+        evidence = _join_evidence(folder / EVIDENCE, data_dir / EVIDENCE)
+        database.sync_folder(data_dir)
+        _raise_qn(data_dir / database.RECORDS.file, last_qn)
+    finally:
+        os.close(lock)
+    return Restored(aside, evidence)
+
+
+@dataclass(frozen=True, slots=True)
+class Backups:
+    """The backups that the daemon makes by itself."""
+
+    data_dir: Path
+    site: Path
+    plan: Retention
+
+    @property
+    def target(self) -> Path:
+        """The folder that they go to."""
+        return Path(self.plan.backup_to or "")
+
+    def wait_s(self, now_ms: int) -> float:
+        """Seconds until the next one is due: `backup_every` after the newest; FIRST_S at least, to let a start pass."""
+        made = [parse_time(each.name.removeprefix(PREFIX).replace("-", "")) for each in backups(self.target)]
+        due_ms = max(made) + self.plan.backup_every - now_ms if made else 0
+        return min(max(due_ms / 1000, FIRST_S), self.plan.backup_every / 1000)
+
+    def make(self, now_ms: int) -> Path:
+        """One more, and the oldest beyond `backup_keep` go; blocks."""
+        folder = make(self.data_dir, self.site, self.target, now_ms)
+        thin_out(self.target, self.plan.backup_keep)
+        return folder
+
+
+_LAYOUTS = (database.RECORDS, database.SAMPLES)
+
+
+def _copy_database(source: Path, target: Path, progress: Progress) -> None:
+    reader = database.read_only(source)
+    try:
+        # one snapshot to the end: without it each write of the daemon would begin the copy anew
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        writer = sqlite3.connect(target, isolation_level=None)
+        try:
+            writer.execute("PRAGMA synchronous = OFF")  # synced once, below
+            reader.backup(
+                writer,
+                pages=_PAGES,
+                progress=lambda _status, left, total: progress(source.name, 1 - left / max(total, 1)),
+            )
+        finally:
+            writer.close()
+    except sqlite3.Error as error:
+        raise errors.failure(error, target.name) from error
+    finally:
+        reader.close()
+    target.chmod(0o600)
+    _sync(target)
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    target.chmod(0o600)
+    _sync(target)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _manifest(folder: Path, stamp: str) -> dict[str, Any]:
+    return {"made": stamp, "files": {path.name: _file_entry(path) for path in sorted(folder.iterdir())}}
+
+
+def _file_entry(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _check_version(path: Path, layout: database.Layout) -> None:
+    db = database.read_only(path)
+    try:
+        found, known = migrate.version(db), migrate.newest(layout.migrations)
+    finally:
+        db.close()
+    if found > known:
+        raise errors.StoreNewer("store.newer", file=str(path), found=found, known=known)
+
+
+def _give_to_owner(path: Path, folder: Path) -> None:
+    """What root puts back is the daemon's, as the folder is."""
+    owner = folder.stat()
+    if os.geteuid() == 0:
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _move_aside(data_dir: Path, now_ms: int) -> str | None:
+    names = [f"{layout.file}{end}" for layout in _LAYOUTS for end in ("-wal", "-shm", "")]
+    there = [data_dir / name for name in names if (data_dir / name).exists()]
+    if not there:
+        return None
+    folder = data_dir / f"before-restore-{time_text(now_ms)}"
+    folder.mkdir()
+    for path in there:
+        os.replace(path, folder / path.name)
+    database.sync_folder(folder)
+    return folder.name
+
+
+def _join_evidence(source: Path, target: Path) -> int:
+    """Lines that only the backup has go behind those that are there: evidence is never lost."""
+    present = target.read_bytes().splitlines() if target.exists() else []
+    known = set(present)
+    missing = [line for line in (source.read_bytes().splitlines() if source.exists() else []) if line not in known]
+    if missing:
+        new = target.with_name(f"{target.name}.restored")
+        _write(new, b"".join(line + b"\n" for line in (*present, *missing)))
+        _give_to_owner(new, target.parent)
+        os.replace(new, target)
+    return len(missing)
+
+
+def _last_qn(path: Path) -> int | None:
+    """The last QN of the store that is replaced, where that can still be read."""
+    try:
+        db = database.read_only(path)
+    except errors.StoreError:
+        return None
+    try:
+        return meta.get(db, LAST_QN)
+    except sqlite3.Error:
+        return None
+    finally:
+        db.close()
+
+
+def _raise_qn(path: Path, last: int | None) -> None:
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        if last is not None and last > (meta.get(db, LAST_QN) or 0):
+            db.execute("PRAGMA synchronous = FULL")
+            meta.put(db, LAST_QN, last)
+    finally:
+        db.close()
