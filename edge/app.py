@@ -39,6 +39,7 @@ from edge.measuring import Measuring
 from edge.problems import problem_text
 from edge.remote.daily import set_analyzer_clocks
 from edge.store import journal
+from edge.store.again import Range
 from edge.store.backup import Backups
 from edge.store.errors import StoreError, StoreFailed
 from edge.store.store import Store
@@ -230,7 +231,13 @@ class Daemon:
     # what the command line asks
 
     def _verbs(self) -> dict[str, Verb]:
-        verbs = {"status": Verb(self._status), "platform-reset": Verb(self._reset, changes=True)}
+        verbs = {
+            "status": Verb(self._status),
+            "platform-reset": Verb(self._reset, changes=True),
+            "outbox-hold": Verb(self._hold, changes=True),
+            "outbox-retry": Verb(self._retry, changes=True),
+            "outbox-send-again": Verb(self._send_again, changes=True),
+        }
         for name, query in QUERIES.items():
             verbs[name] = Verb(self._stored(name, query))
         return verbs
@@ -241,13 +248,34 @@ class Daemon:
             raise Denied("remote.unknown-platform", platform=platform)
         return await self._delivering.reset(platform, name, f"user:{who.name}")
 
+    def _platform(self, args: dict[str, Any]) -> str:
+        platform = args.get("platform")
+        if platform not in self._site.platforms:
+            raise Denied("remote.unknown-platform", platform=platform)
+        return str(platform)
+
+    async def _hold(self, args: dict[str, Any], who: Who) -> bool:
+        await self._delivering.hold(self._platform(args), bool(args["on"]), f"user:{who.name}")
+        return bool(args["on"])
+
+    async def _retry(self, args: dict[str, Any], who: Who) -> int:
+        return await self._delivering.retry(self._platform(args), f"user:{who.name}")
+
+    async def _send_again(self, args: dict[str, Any], who: Who) -> int:
+        wanted = Range(self._platform(args), args["cns"], args["from"], args["to"], args.get("outlet"))
+        return await self._delivering.send_again(wanted, f"user:{who.name}")
+
     def _stored(self, name: str, query: Any) -> Any:
         async def answer(args: dict[str, Any], who: Who) -> Any:
             if name == "packets":
                 await self._delivering.keep_packets()
             run = self._store.do_samples if query.samples else self._store.do
             asked = {**args, "raw": bool(args.get("raw")) and who.changes, "official": self._official}
-            return await run(query.answer, asked)
+            answered = await run(query.answer, asked)
+            if name == "outbox":
+                for row in answered["platforms"]:
+                    row |= self._delivering.pace(row["platform"], row["outlet"], row["open"])
+            return answered
 
         return answer
 

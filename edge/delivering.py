@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from edge.measure.statistics import Live
 from edge.measure.wire import sample_wire
 from edge.remote.context import Context, Refusals
 from edge.remote.serve import serve
-from edge.store import journal, linklog, outbox, settings
+from edge.store import again, journal, linklog, outbox, settings
 from edge.store.errors import StoreFailed
 from edge.store.linklog import Logged
 from edge.store.outbox import Due
@@ -102,7 +103,9 @@ class Delivering:
                 for outlet in platform.outlets
             ]
             silent = await self._store.do(outbox.never_answered, name)
+            held = await self._store.do(again.is_held, name)
             for session in sessions:
+                session.terms.held = held
                 session.terms.address_since_ms = moved_ms
                 session.health.misses.update(dict.fromkeys(silent, SILENT_AFTER))
             shared = platform.connection == "shared"
@@ -192,6 +195,7 @@ class Delivering:
         if not plausible(now_ms):
             return
         for key, session in self.sessions.items():
+            session.health.look(self._last_tick)
             tick = period_start(now_ms - REALTIME_DELAY_MS, session.terms.realtime_ms)
             # the first tick after a start is that of the run before, or one for which nothing has been polled yet
             if self._ticks.setdefault(key, tick) == tick or not session.terms.realtime_on:
@@ -254,6 +258,44 @@ class Delivering:
             undone += [{"platform": where, "outlet": outlet, "name": each} for each in names]
         return undone
 
+    async def hold(self, platform: str, on: bool, who: str) -> None:
+        """Send nothing to a platform until it is released; kept across restarts."""
+        now_ms = self._clock.wall_ms()
+        await self._store.do(_hold, platform, on, who, now_ms)
+        for terms in self.terms:
+            terms.held = on if terms.platform == platform else terms.held
+        self._look_again(platform)
+
+    async def retry(self, platform: str, who: str) -> int:
+        """Try at once what waits for its next round, and what the platform has refused; how many."""
+        count: int = await self._store.do(_retry, platform, who, self._clock.wall_ms())
+        self._look_again(platform)
+        return count
+
+    async def send_again(self, wanted: again.Range, who: str) -> int:
+        """Send delivered data once more, as backlog; how many deliveries."""
+        total, after = 0, 0
+        detail = {**asdict(wanted), "cns": list(wanted.cns)}
+        await self._store.do(journal.append, who, "outbox.send-again", detail, self._clock.wall_ms())
+        place: int | None = after
+        while place is not None:
+            count, place = await self._store.do(again.reopen, wanted, place)
+            total += count
+        self._look_again(wanted.platform)
+        return total
+
+    def pace(self, platform: str, outlet: str, waiting: int) -> dict[str, float | None]:
+        """Answers a minute, and how long what waits will take at that rate, s."""
+        session = self.sessions.get((platform, outlet))
+        rate = session.health.per_minute() if session is not None and session.link is not None else None
+        left = waiting / rate * 60 if rate else None
+        return {"rate_per_min": None if rate is None else round(rate, 1), "time_left_s": left and round(left)}
+
+    def _look_again(self, platform: str) -> None:
+        for session in self.sessions.values():
+            if session.terms.platform == platform:
+                session.look_again()
+
     def _pressure(self, outlet: str) -> float | None:
         """i23001 is the pressure that the flue gas rules count with; where there is no flue gas nobody knows it."""
         settled = self._site.outlets[outlet]
@@ -273,6 +315,17 @@ class Delivering:
 
     def _clock_set(self) -> None:
         self.synchronised = True
+
+
+def _hold(db: Any, platform: str, on: bool, who: str, now_ms: int) -> None:
+    again.hold(db, platform, on)
+    journal.append(db, who, "outbox.held" if on else "outbox.released", {"platform": platform}, now_ms)
+
+
+def _retry(db: Any, platform: str, who: str, now_ms: int) -> int:
+    count = outbox.retry(db, platform)
+    journal.append(db, who, "outbox.retry", {"platform": platform, "count": count}, now_ms)
+    return count
 
 
 def _reset_all(db: Any, platform: str, outlet: str, names: list[str], who: str, now_ms: int) -> None:

@@ -32,10 +32,10 @@ def memory_kb() -> int:
 
 def platforms(delivering: Delivering, counts: dict[tuple[str, str], dict[str, int]]) -> list[dict[str, Any]]:
     """One entry per platform and outlet."""
-    return [_platform(session, counts.get(key, {})) for key, session in delivering.sessions.items()]
+    return [_platform(delivering, session, counts.get(key, {})) for key, session in delivering.sessions.items()]
 
 
-def _platform(session: Session, counts: dict[str, int]) -> dict[str, Any]:
+def _platform(delivering: Delivering, session: Session, counts: dict[str, int]) -> dict[str, Any]:
     terms, health, link = session.terms, session.health, session.link
     return {
         "platform": terms.platform,
@@ -43,6 +43,7 @@ def _platform(session: Session, counts: dict[str, int]) -> dict[str, Any]:
         "role": terms.site.role,
         "mn": terms.mn,
         "address": terms.site.address,
+        "held": terms.held,
         "connected": link is not None,
         "connected_since": when(link.connected_since if link else None),
         "peer": link.peer if link else None,
@@ -57,6 +58,7 @@ def _platform(session: Session, counts: dict[str, int]) -> dict[str, Any]:
         "unanswered_kinds": session.silent_kinds(),
         "outbox": counts.get("open", 0),
         "outbox_oldest": when(counts.get("oldest")),
+        **delivering.pace(terms.platform, terms.outlet, counts.get("open", 0)),
         **{name: counts.get(name, 0) for name in VALUES_FROM_OUTBOX},
     }
 
@@ -124,6 +126,8 @@ def warnings(site: Site, delivering: Delivering, measuring: Measuring) -> list[d
             found.append(
                 {"code": "edge.warn-unanswered", "params": {**base, "kinds": ", ".join(session.silent_kinds())}}
             )
+        if terms.held:
+            found.append({"code": "edge.warn-held", "params": base})
         if not terms.realtime_on:
             since = when(terms.set_at.get("realtime_on"))
             found.append({"code": "edge.warn-realtime-off", "params": {**base, "since": since}})

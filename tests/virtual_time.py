@@ -397,6 +397,9 @@ class World:
         assert isinstance(found, outbox.Counts)
         return found
 
+    def counts_of(self, platform: str) -> outbox.Counts:
+        return next(one for one in self.store.now(outbox.counts) if one.platform == platform)
+
     def _event(self, code: str, params: dict[str, Any]) -> None:
         self.events.append((code, params))
 

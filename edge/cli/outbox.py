@@ -1,40 +1,22 @@
-"""`hj212 outbox`: what the platforms have not answered for yet."""
+"""`hj212 outbox`: what the platforms have not answered for yet, and what a technician orders about it."""
 
 from __future__ import annotations
 
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import click
 
 from edge.catalogue import text
-from edge.cli.common import config_option, json_option, print_json, table, where
+from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where
+from edge.cli.ranges import Time
 
-COLUMNS = (
-    "platform",
-    "outlet",
-    "open",
-    "oldest",
-    "sent",
-    "answered",
-    "backfilled",
-    "unconfirmed",
-    "expired",
-    "rejected",
-    "lost",
-)
-TITLES = (
-    "platform",
-    "outlet",
-    "outbox",
-    "oldest",
-    "sent",
-    "answered",
-    "backfilled",
-    "unconfirmed",
-    "expired",
-    "rejected",
-    "lost",
-)
+COLUMNS = ("platform", "outlet", "open", "oldest", "rate", "left", "sent", "answered", "backfilled", "unconfirmed",
+           "expired", "rejected", "lost")  # fmt: skip
+KINDS = {"minute": "2051", "hour": "2061", "day": "2031", "runtime": "2041"}
+LOOK_S = 1.0
 
 
 @click.group("outbox", help=text("cli.verb-outbox"))
@@ -51,9 +33,109 @@ def show(config: Path, as_json: bool) -> None:
     if as_json:
         print_json(page)
         return
-    titles = tuple(f"cli.col-{title}" for title in TITLES)
-    table(titles, [[row[key] for key in COLUMNS] for row in page["platforms"]], text("cli.title-outbox"))
+    titles = [f"cli.col-{'outbox' if name == 'open' else name}" for name in COLUMNS]
+    table(titles, [_row(row) for row in page["platforms"]], text("cli.title-outbox"))
     if page["kinds"]:
-        kinds = ("cli.col-platform", "cli.col-outlet", "cli.col-kind", "cli.col-cn", "cli.col-count", "cli.col-oldest")
-        keys = ("platform", "outlet", "kind", "cn", "count", "oldest")
-        table(kinds, [[row[key] for key in keys] for row in page["kinds"]])
+        keys = ("platform", "outlet", "kind", "cn", "count", "oldest", "aside")
+        table([f"cli.col-{key}" for key in keys], [[row[key] for key in keys] for row in page["kinds"]])
+    for platform in sorted({row["platform"] for row in page["platforms"] if row["held"]}):
+        click.echo(text("cli.outbox-held", platform=platform))
+
+
+def _row(row: dict[str, Any]) -> list[Any]:
+    rate, left = row["rate_per_min"], row["time_left_s"]
+    shown = {"rate": None if rate is None else f"{rate:g}/min", "left": None if left is None else _span(left)}
+    return [shown.get(name, row.get(name)) for name in COLUMNS]
+
+
+def _span(seconds: int) -> str:
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
+
+
+@outbox_group.command(help=text("cli.verb-outbox-retry"))
+@click.argument("platform")
+@config_option
+@json_option
+def retry(platform: str, config: Path, as_json: bool) -> None:
+    """Try at once what waits for its next round or was refused."""
+    count = where(config).ask("outbox-retry", {"platform": platform})
+    if as_json:
+        print_json({"platform": platform, "count": count})
+    else:
+        click.echo(text("cli.outbox-retried", platform=platform, count=count))
+
+
+@outbox_group.command(help=text("cli.verb-outbox-hold"))
+@click.argument("platform")
+@click.option("--release", is_flag=True, help=text("cli.release-option"))
+@config_option
+@json_option
+def hold(platform: str, release: bool, config: Path, as_json: bool) -> None:
+    """Send nothing to a platform, or begin again."""
+    held = where(config).ask("outbox-hold", {"platform": platform, "on": not release})
+    if as_json:
+        print_json({"platform": platform, "held": held})
+    else:
+        click.echo(text("cli.outbox-held" if held else "cli.outbox-released", platform=platform))
+
+
+@outbox_group.command("send-again", help=text("cli.verb-outbox-send-again"))
+@click.argument("platform")
+@click.option("--from", "begin", type=Time(), required=True, help=text("cli.from-option"))
+@click.option("--to", "end", type=Time(last=True), required=True, help=text("cli.to-option"))
+@click.option("--kind", "kinds", type=click.Choice(list(KINDS)), multiple=True, help=text("cli.again-kind-option"))
+@click.option("--outlet", help=text("cli.outlet-option"))
+@click.option("--dry-run", is_flag=True, help=text("cli.dry-run-option"))
+@click.option("--wait", is_flag=True, help=text("cli.wait-option"))
+@config_option
+@json_option
+def send_again(
+    platform: str,
+    begin: int,
+    end: int,
+    kinds: tuple[str, ...],
+    outlet: str | None,
+    dry_run: bool,
+    wait: bool,
+    config: Path,
+    as_json: bool,
+) -> None:
+    """Send delivered data of a range once more, behind live data."""
+    place = where(config)
+    if place.platforms and platform not in place.platforms:
+        raise Stop("remote.unknown-platform", platform=platform)
+    cns = [KINDS[kind] for kind in kinds or KINDS]
+    asked = {"platform": platform, "cns": cns, "from": begin, "to": end, "outlet": outlet}
+    counts = place.query("again_count", asked)
+    total = sum(counts.values())
+    if not dry_run and total:
+        total = place.ask("outbox-send-again", asked)
+    if as_json:
+        print_json({"platform": platform, "dry_run": dry_run, "count": total, "kinds": counts})
+    else:
+        code = "cli.outbox-would-send" if dry_run else "cli.outbox-sends-again"
+        each = ", ".join(f"{cn}: {number}" for cn, number in sorted(counts.items())) or "0"
+        click.echo(text(code, platform=platform, count=total, kinds=each))
+    if wait and not dry_run and total:
+        _watch(place, platform, quiet=as_json)
+
+
+def _watch(place: Where, platform: str, quiet: bool) -> None:
+    """A progress bar until nothing waits for the platform; Ctrl-C ends the bar, not the sending."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(file=sys.stderr, quiet=quiet)
+    with Progress(console=console, transient=True) as progress:
+        left = _left(place, platform)
+        task = progress.add_task(platform, total=left)
+        while left:
+            time.sleep(LOOK_S)
+            before, left = left, _left(place, platform)
+            progress.update(task, advance=before - left)
+
+
+def _left(place: Where, platform: str) -> int:
+    page = place.ask("status")
+    return sum(row["outbox"] for row in page["platforms"] if row["platform"] == platform)

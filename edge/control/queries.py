@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.gaps import HISTORY
-from edge.store import connection, journal, linklog, outbox, records, samples, settings
+from edge.store import again, connection, journal, linklog, outbox, records, samples, settings
 from edge.store.delivery import RECORD_KINDS
 from edge.uplink.kinds import KIND_OF_CN
 from edge.values import Kind, Record, Sample
@@ -46,7 +46,14 @@ def depth_and_counts(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, 
         waiting[key] = waiting.get(key, 0) + each.count
         oldest[key] = min(oldest.get(key, each.oldest), each.oldest)
     platforms = [
-        {**asdict(each), "open": waiting.get(key, 0), "oldest": iso(oldest.get(key))}
+        {
+            **asdict(each),
+            "open": waiting.get(key, 0),
+            "oldest": iso(oldest.get(key)),
+            "held": again.is_held(db, each.platform),
+            "rate_per_min": None,
+            "time_left_s": None,
+        }
         for each in outbox.counts(db)
         for key in ((each.platform, each.outlet),)
     ]
@@ -248,7 +255,13 @@ def undelivered(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, 
     ]
 
 
+def again_count(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, int]:
+    """How many deliveries would be sent again, by CN: platform, cns, from, to, outlet (UTC ms, inclusive)."""
+    return again.count(db, again.Range(args["platform"], args["cns"], args["from"], args["to"], args.get("outlet")))
+
+
 QUERIES = {
+    "again_count": Query(again_count),
     "history": Query(history),
     "undelivered": Query(undelivered),
     "journal": Query(journal_entries),

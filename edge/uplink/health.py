@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 SILENT_AFTER = 3
 """Packets of a kind given up in a row after which the kind is silent: sent once instead of `retries` times."""
+LOOKS, LOOK_S = 11, 30.0
+"""How often and how far apart answers are counted for the rate: five minutes."""
 
 
 @dataclass(slots=True)
@@ -21,6 +24,20 @@ class Health:
     """Packets given up in a row, by CN."""
     unheard: int = 0
     """Packets in a row during which nothing at all arrived."""
+    looks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=LOOKS))
+    """When the answers were last counted, monotonic seconds, and how many there were."""
+
+    def look(self, now_s: float) -> None:
+        """Count the answers, at most every LOOK_S."""
+        if not self.looks or now_s - self.looks[-1][0] >= LOOK_S:
+            self.looks.append((now_s, self.answered))
+
+    def per_minute(self) -> float | None:
+        """Deliveries answered a minute, over the last LOOKS × LOOK_S; None: not long enough at work."""
+        if len(self.looks) < 2:
+            return None
+        (first_s, first), (last_s, last) = self.looks[0], self.looks[-1]
+        return (last - first) * 60 / (last_s - first_s)
 
     def missed(self, cn: str) -> bool:
         """A packet got no answer; whether its kind has just become silent."""

@@ -11,6 +11,7 @@ tried again. Kinds that the platform never answers leave the backlog to the othe
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -123,7 +124,9 @@ class Lanes:
             self._asked = None
 
     def ask(self, asked: Asked) -> bool:
-        """Send what a platform asks for; False: it has asked before and that is not ended yet."""
+        """Send what a platform asks for; False: it has asked before and that is not ended yet, or it is held."""
+        if self._terms.held:
+            return False
         if self._asked is not None and not self._asked.ended.done():
             return False
         self._asked = asked
@@ -199,11 +202,15 @@ class Lanes:
 
     def due_at(self) -> float:
         """When the backlog wants its next turn, monotonic seconds."""
+        if self._terms.held:
+            return math.inf
         waiting = self._ready_backlog or self._backlog or (self._asked is not None and self._asked.waits)
         return self._turn_at if waiting else max(self._look_at, self._turn_at)
 
     async def next(self, room: int) -> Outgoing | None:
         """The packet to write now; None: nothing, or not yet. Raises StoreFailed, with everything as before."""
+        if self._terms.held:
+            return None
         while self.live_waits():
             out = self._pop(self._ready_live)
             if out is not None:

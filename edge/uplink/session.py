@@ -109,6 +109,10 @@ class Session:
         self.exchange.retries = self.terms.retries
         self._wake.set()
 
+    def look_again(self) -> None:
+        """What is open in the outbox has changed, or the platform is no longer held."""
+        self._lanes.look_again()
+
     def silent_kinds(self) -> list[str]:
         """Kinds of upload that the platform never answers, by their names."""
         return [KIND_OF_CN.get(cn, cn) for cn in self.health.silent_kinds()]

@@ -29,6 +29,8 @@ class Terms:
     """Packets made before this were made for another address of the platform."""
     set_at: dict[str, int] = field(default_factory=dict)
     """When each override was set."""
+    held: bool = False
+    """A technician holds the platform: nothing is sent but answers to commands."""
 
     def override(self, values: Mapping[str, str], at_ms: int) -> None:
         """What the platform has set."""
