@@ -223,8 +223,11 @@ def test_keys_of_packet_decode_are_documented() -> None:
     assert {*json.loads(result.stdout), "extra", "order"} == set(documented("`packet decode")[0])
 
 
+_STATUS = ("edge/app.py", "edge/report.py", "edge/delivering.py")
+
+
 def test_keys_of_status_are_documented() -> None:
-    sources = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("edge/app.py", "edge/report.py"))
+    sources = "".join((ROOT / name).read_text(encoding="utf-8") for name in _STATUS)
     page, daemon, platforms, points, lines, events = documented("`status")
     port = ["line", "instrument", "port_open", "port_error"]
     assert [key for key in [*page, *daemon, *platforms, *points, *port] if f'"{key}"' not in sources] == []

@@ -42,7 +42,7 @@ async def test_holding_releasing_and_sending_again(tmp_path: Path) -> None:
         assert site.platform.counts["2051"] >= before + done["count"]
         assert site.platform.counts["2061"] <= 2  # only minutes were asked for
         assert await site.differences() == []
-        assert {values for values in map(len, site.distinct().values())} == {1}
+        assert set(map(len, site.distinct().values())) == {1}
         code, _, err = await site.hj212("outbox", "hold", "nobody", *config)
         assert (code, "nobody" in err) == (1, True)
         journal = json.loads((await site.hj212("journal", "show", *config, "--json"))[1])
