@@ -138,7 +138,7 @@ class Session:
 
     def _take_answer(self, packet: Packet, frame: bytes, link: Link) -> bool:
         """A 9011 can only refuse an upload: to have accepted it for carrying out is not to have it."""
-        if packet.get("CN") == EXECUTION_RESULT:  # 2005 answers our 9012, under the QN of the platform's request
+        if (packet.get("CN") or "").startswith("90"):  # 2005 answers our 9012, under the QN of the platform's request
             return True
         qn = asked_qn(packet)
         out = self._flying.get(qn or "")
