@@ -41,6 +41,7 @@ def _platform(session: Session, counts: dict[str, int]) -> dict[str, Any]:
         "platform": terms.platform,
         "outlet": terms.outlet,
         "role": terms.site.role,
+        "edition": terms.site.edition,
         "mn": terms.mn,
         "address": terms.site.address,
         "connected": link is not None,

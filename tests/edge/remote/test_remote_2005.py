@@ -178,7 +178,8 @@ HISTORY = [
     Record("ww1", Kind.MINUTE, "w21011", MINUTE, min=1.1, avg=1.1, max=1.1, cou=2.5),
     Record("ww1", Kind.MINUTE, "w00000", MINUTE + MINUTE_MS, avg=1.0, min=1.0, max=1.0, cou=201.0),
 ]
-ASK_MINUTES = REQUESTS["2051"].replace(b"20040506111000", b"20040516021000").replace(b"20040506151000", b"20040516021100")
+PRINTED_PERIOD = b"BeginTime=20040506111000,EndTime=20040506151000"
+ASK_MINUTES = REQUESTS["2051"].replace(PRINTED_PERIOD, b"BeginTime=20040516021000,EndTime=20040516021100")
 
 
 @pytest.mark.parametrize("asks", [False, True])

@@ -128,7 +128,8 @@ class Station:
         return [Live(each) for each in found]
 
     async def set_limits(self) -> None:
-        for cn, cp in (("1001", "WarnTime=20"), ("1022", "020-LowValue=0,020-UpValue=0.05;011-LowValue=0,011-UpValue=40")):
+        both = "020-LowValue=0,020-UpValue=0.05;011-LowValue=0,011-UpValue=40"
+        for cn, cp in (("1001", "WarnTime=20"), ("1022", both)):
             await self.world.sleep(1)
             self.city.send(wrap(f"QN=20260922120000001;ST=32;CN={cn};PW=123456;MN={MN};Flag=2;CP=&&{cp}&&".encode()))
         await self.world.sleep(1)
