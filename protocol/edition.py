@@ -83,7 +83,7 @@ EDITION_2017 = Edition()
 def edition(name: str) -> Edition:
     """By its year; KeyError for one that this package does not know."""
     if name == "2005":
-        from protocol.edition2005 import EDITION_2005  # what a site does not speak is not loaded
+        from protocol.edition2005 import EDITION_2005  # it is built on this module
 
         return EDITION_2005
     return {EDITION_2017.name: EDITION_2017}[name]

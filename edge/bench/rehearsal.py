@@ -49,7 +49,7 @@ class Step:
     expected: str
     run: Callable[[Rehearsal, Step], Awaitable[Sequence[Row]]]
     effect: str = "none"
-    """none, undone, kept, control, time: what it does to the logger."""
+    """none, undone, kept, warn-time, control, time: what it does to the logger."""
     also: str = ""
     """A second command that is checked with it."""
 

@@ -358,7 +358,7 @@ STEPS: tuple[Step, ...] = (
 """In the order in which they are carried out; `2011` is checked together with 2012, and `2021` with 2022."""
 
 _OWN_2005: tuple[Step, ...] = (
-    _step("1001", "1001", lambda _: fields(("WarnTime", "60")), "kept"),
+    _step("1001", "1001", lambda _: fields(("WarnTime", "60")), "warn-time"),
     _step("1021", "1021", _with_factor()),
     _same_again("1022", "1021", _with_factor(), _limits, "undone"),
     _step("1031", "1031"),
@@ -366,7 +366,7 @@ _OWN_2005: tuple[Step, ...] = (
     _step("1041", "1041"),
     _setting("1042", "1041", "ReportTime", ("0000", "0101"), exact=True),
     _step("2071", "2071", _period(HOUR_MS, 3), example=_PAST),
-    _step("3014", "3014", _sampling_hours, "control"),
+    _step("3014-hours", "3014", _sampling_hours, "control"),
 )
 _ONLY_2017 = frozenset({"1011-PolId", "1012-PolId", "3014"})
 

@@ -6,13 +6,13 @@ kept for the platform that sets them. 3014 is a list of hours: an instrument kno
 
 from __future__ import annotations
 
-from edge.remote.context import CONDITION, NO_DATA, Context, Outcome
+from edge.remote.context import NO_DATA, Context, Outcome
 from edge.remote.control import act
 from edge.uplink.alarms2005 import WARN_TIME, AlarmRecords, limits, setting_of
 from protocol import edition2005
 from protocol.edition2005 import Threshold
 from protocol.packet import Packet
-from protocol.parameters import read_period
+from protocol.parameters import read_period, wrong
 from protocol.region import fields
 
 MOST_LIMITS = 200
@@ -42,10 +42,11 @@ async def get_limits(context: Context, packet: Packet) -> Outcome:
 
 
 async def set_limits(context: Context, packet: Packet) -> Outcome:
-    """1022."""
+    """1022; more factors than MOST_LIMITS are refused."""
     asked = {each.factor: (each.low, each.high) for each in edition2005.read_thresholds(packet)}
-    if len(limits(context.terms.overrides) | asked) > MOST_LIMITS:
-        return Outcome(CONDITION)
+    count = len(limits(context.terms.overrides) | asked)
+    if count > MOST_LIMITS:
+        raise wrong("xxx-UpValue", f"<= {MOST_LIMITS}", count)
     await context.put(dict(setting_of(factor, *pair) for factor, pair in asked.items()), "1022")
     return Outcome()
 
@@ -88,5 +89,5 @@ async def set_sampling_hours(context: Context, packet: Packet) -> Outcome:
     pol_id, hours = edition2005.read_sampling_hours(packet)
     cycle = edition2005.even_cycle(hours)
     if cycle is None:
-        return Outcome(CONDITION)
+        raise wrong("CTime", "evenly spaced hours", " ".join(map(str, hours)))
     return Outcome((await act(context, packet, pol_id, "set-cycle", cstart=cycle.start, ctime=cycle.hours)).exe_rtn)
