@@ -303,3 +303,33 @@ async def test_garbage_of_an_instrument_does_not_stop_the_lane(tmp_path: Path) -
     await world.sleep(5)
     assert (len(city.of("2051")), world.open_count()) == (2, 0)
     await world.stop()
+
+
+WIDE = ("w01018", "w01001", "w21003", "w21011", "w21001", "w20111", "w20115", "w20116", "w20117", "w20119", "w20120",
+        "w20121", "w20122", "w20123", "w21016", "w22001", "w23002", "w25043", "w20124", "w20125", "w20126", "w21017",
+        "w21019", "w23011")  # fmt: skip
+
+
+@virtual
+async def test_a_long_record_goes_in_parts_pno_first_and_is_delivered_with_the_answer_to_the_last(
+    tmp_path: Path,
+) -> None:
+    world, city = World(tmp_path), old(Profile(silent=True))
+    world.add(city, edition="2005", window=4)
+    await world.sleep(1)
+    wide = [Record("ww1", Kind.MINUTE, name, NOON, min=1.0, avg=2.0, max=3.0, count=12) for name in WIDE]
+    due = Due("city", "ww1", "2051", NOON, end=NOON + MINUTE_MS)
+    world.offer(world.store.now(records.seal, wide, [due], NOON))
+    await world.sleep(12)
+    parts = {each.packet.pno: each for each in city.of("2051")}
+    assert list(parts) == [1]  # the window begins with one
+    for number in (1, 2):
+        await world.sleep(1)
+        packet = {each.packet.pno: each.packet for each in city.of("2051")}[number]
+        station = f"ST=32;CN=2051;QN={packet.qn};PW=123456;MN={MN};PNO={number};PNUM=2;CP=&&DataTime=20260922120000;"
+        assert said(city, "2051")[-1].startswith(station.encode())
+        assert world.open_count() == 1
+        city.send(wrap(f"ST=91;CN=9014;CP=&&QN={packet.qn};CN=2051;PNO={number};PNUM=2;&&".encode()))
+        await world.sleep(1)
+    assert world.open_count() == 0
+    await world.stop()
