@@ -7,12 +7,12 @@ file.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import Any
 
 from config.check_controls import controls
+from config.check_edition import codes_of_2005, mn_form
 from config.lines import Path
 from config.markers import duration_text
 from config.merge import Merged
@@ -25,7 +25,6 @@ from protocol.marks import MARKS, SYSTEM_CODES
 
 _GRID_MS = 5_000
 """Samples stand on a grid of 5 s (HJ 212-2017 Annex D.1.2, D.2.2)."""
-_STANDARD_MN = re.compile(r"[0-9A-F]{24}")
 _DEFAULT_PASSWORD = "123456"
 _STANDARD_PASSWORD = 6
 
@@ -230,12 +229,11 @@ def _accesses(site: Site, merged: Merged) -> Iterator[Problem]:
             other = owners.setdefault((platform.address, access.mn), merged.key(path))
             if other != merged.key(path):
                 yield merged.problem((*path, "mn"), "config.same-mn", True, got=access.mn, other=other)
+            yield from mn_form(merged, path, platform, access)
             yield from _access(merged, path, access)
 
 
 def _access(merged: Merged, path: Path, access: Access) -> Iterator[Problem]:
-    if _STANDARD_MN.fullmatch(access.mn) is None:
-        yield merged.problem((*path, "mn"), "config.mn-form", True, got=access.mn, length=len(access.mn))
     if access.password == _DEFAULT_PASSWORD:
         yield merged.problem((*path, "password"), "config.password-default", True)
     elif len(access.password) != _STANDARD_PASSWORD:
@@ -253,5 +251,6 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _outlets,
     _platforms,
     _accesses,
+    codes_of_2005,
     controls,
 )

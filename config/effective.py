@@ -33,15 +33,17 @@ class Setting:
 def settings(examined: Examined, overrides: Mapping[str, Any] | None = None, secrets: bool = False) -> list[Setting]:
     """All settings in the file's order; passwords as `***` unless `secrets`. Empty for a file with errors.
 
-    `overrides`: values by dotted key that hold instead of the file's.
+    `overrides`: values by dotted key that hold instead of the file's; those that the file has no key for come last.
     """
     if examined.site is None:
         return []
     overrides = overrides or {}
-    found = _table(examined.merged, (), examined.site, secrets)
-    return [
-        dataclasses.replace(s, value=overrides[s.key], origin="platform") if s.key in overrides else s for s in found
+    found = [
+        dataclasses.replace(s, value=overrides[s.key], origin="platform") if s.key in overrides else s
+        for s in _table(examined.merged, (), examined.site, secrets)
     ]
+    known = {s.key for s in found}
+    return found + [Setting(key, value, "platform") for key, value in overrides.items() if key not in known]
 
 
 def _table(merged: Merged, path: Path, table: Any, secrets: bool) -> Iterator[Setting]:

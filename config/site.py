@@ -26,10 +26,11 @@ UploadKind = Literal["realtime", "minute", "hour", "day", "state", "runtime", "s
 
 
 CommandCode = Literal[
-    "1000", "1011", "1012", "1061", "1062", "1063", "1064", "1072", "2011", "2012", "2021", "2022", "2031", "2041",
-    "2051", "2061", "3011", "3012", "3013", "3014", "3015", "3016", "3017", "3018", "3019", "3020", "3021",
+    "1000", "1001", "1011", "1012", "1021", "1022", "1031", "1032", "1041", "1042", "1061", "1062", "1063", "1064",
+    "1072", "2011", "2012", "2021", "2022", "2031", "2041", "2051", "2061", "2071", "3011", "3012", "3013", "3014",
+    "3015", "3016", "3017", "3018", "3019", "3020", "3021",
 ]  # fmt: skip
-"""Commands that a platform may give (HJ 212-2017 Table 9)."""
+"""Commands that a platform may give: HJ 212-2017 Table 9, and those that only HJ/T 212-2005 has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +169,8 @@ class Platform:
     """`[platforms.NAME]`: who receives the packets."""
 
     protocol: Literal["hj212"] = "hj212"
-    edition: Literal["2017"]
+    edition: Literal["2005", "2017"]
+    """Of HJ 212: HJ/T 212-2005 or HJ 212-2017."""
     role: Literal["official", "other", "rehearsal"] = "official"
     address: Annotated[str, Pattern(r"(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}", "address")]
     outlets: dict[str, Access]

@@ -12,6 +12,7 @@ from typing import Any
 
 from config.site import Platform, Site
 from edge.actions import Actions
+from edge.alarming import Alarming
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
 from edge.logs import get_logger
@@ -35,6 +36,7 @@ from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
 from edge.values import period_start
+from protocol.edition import edition
 from protocol.factors import wire_decimals
 from protocol.messages import startup
 from protocol.packet import Packet
@@ -84,6 +86,7 @@ class Delivering:
             for point in instrument.points
             if point.decimals is not None
         }
+        self._alarming = Alarming(store, clock, live, on_event)
         self._refusals: defaultdict[tuple[str, str], Refusals] = defaultdict(Refusals)
         self._log = get_logger("delivering")
 
@@ -135,6 +138,7 @@ class Delivering:
             self._clock,
             frame_gap_s=platform.frame_gap / 1000,
             crc=platform.crc,
+            read_packet=edition(platform.edition).read,
             link_up=event,
             on_event=self._on_event,
         )
@@ -158,6 +162,7 @@ class Delivering:
         dues = [
             Due(terms.platform, terms.outlet, "2081", now_ms // 1000 * 1000, payload=write(region).encode())
             for terms in self.terms
+            if terms.edition.carries("2081")
         ]
         self.offer(await self._store.do(outbox.enqueue, dues, now_ms))
 
@@ -194,6 +199,7 @@ class Delivering:
         now_ms = self._clock.wall_ms()
         if not plausible(now_ms):
             return
+        await self._alarming.look(self.sessions.values(), now_ms)
         for key, session in self.sessions.items():
             session.health.look(self._last_tick)
             tick = period_start(now_ms - REALTIME_DELAY_MS, session.terms.realtime_ms)
@@ -217,7 +223,8 @@ class Delivering:
             if wire.slots:
                 items.append((sample.factor, wire))
         shape = tuple((factor, wire.slots) for factor, wire in items)
-        return realtime(tick, shape, [value for _, wire in items for value in wire.values]) if items else None
+        values = [value for _, wire in items for value in wire.values]
+        return realtime(tick, shape, values, terms.edition) if items else None
 
     # commands
 

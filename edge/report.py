@@ -41,6 +41,7 @@ def _platform(delivering: Delivering, session: Session, counts: dict[str, int]) 
         "platform": terms.platform,
         "outlet": terms.outlet,
         "role": terms.site.role,
+        "edition": terms.site.edition,
         "mn": terms.mn,
         "address": terms.site.address,
         "held": terms.held,

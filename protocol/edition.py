@@ -6,8 +6,13 @@ An edition turns that into what stands on its wire, and back. For 2017 both ways
 
 from __future__ import annotations
 
-from protocol.packet import ANSWER_BIT, SPLIT_BIT, VERSION_2017, Packet
+from collections.abc import Iterable
+from functools import cache
 
+from protocol.packet import ANSWER_BIT, SPLIT_BIT, VERSION_2017, Packet
+from protocol.region import Region
+
+_ALARMS_2005 = frozenset(("2071", "2072"))
 Rate = tuple[int, int]
 """A number on the wire is a number of 2017 × the first / the second."""
 
@@ -41,6 +46,23 @@ class Edition:
         """Flag of an upload in the terms of 2017."""
         return VERSION_2017 | (ANSWER_BIT if answer else 0) | (SPLIT_BIT if split else 0)
 
+    def carries(self, cn: str) -> bool:
+        """Whether this edition has a CN towards the platform; what it does not have is not sent."""
+        return cn not in _ALARMS_2005
+
+    def wrote(self, head: Iterable[bytes]) -> bool:
+        """Whether an upload with these header fields is of this edition: the version bits of Flag say so."""
+        flag = next((field for field in head if field.startswith(b"Flag=")), b"Flag=0")
+        return int(flag[len(b"Flag=") :]) & ~(ANSWER_BIT | SPLIT_BIT) == self.version
+
+    def region(self, region: Region, cn: str) -> Region:
+        """A region of 2017 in the terms of this edition."""
+        return region
+
+    def region_2017(self, region: Region, cn: str) -> Region:
+        """A region of this edition in the terms of 2017."""
+        return region
+
     def upload(self, packet: Packet) -> bytes:
         """The segment of an upload whose region is in the edition's own terms; CannotEncode."""
         return packet.to_segment()
@@ -55,3 +77,13 @@ class Edition:
 
 
 EDITION_2017 = Edition()
+
+
+@cache
+def edition(name: str) -> Edition:
+    """By its year; KeyError for one that this package does not know."""
+    if name == "2005":
+        from protocol.edition2005 import EDITION_2005  # it is built on this module
+
+        return EDITION_2005
+    return {EDITION_2017.name: EDITION_2017}[name]

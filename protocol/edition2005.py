@@ -5,14 +5,18 @@
     9014      ST=91;CN=9014;CP=&&QN=…;CN=2051[;PNO=1;PNUM=2]&&         no password, no MN
     upload    ST=32;CN=2051[;QN=…];PW=…;MN=…[;PNO=1;PNUM=2];CP=&&DataTime=…;011-Avg=…&&   QN: an answer is wanted
 
+    notice    QN=…;ST=32;CN=2072;PW=…;MN=…;Flag=1;CP=&&AlarmTime=…&&    Flag 0 in the example, though it is answered
+
 CN are not translated: 3013 and 3014 mean other things than in 2017 (`read_sampling_hours`), and 2005 has alarms.
+QnRtn is 1, 2 or 3 only and ExeRtn 1, 2 or 100: every other "no" of 2017 becomes a 2.
 Table Annex B prints S02, the flue gas velocity, in m3/h: taken as m/s. HJ/T 212-2005 §6.2, Annexes B and C.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import cache
 
 from protocol.commands import Command, load
@@ -22,7 +26,7 @@ from protocol.factors import all_factors, factor
 from protocol.forms import is_number
 from protocol.messages import INTERACTION
 from protocol.packet import VERSION_2017, Packet
-from protocol.parameters import text_of, whole_of, wrong
+from protocol.parameters import TIMEOUTS, Cycle, Timeouts, text_of, whole_of, wrong
 from protocol.region import Field, Item, Region, fields, write
 from protocol.tables import rows
 from protocol.times import time_text
@@ -36,6 +40,15 @@ HOURS = range(24)
 _MARKS = {"B": "D"}  # no communication with the instrument: 2005 has no letter for it, a fault is the nearest
 _MARKS_2017 = {"P": "D"}  # power fault
 _ANSWERS = ("9011", "9012", "9013", "9014")
+_NOTICE = "2072"
+_CODES = {"QnRtn": frozenset(("1", "2", "3")), "ExeRtn": frozenset(("1", "2", "100"))}
+_NO = "2"
+_NUMBER_LENGTH = 40
+"""Longest limit that is taken: N14.2, and what another unit may add to it."""
+_EXACT = Context(prec=400, rounding=ROUND_HALF_EVEN)
+"""Holds every number that a float can be: an instrument that sends garbage must not stop the packets."""
+_TARGET = re.compile(r"[0-9A-Za-z.:+-]{1,20}")
+_CLOCK = re.compile(r"([01]\d|2[0-3])[0-5]\d", re.ASCII)
 _OWN = ("1001", "1021", "1022", "1031", "1032", "1041", "1042", "2071", "2072")
 _REPLIES = ("1011", "1021", "1031", "1041", "1061")
 _ASKING = frozenset(("polid", "begintime", "endtime"))
@@ -94,8 +107,14 @@ class Edition2005(Edition):
         same_kind = unit and old_unit and convertible(unit, old_unit)
         return DECIMALS if is_sum else own.decimals, ratio(unit, old_unit) if same_kind else (1, 1)
 
+    def carries(self, cn: str) -> bool:
+        """What the table of commands has towards the platform: no 1013, 2081, 3015, 3019, 3020."""
+        return cn in _to_platform()
+
     def upload(self, packet: Packet) -> bytes:
         """The segment of an upload whose region is in the terms of 2005."""
+        if packet.cn == _NOTICE:
+            return _segment(packet, ("QN", "ST", "CN", "PW", "MN", "Flag"), packet.data, packet.qn)
         qn = packet.qn if packet.wants_answer or not (packet.flag or 0) & VERSION_2017 else None
         return _segment(packet, ("ST", "CN", "QN", "PW", "MN", "PNO", "PNUM"), packet.data, qn)
 
@@ -116,7 +135,11 @@ class Edition2005(Edition):
         data, qn = packet.data, packet.qn
         if qn is None and data and data[0][0][0].upper() == "QN":
             qn, data = data[0][0][1], tuple(item for item in (data[0][1:], *data[1:]) if item)
-        return replace(packet, qn=qn, data=tuple(self._item_2017(item, packet.cn) for item in data))
+        return replace(packet, qn=qn, data=self.region_2017(data, packet.cn))
+
+    def region_2017(self, region: Region, cn: str) -> Region:
+        """A region of 2005 in the terms of 2017."""
+        return tuple(self._item_2017(item, cn) for item in region)
 
     def region(self, region: Region, cn: str) -> Region:
         """A region of 2017 in the terms of 2005, such as one that was issued before the platform's edition changed."""
@@ -130,6 +153,8 @@ class Edition2005(Edition):
         if not dash:
             if name.lower() == "polid":
                 return ("PolID" if cn.startswith("3") else "PolId"), self.code(value)
+            if value not in _CODES.get(name, (value,)):
+                return name, _NO
             return ("PW", value) if (name, cn) == ("NewPW", "1072") else (name, value)
         if attribute == "Flag":
             value = self.mark(value)
@@ -165,7 +190,7 @@ def _number(text: str, over: int, under: int, decimals: int | None) -> str:
         scaled = Decimal(text) * over / under
         text = format(scaled.normalize(), "f")
     if decimals is not None and len(text.partition(".")[2]) > decimals:
-        text = format(Decimal(text).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN), "f")
+        text = format(Decimal(text).quantize(Decimal(1).scaleb(-decimals), context=_EXACT), "f")
         return text.removeprefix("-") if not text.strip("-0.") else text
     return text
 
@@ -220,7 +245,7 @@ def read_thresholds(packet: Packet) -> tuple[Threshold, ...]:
         code = item[0][0].rpartition("-")[0]
         low, high = (dict(item).get(f"{code}-{name}", "") for name in ("LowValue", "UpValue"))
         for name, value in (("LowValue", low), ("UpValue", high)):
-            if not is_number(value):
+            if not is_number(value) or len(value) > _NUMBER_LENGTH:
                 raise BadPacket("protocol.packet.value", field=f"{code}-{name}", expected="N14.2", came=value)
         if Decimal(low) > Decimal(high):
             raise wrong(f"{code}-UpValue", f">= {low}", high)
@@ -257,6 +282,35 @@ def read_warn_time(packet: Packet) -> int:
     return whole_of(packet, "WarnTime", range(100_000))
 
 
+def read_timeouts(packet: Packet) -> Timeouts:
+    """Parameters of 1000: as in 2017, but no resend at all is fine (ReCount 0-99)."""
+    return Timeouts(whole_of(packet, "OverTime", TIMEOUTS), whole_of(packet, "ReCount", range(100)))
+
+
+def read_alarm_target(packet: Packet) -> str:
+    """AlarmTarget of 1032: where alarms go, a telephone number in the example."""
+    target = text_of(packet, "AlarmTarget", "C20: 0-9 a-z A-Z . : + -")
+    if not _TARGET.fullmatch(target):
+        raise wrong("AlarmTarget", "C20: 0-9 a-z A-Z . : + -", target)
+    return target
+
+
+def read_report_time(packet: Packet) -> str:
+    """ReportTime of 1042: HHMM of the daily report."""
+    time = text_of(packet, "ReportTime", "hhmm")
+    if not _CLOCK.fullmatch(time):
+        raise wrong("ReportTime", "hhmm", time)
+    return time
+
+
+def even_cycle(hours: tuple[int, ...]) -> Cycle | None:
+    """The cycle that samples at these hours of every day; None: they are not evenly spaced."""
+    first, step = min(hours), 24 // len(hours)
+    if 24 % len(hours) or sorted(hours) != list(range(first, 24, step)):
+        return None
+    return Cycle(f"{first:02d}0000", step)
+
+
 def read_sampling_hours(packet: Packet) -> tuple[str, tuple[int, ...]]:
     """Parameters of 3014: the analyzer, and the hours of the day at which it samples."""
     pol_id = text_of(packet, "PolId", "C6: 0-9 a-z")
@@ -286,3 +340,8 @@ def is_2005(packet: Packet) -> bool:
 def commands() -> tuple[Command, ...]:
     """Table of the commands of 2005."""
     return load("commands_2005")
+
+
+@cache
+def _to_platform() -> frozenset[str]:
+    return frozenset(row.cn for row in commands() if row.direction != "to-logger")

@@ -20,6 +20,7 @@ from typing import Any
 
 from config.site import Access, General, Outlet, Platform, Site
 from edge.actions import Actions
+from edge.bench import edition as bench_edition
 from edge.clock import ClockRefused
 from edge.delivering import _put_all
 from edge.measure.engine import Engine
@@ -36,7 +37,7 @@ from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
 from edge.values import MINUTE_MS, Kind, Record
-from protocol import messages, upload
+from protocol import edition, messages, upload
 from protocol.packet import Packet
 from protocol.region import Body
 
@@ -178,8 +179,9 @@ class Seen:
 class ScriptedPlatform:
     """The other end of the wire."""
 
-    def __init__(self, profile: Profile | None = None, rtt_s: float = 0.1) -> None:
+    def __init__(self, profile: Profile | None = None, rtt_s: float = 0.1, edition: str = "2017") -> None:
         self.profile = profile or Profile()
+        self.edition = bench_edition.edition(edition)
         self.rtt_s = rtt_s
         self.up = True
         self.drains = True
@@ -223,17 +225,17 @@ class ScriptedPlatform:
 
     def _answers(self, packet: Packet) -> list[bytes]:
         mute = self.profile.silent
-        if not packet.wants_answer or mute is True or (mute is not False and packet.cn in mute):
+        if not self.edition.wants_answer(packet) or mute is True or (mute is not False and packet.cn in mute):
             return []
         if packet.cn in self.profile.refuse_9011:
             return [messages.request_answer(packet, 3).to_frame()]
         if packet.cn in self.profile.refuse_9014:
-            data = (("QnRtn", "2"),)
-            return [replace(messages.data_answer(packet), data=(data,)).to_frame()]
+            answer = self.edition.answer(packet)
+            return [replace(answer, data=(*answer.data, (("QnRtn", "2"),))).to_frame()]
         if self.profile.says_9011_only:
             return [messages.request_answer(packet, 1).to_frame()]
         self.answered.add(packet.qn or "")
-        return [messages.data_answer(packet).to_frame()]
+        return [self.edition.answer(packet).to_frame()]
 
 
 class MemoryEnd:
@@ -333,7 +335,8 @@ class World:
         store: Any = self.store
         parts = terms, store, self.clock, builder, self._command, self._event, lambda *args: None
         session = Session(*parts, lambda: self.asks_time and not self.synchronised)
-        link = MemoryLink(name, site.address, [session], self.clock, on_event=self._event)
+        read = edition.edition(site.edition).read
+        link = MemoryLink(name, site.address, [session], self.clock, read_packet=read, on_event=self._event)
         link.platform = platform
         self.sessions[name], self.links[name] = session, link
         self.tasks.append(asyncio.get_running_loop().create_task(link.run()))
@@ -469,5 +472,3 @@ def virtual(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
     wrapper.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]  # pytest reads the fixtures from it
     return wrapper
-
-

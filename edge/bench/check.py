@@ -12,10 +12,10 @@ from collections.abc import Hashable, Iterator
 from itertools import chain
 from typing import Generic, TypeVar
 
-from edge.bench.edition import Edition
+from edge.bench.edition import Edition, any_command
 from edge.bench.received import Finding, Repeat
 from edge.bench.uploads import form
-from protocol import commands, factors
+from protocol import factors
 from protocol.messages import asked_qn
 from protocol.packet import Packet
 from protocol.times import parse_time
@@ -52,8 +52,9 @@ def _header(packet: Packet, now_ms: int, edition: Edition) -> Iterator[Finding]:
         yield Finding("bench.qn_form", {"came": qn})
     elif sent_ms is not None and abs(sent_ms - now_ms) > CLOCK_TOLERANCE_MS:
         yield Finding("bench.qn_off", {"seconds": round((sent_ms - now_ms) / 1000)}, grave=False)
-    if not edition.qn_in_region and commands.command(packet.cn) is None:
-        yield Finding("bench.cn_unknown", {"came": packet.cn}, grave=False)
+    if not edition.knows(packet.cn):
+        code = "bench.cn_edition" if any_command(packet.cn) else "bench.cn_unknown"
+        yield Finding(code, {"came": packet.cn, "edition": edition.name}, grave=False)
     if packet.flag is not None and packet.flag & ~3 != edition.version:
         shown = {"came": packet.flag, "edition": edition.name, "low": edition.version, "high": edition.version + 3}
         yield Finding("bench.flag_version", shown, grave=False)
@@ -84,14 +85,19 @@ def _data_time(packet: Packet, now_ms: int) -> Iterator[Finding]:
 
 def _values(packet: Packet, edition: Edition) -> Iterator[Finding]:
     unknown: dict[str, None] = {}
+    foreign: dict[str, None] = {}
     for name, value in chain.from_iterable(packet.data):
         code, _, attribute = name.rpartition("-")
         if _FACTOR.fullmatch(code) and not factors.factors(code):
             unknown[code] = None
+        elif code and edition.foreign(code):
+            foreign[code] = None
         if code and attribute == "Flag" and value not in edition.marks:
             yield Finding("bench.mark_unknown", {"field": name, "came": value}, grave=False)
     for factor in unknown:
         yield Finding("bench.factor_unknown", {"factor": factor}, grave=False)
+    for factor in foreign:
+        yield Finding("bench.factor_edition", {"factor": factor, "edition": edition.name}, grave=False)
 
 
 class Memory:

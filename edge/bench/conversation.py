@@ -49,7 +49,7 @@ class Conformity(StrEnum):
     REFUSED = "refused"
     """The sequence is right; QnRtn says no."""
     NOT_SUPPORTED = "not-supported"
-    """QnRtn 8, or ExeRtn 3 where an instrument or a piece of information was asked for."""
+    """QnRtn 8, or ExeRtn 3 (2005: 2) where an instrument or a piece of information was asked for."""
     FAILED = "failed"
     """The sequence is right; ExeRtn reports a failure."""
     TIMEOUT = "timeout"
@@ -73,6 +73,8 @@ class CommandResult:
     """All packets of the logger that belong, or should belong, to the exchange, in their order."""
     deviations: tuple[Finding, ...] = ()
     request: Packet | None = None
+    unsupported: str = "3"
+    """ExeRtn with which the edition says that an instrument cannot do what is asked."""
 
     def get(self, name: str) -> str | None:
         """QnRtn, ExeRtn, or the first field of that name in the data."""
@@ -95,7 +97,7 @@ class CommandResult:
     def _failure(self) -> Conformity:
         asked = self.request
         about_instrument = asked is not None and (asked.get("PolId") or asked.get("InfoId") or asked.cn == "3015")
-        if self.exe_rtn == "3" and about_instrument:
+        if self.exe_rtn == self.unsupported and about_instrument:
             return Conformity.NOT_SUPPORTED
         brings_data = asked is not None and shape(asked) in (Shape.GET, Shape.HISTORY)
         return Conformity.CONFORMS if self.exe_rtn == "100" and brings_data else Conformity.FAILED
@@ -204,4 +206,4 @@ class Conversation:
             *missing_data(request, heard, exe_rtn),
         )
         ended = (request.mn, request.cn, self._qn, outcome, qn_rtn, exe_rtn)
-        return CommandResult(*ended, data, self._sent, heard, deviations, request)
+        return CommandResult(*ended, data, self._sent, heard, deviations, request, self._edition.unsupported)

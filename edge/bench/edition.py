@@ -9,9 +9,12 @@ HJ 212-2017 §6.3.2, Annex C; HJ/T 212-2005 Annex C.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from edge.bench.errors import BadEdition
-from protocol import marks, messages
+from protocol import commands, edition2005, factors, marks, messages
+from protocol.commands import Command
+from protocol.errors import Note
 from protocol.messages import Header, asked_qn
 from protocol.packet import VERSION_2017, Packet
 from protocol.region import Field, Region, fields
@@ -20,6 +23,16 @@ NOTICES_UP = frozenset({"1013", "2072", "9015"})
 """Notices of the logger, answered with 9013: calibration request, alarm of 2005, heartbeat of later editions."""
 
 _STREAMS = frozenset({"2011", "2021"})
+_QN_RTN_2005 = frozenset("123")
+_FORM_2005 = frozenset({"protocol.note.order", "protocol.note.missing"})
+_MN_LENGTH = 14
+
+
+def any_command(cn: str, direction: Literal["to-logger", "to-platform"] | None = None) -> Command | None:
+    """The row of a CN of any edition; where both have it, that of 2017."""
+    wanted = ("to-platform", "both", "to-logger") if direction is None else (direction, "both")
+    own = (row for way in wanted for row in edition2005.commands() if (row.cn, row.direction) == (cn, way))
+    return commands.command(cn, direction) or next(own, None)
 
 
 class Edition:
@@ -31,6 +44,8 @@ class Edition:
     marks = frozenset(marks.MARKS)
     answer_flags: tuple[int | None, ...] = (VERSION_2017,)
     """What Flag may be in 9011, 9012 and 9013."""
+    unsupported = "3"
+    """ExeRtn of an instrument that cannot do what is asked."""
     qn_in_region = False
     """Whether answers carry the QN of what they answer inside the data region."""
 
@@ -41,6 +56,22 @@ class Edition:
     def has_result(self, cn: str) -> bool:
         """Whether a request of this CN ends with a 9012."""
         return True
+
+    def knows(self, cn: str) -> bool:
+        """Whether a CN is in the edition's table."""
+        return commands.command(cn) is not None
+
+    def foreign(self, factor: str) -> bool:
+        """Whether a factor's code is one of another edition, although this one has a code for it."""
+        return False
+
+    def usual(self, note: Note) -> bool:
+        """Whether what reading tolerates is the very form of this edition."""
+        return False
+
+    def qn_rtn(self, code: str) -> str:
+        """How the edition says a QnRtn of 2017."""
+        return code
 
     def wants_answer(self, packet: Packet) -> bool:
         """Whether an upload or a notice is to be answered."""
@@ -63,6 +94,7 @@ class Edition2005(Edition):
     marks = frozenset("PFCMTDSN0123")
     """Of pollution sources, and 0 to 3 of ambient air stations."""
     answer_flags = (None, 0, 1, 2, 3)
+    unsupported = "2"
     qn_in_region = True
 
     def command(self, header: Header, cn: str, region: Region, qn: str) -> Packet:
@@ -74,9 +106,28 @@ class Edition2005(Edition):
         """2011 and 2021 start streams that end with a notice: no 9012."""
         return cn not in _STREAMS
 
+    def knows(self, cn: str) -> bool:
+        """Its own table has no 1013, 1063, 2081 and the like."""
+        return any(row.cn == cn for row in edition2005.commands())
+
+    def foreign(self, factor: str) -> bool:
+        """A code of 2017 that has a predecessor."""
+        row = factors.factor(factor)
+        return row is not None and bool(row.old_code)
+
+    def usual(self, note: Note) -> bool:
+        """ST before QN, no Flag, no QN where no answer is wanted, an MN of 14 characters."""
+        is_mn = note.params.get("field") == "MN" and note.params.get("length") == _MN_LENGTH
+        return note.code in _FORM_2005 or (note.code == "protocol.note.form" and is_mn)
+
+    def qn_rtn(self, code: str) -> str:
+        """1, 2 or 3: every reason but a wrong password is a 2."""
+        return code if code in _QN_RTN_2005 else "2"
+
     def wants_answer(self, packet: Packet) -> bool:
-        """Data that want an answer bring a QN, and often no Flag."""
-        return bool(asked_qn(packet)) and (packet.flag is None or packet.wants_answer)
+        """Data that want an answer bring a QN, and often no Flag; notices always do (Flag 0 in the example)."""
+        asks = packet.flag is None or packet.wants_answer or packet.cn in NOTICES_UP
+        return bool(asked_qn(packet)) and asks
 
     def answer(self, packet: Packet) -> Packet:
         """9013 with the QN in the data region; 9014 with the answered CN and part number, without PW and MN."""

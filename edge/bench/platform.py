@@ -270,7 +270,8 @@ class BenchPlatform:
             return
         examined = examine(event.raw)
         findings = [Finding(error.code, error.params) for error in examined.errors]
-        findings += [Finding(note.code, note.params, grave=False) for note in examined.notes]
+        odd = (note for note in examined.notes if not self._edition.usual(note))
+        findings += [Finding(note.code, note.params, grave=False) for note in odd]
         if examined.ok and examined.packet is not None:
             self._packet(link, event, examined.packet, findings)
         else:

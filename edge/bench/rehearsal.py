@@ -49,7 +49,7 @@ class Step:
     expected: str
     run: Callable[[Rehearsal, Step], Awaitable[Sequence[Row]]]
     effect: str = "none"
-    """none, undone, kept, control, time: what it does to the logger."""
+    """none, undone, kept, warn-time, control, time: what it does to the logger."""
     also: str = ""
     """A second command that is checked with it."""
 
@@ -118,6 +118,11 @@ class Rehearsal:
         self.mn = mn
         return Row("connect", "", (), Conformity.CONFORMS, (Finding("bench.step.logger", {"mn": mn}, False),))
 
+    @property
+    def edition(self) -> Edition:
+        """The edition that platform and logger speak."""
+        return self.platform.options.edition
+
     async def ask(self, cn: str, *fields: tuple[str, str]) -> CommandResult:
         """A command with one item a field."""
         return await self.put(await self.request(cn, tuple((pair,) for pair in fields)))
@@ -152,9 +157,10 @@ class Rehearsal:
     def now_ms(self) -> int:
         """The logger's time, as its last upload shows it; the platform's without one."""
         for each in reversed(self.packets()):
-            if each.packet is not None and each.packet.qn and not each.packet.cn.startswith("9"):
+            qn = asked_qn(each.packet) if each.packet is not None and not each.packet.cn.startswith("9") else None
+            if qn:
                 try:
-                    return parse_time(each.packet.qn)
+                    return parse_time(qn)
                 except ValueError:
                     continue
         return self.clock.wall_ms()

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 
-from edge.bench.edition import Edition
+from edge.bench.edition import Edition, any_command
 from edge.bench.received import Finding
-from protocol import commands, marks, parameters
+from protocol import marks, parameters
 from protocol.errors import BadPacket, ProtocolError
 from protocol.forms import is_time
 from protocol.messages import INTERACTION, asked_qn
@@ -25,6 +25,7 @@ REQUEST_ANSWER, RESULT, NOTICE_ANSWER = "9011", "9012", "9013"
 ANSWERS = frozenset({REQUEST_ANSWER, RESULT, NOTICE_ANSWER})
 """What a logger answers to commands."""
 _STREAMS = frozenset({"2011", "2021"})
+_LIMITS = "1021"
 _EVENTS = frozenset({"3019", "3020"})
 """CN of replies that are also uploads of their own accord."""
 
@@ -39,13 +40,13 @@ class Shape(StrEnum):
 
 
 def shape(request: Packet) -> Shape:
-    """By the rows of Table 9, and BeginTime for what is asked of the past."""
-    row = commands.command(request.cn, "to-logger")
+    """By the rows of Table 9, or of 2005, and BeginTime for what is asked of the past."""
+    row = any_command(request.cn, "to-logger")
     if row is not None and row.kind == "notice":
         return Shape.NOTICE
     if request.get("BeginTime") is not None:
         return Shape.HISTORY
-    if commands.command(request.cn, "to-platform") is None or request.cn in _STREAMS:
+    if any_command(request.cn, "to-platform") is None or request.cn in _STREAMS:
         return Shape.SET
     return Shape.GET
 
@@ -236,8 +237,8 @@ def _reply(request: Packet, packet: Packet) -> Iterator[Finding]:
         except ProtocolError as error:
             yield Finding(error.code, error.params)
     pol_id, info_id = request.get("PolId"), request.get("InfoId")
-    if (packet.get("PolId") or None) != (pol_id or None):
+    if (packet.get("PolId") or None) != (pol_id or None) and packet.cn != _LIMITS:
         yield _wrong(packet, "PolId", pol_id or "-", packet.get("PolId"))
-    named = {"3019": f"{pol_id}-SN", "3020": f"{info_id}-Info"}.get(packet.cn)
+    named = {"3019": f"{pol_id}-SN", "3020": f"{info_id}-Info", _LIMITS: f"{pol_id}-UpValue"}.get(packet.cn)
     if named is not None and packet.get(named) is None:
         yield Finding("protocol.packet.parameter", {"field": named, "expected": named})

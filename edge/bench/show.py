@@ -11,9 +11,10 @@ from itertools import groupby
 from typing import Any
 
 from edge.bench.conversation import CommandResult, Conformity
+from edge.bench.edition import any_command
 from edge.bench.received import Finding, Received, Repeat
 from edge.catalogue import LANGUAGES, language, text
-from protocol import commands, factors, marks
+from protocol import factors, marks
 from protocol.packet import Packet
 from protocol.region import Item, Region
 from protocol.times import iso_text
@@ -124,13 +125,13 @@ def _factor_line(code: str, shown: Mapping[str, str | list[str]]) -> str:
 
 def cn_name(cn: str) -> str:
     """What a CN of the logger means; empty for unknown ones."""
-    row = commands.command(cn)
+    row = any_command(cn)
     return "" if row is None else row.name_zh if _zh() else row.name_en
 
 
 def command_name(cn: str) -> str:
     """What a CN of the platform means; empty for unknown ones."""
-    row = commands.command(cn, "to-logger")
+    row = any_command(cn, "to-logger")
     return "" if row is None else row.name_zh if _zh() else row.name_en
 
 

@@ -28,8 +28,12 @@ _BEIJING_MS = 8 * HOUR_MS
 NEW_PASSWORD = "Bench1"
 UNKNOWN_CN = "1999"
 """Reserved for extension (§6.6.5.1), and in no table."""
+_FLOWS = ("B01", "B02")
+"""Waste water and waste gas in 2005."""
 STANDARD_TIMEOUT = (("OverTime", "10"), ("ReCount", "3"))
 """Table 1, wireless links: what 1000 leaves behind, as no command asks for it."""
+
+_REFUSAL = "9011 QnRtn="
 
 Fields = Callable[[Rehearsal], "Region | None"]
 
@@ -52,7 +56,7 @@ def factor(rehearsal: Rehearsal) -> str | None:
         return rehearsal.wishes.pol_id
     names = [name for each in rehearsal.packets() if each.packet for item in each.packet.data for name, _ in item]
     codes = [name.partition("-")[0] for name in names if name.endswith(("-Rtd", "-Avg"))]
-    return next((code for code in codes if code[1:] != "00000"), codes[0] if codes else None)
+    return next((code for code in codes if code[1:] != "00000" and code not in _FLOWS), codes[0] if codes else None)
 
 
 async def _built(rehearsal: Rehearsal, build: Fields) -> Region | None:
@@ -180,14 +184,15 @@ def _refusal(name: str, qn_rtn: str, change: Callable[[Packet], Packet]) -> Step
         before, probe = await _probe(rehearsal)
         result = await rehearsal.put(change(probe))
         more = await _unchanged(rehearsal, before, probe)
-        if result.qn_rtn != qn_rtn and result.outcome is not Outcome.TIMEOUT:
-            shown = {"cn": "9011", "field": "QnRtn", "expected": qn_rtn, "came": result.qn_rtn or "-"}
+        wanted = rehearsal.edition.qn_rtn(qn_rtn)
+        if result.qn_rtn != wanted and result.outcome is not Outcome.TIMEOUT:
+            shown = {"cn": "9011", "field": "QnRtn", "expected": wanted, "came": result.qn_rtn or "-"}
             more.append(Finding("bench.seq.field", shown))
         row = row_of(step, result, *more)
         refused = row.verdict in (Conformity.REFUSED, Conformity.NOT_SUPPORTED)
         return [replace(row, verdict=Conformity.CONFORMS) if refused else row]
 
-    return Step(name, "", f"9011 QnRtn={qn_rtn}", run, "undone")
+    return Step(name, "", _REFUSAL + qn_rtn, run, "undone")
 
 
 async def _probe(rehearsal: Rehearsal) -> tuple[str | None, Packet]:
@@ -260,8 +265,10 @@ async def _silence(rehearsal: Rehearsal, step: Step, probe: Packet, more: list[F
     return Row(step.name, step.expected, tuple(packet.cn for packet in came), verdict, tuple(more))
 
 
-def _same_again(cn: str, getter: str, ask: Fields, take: Callable[[CommandResult], Region | None]) -> Step:
-    """A setting of an instrument is set to what the logger says it is."""
+def _same_again(
+    cn: str, getter: str, ask: Fields, take: Callable[[CommandResult], Region | None], effect: str = "control"
+) -> Step:
+    """A setting is set to what the logger says it is."""
 
     async def run(rehearsal: Rehearsal, step: Step) -> Sequence[Row]:
         asked = await _built(rehearsal, ask)
@@ -272,7 +279,7 @@ def _same_again(cn: str, getter: str, ask: Fields, take: Callable[[CommandResult
             return [skipped(step, "bench.step.no_value", cn=getter)]
         return [row_of(step, await rehearsal.put(await rehearsal.request(cn, region)))]
 
-    return Step(cn, cn, _sequence(cn), run, "control")
+    return Step(cn, cn, _sequence(cn), run, effect)
 
 
 def _cycle(result: CommandResult) -> Region | None:
@@ -286,6 +293,16 @@ def _parameter(result: CommandResult) -> Region | None:
     if pol_id is None or value is None:
         return None
     return fields(("PolId", pol_id), ("InfoId", _PARAMETER), (f"{_PARAMETER}-Info", value))
+
+
+def _limits(result: CommandResult) -> Region | None:
+    found = (tuple(item for item in packet.data if len(item) > 1) for packet in result.data)
+    return next(filter(None, found), None)
+
+
+def _sampling_hours(rehearsal: Rehearsal) -> Region | None:
+    code = factor(rehearsal)
+    return None if code is None else ((("PolID", code), *(("CTime", hour) for hour in ("00", "06", "12", "18"))),)
 
 
 def _time(rehearsal: Rehearsal) -> Region:
@@ -339,3 +356,34 @@ STEPS: tuple[Step, ...] = (
     Step("uploads", "", "", uploads),
 )
 """In the order in which they are carried out; `2011` is checked together with 2012, and `2021` with 2022."""
+
+_OWN_2005: tuple[Step, ...] = (
+    _step("1001", "1001", lambda _: fields(("WarnTime", "60")), "warn-time"),
+    _step("1021", "1021", _with_factor()),
+    _same_again("1022", "1021", _with_factor(), _limits, "undone"),
+    _step("1031", "1031"),
+    _setting("1032", "1031", "AlarmTarget", ("3882566", "3882567"), exact=True),
+    _step("1041", "1041"),
+    _setting("1042", "1041", "ReportTime", ("0000", "0101"), exact=True),
+    _step("2071", "2071", _period(HOUR_MS, 3), example=_PAST),
+    _step("3014-hours", "3014", _sampling_hours, "control"),
+)
+_ONLY_2017 = frozenset({"1011-PolId", "1012-PolId", "3014"})
+
+
+def steps_of(edition: Edition) -> tuple[Step, ...]:
+    """The checks of an edition: those of 2017, or those that 2005 has too and its own."""
+    if edition.name == Edition.name:
+        return STEPS
+    *same, last = (
+        replace(step, expected=_expected(step, edition))
+        for step in STEPS
+        if step.name not in _ONLY_2017 and (not step.cn or edition.knows(step.cn))
+    )
+    return (*same, *_OWN_2005, last)
+
+
+def _expected(step: Step, edition: Edition) -> str:
+    if step.expected.startswith(_REFUSAL):
+        return _REFUSAL + edition.qn_rtn(step.expected.removeprefix(_REFUSAL))
+    return step.expected if edition.has_result(step.cn) else step.expected.removesuffix(" → 9012")

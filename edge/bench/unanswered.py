@@ -14,7 +14,7 @@ from edge.bench.rehearsal import Rehearsal, Row, Step, skipped
 from edge.bench.waiting import within
 from protocol.packet import Packet
 
-UPLOADS = ("2081", "2011", "2021", "2051", "2061", "2031", "2041")
+UPLOADS = ("2081", "2011", "2021", "2051", "2061", "2031", "2041", "2071", "2072")
 """Uploads of the logger's own accord, in the order in which they are shown."""
 _LATE = frozenset({"bench.answer_late", "bench.answer_unasked"})
 _CLOCK = frozenset({"bench.qn_off", "bench.data_time_ahead"})
@@ -35,7 +35,8 @@ async def resend(rehearsal: Rehearsal, step: Step) -> Sequence[Row]:
 
     def first() -> Packet | None:
         wanted = (each.packet for each in since() if each.repeat is Repeat.FIRST)
-        return next((each for each in wanted if each is not None and each.wants_answer and each.cn in UPLOADS), None)
+        asks = platform.options.edition.wants_answer
+        return next((each for each in wanted if each is not None and asks(each) and each.cn in UPLOADS), None)
 
     def again() -> Received | None:
         packet = first()

@@ -21,8 +21,11 @@ from edge.catalogue import text, use_language
 from edge.cli.common import WRONG_USE, Stop, config_option, json_option, print_json, where
 from edge.problems import problem_text
 
-_PLATFORM_SET = frozenset({"realtime", "minute", "timeout", "retries"})
+_DURATIONS = frozenset({"realtime", "minute", "timeout"})
+_PLATFORM_SET = _DURATIONS | {"retries"}
 """Keys of a platform that 1062, 1064 and 1000 override; 1072 overrides the password."""
+_ONLY_SET = re.compile(r"warn_time|alarm_target|report_time|limit\..+")
+"""Values that only a platform sets (edition 2005): the site file has no key for them."""
 _PRESETS = Path(__file__).parents[2] / "config" / "presets"
 
 
@@ -179,8 +182,8 @@ def _platform_set(config: Path, examined: Examined) -> dict[str, Any]:
         name, platform, outlet, value = row["name"], row["platform"], row["outlet"], row["value"]
         if name == "password":
             found[f"platforms.{platform}.outlets.{outlet}.password"] = value
-        elif name in _PLATFORM_SET:
-            shown = duration_text(int(value)) if name != "retries" else int(value)
+        elif name in _PLATFORM_SET or _ONLY_SET.fullmatch(name):
+            shown = duration_text(int(value)) if name in _DURATIONS else int(value) if name == "retries" else value
             key = f"platforms.{platform}.{name}"
             if len(platforms[platform].outlets) > 1:
                 earlier = found.get(key)

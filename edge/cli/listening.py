@@ -6,6 +6,7 @@ import click
 
 from edge.catalogue import text
 
+EDITIONS = ("2005", "2017")
 LISTEN = "127.0.0.1:9212"
 KEEP = 10_000
 """Packets that are remembered."""
@@ -22,6 +23,10 @@ listen_option = click.option(
     "--listen", default=LISTEN, show_default=True, callback=_listen, help=text("bench.cli.listen")
 )
 """`--listen HOST:PORT`."""
+edition_option = click.option(
+    "--edition", type=click.Choice(EDITIONS), default="2017", show_default=True, help=text("bench.cli.edition")
+)
+"""`--edition YEAR`."""
 timeout_option = click.option(
     "--timeout",
     "timeout_s",

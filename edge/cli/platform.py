@@ -14,7 +14,7 @@ import click
 
 from edge.catalogue import explain, text
 from edge.cli.links import list_platforms, packets, reset
-from edge.cli.listening import KEEP, listen_option
+from edge.cli.listening import KEEP, edition_option, listen_option
 from edge.cli.platform_check import check
 from edge.cli.platform_window import test
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from edge.clock import Clock
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_EDITIONS = click.Choice(["2005", "2017"])
 
 
 @click.group("platform", help=text("bench.cli.platform"))
@@ -52,7 +51,7 @@ class Wish:
 @platform_group.command("serve", help=text("bench.cli.serve"))
 @listen_option
 @click.option("--profile", default="normal", show_default=True, help=text("bench.cli.profile"))
-@click.option("--edition", type=_EDITIONS, default="2017", show_default=True, help=text("bench.cli.edition"))
+@edition_option
 @click.option("--store", type=_FILE, help=text("bench.cli.store"))
 @click.option("--json", "as_json", is_flag=True, help=text("bench.cli.json"))
 @click.option("--quiet", is_flag=True, help=text("bench.cli.quiet"))

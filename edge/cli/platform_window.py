@@ -128,6 +128,7 @@ def _of_site(wish: WindowWish) -> Target:
     from edge.bench.errors import NotTested
     from edge.bench.window import Target
     from edge.problems import problem_text
+    from protocol.edition import edition
     from protocol.messages import Header
 
     path = wish.config or Path()
@@ -139,6 +140,8 @@ def _of_site(wish: WindowWish) -> Target:
     platform = site.platforms.get(wish.target)
     if platform is None:
         raise NotTested("bench.window.no_platform", came=wish.target, known=" ".join(site.platforms) or "-")
+    if not edition(platform.edition).carries("1013"):
+        raise NotTested("bench.window.edition", platform=wish.target, edition=platform.edition)
     outlet = wish.outlet or next(iter(platform.outlets))
     access = platform.outlets.get(outlet)
     if access is None:

@@ -1,6 +1,6 @@
 """One command of a platform: checked, answered, carried out, its result said.
 
-    platform ── request ─▶ admitted? ─▶ 9011 QnRtn ─▶ handler ─▶ data ─▶ 9012 ExeRtn
+    platform ── request ─▶ admitted? ─▶ 9011 QnRtn ─▶ handler ─▶ data ─▶ 9012 ExeRtn     2005: 2011, 2021 without 9012
              ── notice  ─▶ admitted? ─▶ handler ─▶ 9013
 
 The checks stand in the order QN, PW, MN, ST, Flag, CN (the CRC was checked by the decoder), then what the site allows
@@ -18,7 +18,7 @@ from typing import Literal
 from config.site import Platform
 from edge.remote import context as codes
 from edge.remote.context import ACCEPTED, BUSY, CONDITION, FAULT, SUCCESS, Context, Handler, Outcome
-from edge.remote.handlers import NOTICES, READS, REQUESTS, takes_time
+from edge.remote.handlers import TABLES, Table, takes_time
 from edge.store.errors import StoreFailed
 from edge.uplink.terms import Terms
 from protocol import messages
@@ -31,13 +31,14 @@ Answer = Callable[[Packet], Awaitable[None]]
 
 def admit(terms: Terms, packet: Packet) -> int:
     """QnRtn for a command: 1, or the first check that fails."""
+    table = _table(terms)
     checks = (
         (codes.WRONG_QN, _is_time(packet.qn)),
         (codes.WRONG_PW, packet.pw == terms.password),
         (codes.WRONG_MN, packet.mn == terms.mn),
         (codes.WRONG_ST, packet.st == terms.st),
         (codes.WRONG_FLAG, packet.flag is None or not packet.is_split),
-        (codes.WRONG_CN, packet.cn in REQUESTS or packet.cn in NOTICES),
+        (codes.WRONG_CN, packet.cn in table.requests or packet.cn in table.notices),
         (codes.REFUSED, allowed(terms.site, packet.cn or "")),
     )
     return next((code for code, fine in checks if not fine), ACCEPTED)
@@ -47,7 +48,11 @@ def allowed(platform: Platform, cn: str) -> bool:
     """Whether the site lets this platform give this command; unsaid, a platform of role other may only read."""
     unsaid: Literal["all", "read"] = "read" if platform.role == "other" else "all"
     choice = unsaid if platform.allow is None else platform.allow
-    return choice == "all" or cn in (READS if choice == "read" else choice)
+    return choice == "all" or cn in (TABLES[platform.edition].reads if choice == "read" else choice)
+
+
+def _table(terms: Terms) -> Table:
+    return TABLES[terms.site.edition]
 
 
 def _is_time(qn: str | None) -> bool:
@@ -68,7 +73,7 @@ async def serve(context: Context, packet: Packet, write: Callable[[bytes], Await
         if not packet.wants_answer and packet.flag is not None:
             return
         try:
-            frame = reply.to_frame(context.terms.site.crc)
+            frame = context.terms.frame(reply)
         except ProtocolError as error:  # it would echo a PW or MN that no packet may bear
             await _note_why(context, "command.unanswerable", packet, error)
         else:
@@ -89,12 +94,17 @@ async def serve(context: Context, packet: Packet, write: Callable[[bytes], Await
 
 
 async def _begin(context: Context, packet: Packet, answer: Answer) -> None:
-    cn = packet.cn or ""
-    if cn in NOTICES:
-        if (await _carry_out(NOTICES[cn], context, packet)).code == SUCCESS:
+    cn, table = packet.cn or "", _table(context.terms)
+    if cn in table.notices:
+        if (await _carry_out(table.notices[cn], context, packet)).code == SUCCESS:
             await answer(messages.notice_answer(packet))
         return
-    await answer(messages.request_answer(packet, ACCEPTED))
+    if cn in table.no_result:
+        code = (await _carry_out(table.requests[cn], context, packet)).code
+        await answer(messages.request_answer(packet, ACCEPTED if code == SUCCESS else codes.REFUSED))
+        return
+    accepted = messages.request_answer(packet, ACCEPTED)
+    await answer(_asking(accepted) if cn in table.announced and context.terms.asks_answer(cn) else accepted)
     if not takes_time(packet):
         await _finish(context, packet, answer)
     elif not context.spawn(_finish(context, packet, answer)):
@@ -103,11 +113,15 @@ async def _begin(context: Context, packet: Packet, answer: Answer) -> None:
 
 async def _finish(context: Context, packet: Packet, answer: Answer) -> None:
     """Carry out a request; its data, then its result."""
-    outcome = await _carry_out(REQUESTS[packet.cn or ""], context, packet)
+    outcome = await _carry_out(_table(context.terms).requests[packet.cn or ""], context, packet)
     if outcome.region is not None:
         reply = messages.parameter_reply(packet, context.terms.st, outcome.region)
-        await answer(replace(reply, flag=(reply.flag or 0) | ANSWER_BIT) if outcome.asks else reply)
+        await answer(_asking(reply) if outcome.asks else reply)
     await answer(messages.execution_result(packet, outcome.code))
+
+
+def _asking(reply: Packet) -> Packet:
+    return replace(reply, flag=(reply.flag or 0) | ANSWER_BIT)
 
 
 async def _carry_out(handler: Handler, context: Context, packet: Packet) -> Outcome:

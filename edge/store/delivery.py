@@ -35,7 +35,7 @@ class Due:
 
     Records of 2051, 2061 and 2031 are looked up when the packet is built: those labelled `start`, or with
     `end` those labelled from `start` up to before `end` (a minute interval longer than one). Everything else
-    brings a `payload`.
+    brings a `payload`, a text in the terms of `edition`.
     """
 
     platform: str
@@ -46,6 +46,7 @@ class Due:
     kept: bool = True
     payload: bytes | None = None
     end: int | None = None
+    edition: str = "2017"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,8 @@ class Delivery:
     refusals: int
     retry_after: int
     end: int | None
+    edition: str
+    """Of the payload."""
     state: State = field(kw_only=True)
 
     @property
@@ -106,7 +109,7 @@ class Answer:
 
 _COLUMNS = (
     "d.id, d.platform, d.outlet, d.cn, d.start, d.revision, d.kept, w.data, d.created, d.attempts, d.refusals,"
-    ' d.retry_after, d."end", d.state'
+    " d.retry_after, d.\"end\", coalesce(w.edition, '2017'), d.state"
 )
 
 
@@ -125,7 +128,7 @@ def enqueue(db: sqlite3.Connection, dues: Iterable[Due], now_ms: int) -> list[in
         if row is not None:
             added.append(int(row[0]))
             if due.payload is not None:
-                db.execute("INSERT INTO payload VALUES (?, ?)", (row[0], due.payload))
+                db.execute("INSERT INTO payload VALUES (?, ?, ?)", (row[0], due.payload, due.edition))
             tally.add(db, (platform, outlet, due.cn), kept=int(due.kept))
     return added
 

@@ -25,7 +25,7 @@ __all__ = [
     "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "address_since", "answered",
     "by_id", "count_expired", "counts", "depth", "enqueue", "expire", "first_issue", "gave_up", "hasten", "last_qn",
     "never_answered", "nothing_to_send", "open_deliveries", "prepare", "qn_for", "refused", "retry", "set_aside",
-    "waiting", "written_unconfirmed",
+    "waiting", "withdraw", "written_unconfirmed",
 ]  # fmt: skip
 
 PAGE = 100
@@ -126,9 +126,19 @@ def count_expired(db: sqlite3.Connection, platform: str, outlet: str, cn: str, c
 def nothing_to_send(db: sqlite3.Connection, delivery_id: int) -> None:
     """End an open delivery that has nothing to say: its records hold no value and the platform omits such factors."""
     found = by_id(db, delivery_id)
-    if found is None or found.state is not State.OPEN or _unanswered(db, delivery_id):
-        return
-    db.execute("UPDATE delivery SET state = ? WHERE id = ?", (State.EXPIRED, delivery_id))
+    if found is not None and found.state is State.OPEN and not _unanswered(db, delivery_id):
+        _expire(db, found)
+
+
+def withdraw(db: sqlite3.Connection, delivery_id: int) -> None:
+    """End an open delivery that the platform's edition has no packet for; an answer to an earlier one still counts."""
+    found = by_id(db, delivery_id)
+    if found is not None and found.state is State.OPEN:
+        _expire(db, found)
+
+
+def _expire(db: sqlite3.Connection, found: Delivery) -> None:
+    db.execute("UPDATE delivery SET state = ? WHERE id = ?", (State.EXPIRED, found.id))
     key = names.find(db, found.platform), names.find(db, found.outlet), found.cn
     tally.add(db, key, expired=1, kept_done=int(found.kept))
 

@@ -31,6 +31,7 @@ def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
     gone = sum(_sweep_records(db, kind, _earlier(now_ms - keep_ms, needed)) for kind, keep_ms in keep.items())
     gone += _sweep_deliveries(db, "live", now_ms - min(LIVE_MS, limits.deliveries), "NOT kept AND state >= 2")
     gone += _sweep_deliveries(db, "kept", _earlier(now_ms - limits.deliveries, needed), "kept AND state >= 2")
+    gone += _sweep_alarms(db, now_ms - limits.deliveries)
     return gone + _strip_bytes(db, now_ms - BYTES_MS)
 
 
@@ -86,6 +87,12 @@ def _sweep_deliveries(db: sqlite3.Connection, name: str, cutoff: int, which: str
     db.execute(f"DELETE FROM delivery WHERE id IN ({ids})", span)
     meta.put(db, mark, last + 1)
     return len(rows)
+
+
+def _sweep_alarms(db: sqlite3.Connection, cutoff: int) -> int:
+    key = "at, platform, outlet, factor"
+    oldest = f"SELECT {key} FROM alarm WHERE at < ? ORDER BY at LIMIT ?"
+    return db.execute(f"DELETE FROM alarm WHERE ({key}) IN ({oldest})", (cutoff, SLICE_ROWS)).rowcount
 
 
 def strip_late(db: sqlite3.Connection, delivery_id: int) -> None:

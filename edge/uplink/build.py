@@ -1,7 +1,8 @@
 """From stored records to packets: what one delivery looks like on one platform's wire.
 
 A delivery is built from the records as they are stored; when it must be issued anew (stale, other password or MN) its
-data region is taken from the packets that were built first, so that a value once written never changes.
+data region is taken from the packets that were built first, so that a value once written never changes. Where the
+platform's edition has changed meanwhile the records say the same values in the new one's terms.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from edge.store import outbox, records
 from edge.store.outbox import Delivery, OpenPacket
 from edge.uplink.terms import Terms
 from edge.values import MINUTE_MS, Record
+from protocol.edition import edition
 from protocol.errors import ProtocolError
 from protocol.factors import wire_decimals
-from protocol.lenient import checked
+from protocol.lenient import checked, region_of
 from protocol.messages import Header
 from protocol.packet import Packet
 from protocol.region import Body, write
@@ -26,7 +28,6 @@ from protocol.times import parse_time
 from protocol.upload import frames, statistics
 
 _HEAD = len("##0000")
-_QN = len("QN=20160801085857223")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,9 @@ class Builder:
             delivery = outbox.by_id(db, delivery_id)
             if delivery is None or (delivery.platform, delivery.outlet) != (self.terms.platform, self.terms.outlet):
                 continue
+            if not self.terms.edition.carries(delivery.cn):
+                outbox.withdraw(db, delivery_id)
+                continue
             try:
                 packets = self._packets(db, delivery_id, fresh_from_ms, now_ms)
             except (ProtocolError, ValueError) as error:
@@ -80,12 +84,11 @@ class Builder:
         return found, broken
 
     def holds(self, packet: OpenPacket) -> bool:
-        """Whether a packet bears the ST, password and MN that are in force."""
-        sent = packet.data[_HEAD + _QN :].split(b";", 5)
-        return sent[1:2] + sent[3:5] == [
-            f"{name}={value}".encode()
-            for name, value in (("ST", self.terms.st), ("PW", self.terms.password), ("MN", self.terms.mn))
-        ]
+        """Whether a packet is of the edition, and bears the ST, password and MN, that are in force."""
+        sent = _header(packet.data)
+        wanted = (("ST", self.terms.st), ("PW", self.terms.password), ("MN", self.terms.mn))
+        bears = all(f"{name}={value}".encode() in sent for name, value in wanted)
+        return bears and self.terms.edition.wrote(sent)
 
     def _packets(self, db: sqlite3.Connection, delivery_id: int, fresh_from_ms: int, now_ms: int) -> list[OpenPacket]:
         return outbox.prepare(
@@ -111,19 +114,36 @@ class Builder:
     ) -> list[tuple[str, int, int, bytes]]:
         """(QN, PNO, PNUM, frame) of the packets that carry a body, with new QNs; `asks`: Flag bit A."""
         header = Header(self.terms.st, self.terms.password, self.terms.mn)
-        crc = self.terms.site.crc
-        return [*frames(header, cn, body, lambda: parse_time(outbox.qn_for(db, now_ms)), asks, variant=crc)]
+        crc, spoken = self.terms.site.crc, self.terms.edition
+        return [
+            *frames(
+                header, cn, body, lambda: parse_time(outbox.qn_for(db, now_ms)), asks, variant=crc, edition=spoken
+            )
+        ]
 
     def _first_body(self, db: sqlite3.Connection, delivery: Delivery) -> Body | None:
-        """The body that was sent first, put together again from its parts (each repeats DataTime)."""
-        parts = [_packet(data).data for data in outbox.first_issue(db, delivery.id)]
-        return write(parts[0] + tuple(item for part in parts[1:] for item in part[1:])) if parts else None
+        """The body that was sent first, put together again from its parts (each repeats DataTime).
+
+        None where nothing was sent, or in another edition: what it said is said anew.
+        """
+        issued = outbox.first_issue(db, delivery.id)
+        if not issued or not self.terms.edition.wrote(_header(issued[0])):
+            return None
+        parts = [_packet(data).data for data in issued]
+        return write(parts[0] + tuple(item for part in parts[1:] for item in part[1:]))
 
     def _body(self, db: sqlite3.Connection, delivery: Delivery, found: list[Record]) -> Body:
         if delivery.payload is not None:  # the very text that was taken in, or an error, never a smaller packet
-            return checked(delivery.payload.decode())
+            return self._said_anew(checked(delivery.payload.decode()), delivery)
         minutes = None if delivery.end is None else (delivery.end - delivery.start) // MINUTE_MS
         return self.statistics(db, found, delivery.start, minutes)
+
+    def _said_anew(self, body: Body, delivery: Delivery) -> Body:
+        """A text that was taken in, in the terms of the platform's edition."""
+        if delivery.edition == self.terms.edition.name:
+            return body
+        region = edition(delivery.edition).region_2017(region_of(body), delivery.cn)
+        return write(self.terms.edition.region(region, delivery.cn))
 
     def statistics(self, db: sqlite3.Connection, found: list[Record], start: int, minutes: int | None) -> Body:
         """Body of the records of one period; `minutes`: the period that minute records are to be joined to."""
@@ -133,12 +153,17 @@ class Builder:
         found.sort(key=lambda record: order.get(record.factor, len(order)))
         items = [(record.factor, wire) for record in found if (wire := self._wire(db, record)).slots]
         shape = tuple((factor, wire.slots) for factor, wire in items)
-        return statistics(start, shape, [value for _, wire in items for value in wire.values])
+        return statistics(start, shape, [value for _, wire in items for value in wire.values], self.terms.edition)
 
     def _wire(self, db: sqlite3.Connection, record: Record) -> Wire:
         absent = self.terms.site.absent
         last = records.last_average(db, record) if record.avg is None and absent == "last" else None
         return record_wire(record, wire_decimals(record.factor, self.decimals.get(record.factor)), absent, last)
+
+
+def _header(frame: bytes) -> list[bytes]:
+    """Header fields of one of our own frames, as on the wire."""
+    return frame[_HEAD : frame.index(b"CP=&&")].split(b";")
 
 
 def _packet(frame: bytes) -> Packet:

@@ -15,6 +15,10 @@ CN_OF_KIND: dict[UploadKind, str] = {
 }
 KIND_OF_CN: dict[str, UploadKind] = {cn: kind for kind, cn in CN_OF_KIND.items()}
 """The other way round."""
+ALARM_RECORD, ALARM_NOTICE = ALARMS = "2071", "2072"
+"""Of edition 2005 only: a value that passed a limit, and the notice of that and of its end."""
+BACKLOG = (*KIND_OF_CN, *ALARMS)
+"""All that may wait in the outbox."""
 FLEETING = frozenset({"2011", "2021"})
 """Uploads that expire when the next one is due, unless the platform's `backfill` names their kind."""
 

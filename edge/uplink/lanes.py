@@ -27,7 +27,7 @@ from edge.store.outbox import Due, OpenPacket
 from edge.store.store import Store
 from edge.uplink.build import Builder
 from edge.uplink.history import TIMEOUT, Asked, build_page
-from edge.uplink.kinds import KIND_OF_CN, kept
+from edge.uplink.kinds import BACKLOG, kept
 from edge.uplink.terms import Terms
 from protocol.region import Body
 
@@ -296,7 +296,7 @@ class Lanes:
         """The next page of open deliveries that may be tried now, oldest first, with a probe of each silent kind."""
         silent = self._silent()
         now_ms = self._clock.wall_ms()
-        loud = [cn for cn in KIND_OF_CN if cn not in silent]
+        loud = [cn for cn in BACKLOG if cn not in silent]
         found = await self._store.do(outbox.open_deliveries, *self._key, PAGE, self._after, loud, now_ms)
         self._after = found[-1].cursor if found else None
         if not found:
@@ -317,7 +317,8 @@ class Lanes:
 
     def _due(self, cn: str, item: Fleeting) -> Due:
         keep = kept(cn, self._terms.site.backfill)
-        return Due(*self._key, cn, item.start, kept=keep, payload=item.body.encode())
+        edition = self._terms.site.edition
+        return Due(*self._key, cn, item.start, kept=keep, payload=item.body.encode(), edition=edition)
 
 
 def _enqueue_fleeting(db: Connection, key: tuple[str, str], dues: list[Due], now_ms: int) -> list[int]:

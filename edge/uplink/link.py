@@ -86,6 +86,7 @@ class Link:
         *,
         frame_gap_s: float = 0.0,
         crc: Variant = "hj212",
+        read_packet: Callable[[bytes], Packet] = Packet.from_segment,
         cap: int = 9_999,
         link_up: asyncio.Event | None = None,
         on_event: Callable[[str, dict[str, Any]], None] = lambda _code, _params: None,
@@ -101,6 +102,7 @@ class Link:
         self._clock = clock
         self._gap_s = frame_gap_s
         self._crc: Variant = crc
+        self._read_packet = read_packet
         self._cap = cap
         self._link_up = link_up or asyncio.Event()
         self._on_event = on_event
@@ -200,7 +202,7 @@ class Link:
 
     def _dispatch(self, frame: Frame) -> None:
         try:
-            packet = Packet.from_segment(frame.segment)
+            packet = self._read_packet(frame.segment)
         except ProtocolError as error:
             self.bad_frames += 1
             self._on_event("edge.bad-packet", {"link": self.name, "why": explain(error)})

@@ -33,6 +33,8 @@ from protocol.packet import Packet
 from protocol.region import Body
 
 ANSWERS = frozenset({"9013", "9014"})
+EXECUTION_RESULT = "9012"
+ASK_TIME = "1013"
 DRAIN_STEP_S = 0.05
 COMMANDS_WAITING = 64
 LONG_COMMANDS = 8
@@ -130,7 +132,7 @@ class Session:
         self.health.unheard = 0
         if packet.cn in ANSWERS or packet.cn == "9011":
             return self._take_answer(packet, frame, link)
-        if packet.cn == "9012":
+        if packet.cn == EXECUTION_RESULT:
             return False
         if self._inbox.full():
             self._on_event("edge.commands-flood", {"platform": self.terms.platform, "cn": packet.cn or ""})
@@ -140,6 +142,8 @@ class Session:
 
     def _take_answer(self, packet: Packet, frame: bytes, link: Link) -> bool:
         """A 9011 can only refuse an upload: to have accepted it for carrying out is not to have it."""
+        if (packet.get("CN") or "").startswith("90"):  # 2005 answers our 9012, under the QN of the platform's request
+            return True
         qn = asked_qn(packet)
         out = self._flying.get(qn or "")
         if qn and qn == self._time_qn:
@@ -187,7 +191,7 @@ class Session:
 
     async def _ask_time(self, link: Link) -> None:
         """1013 where the clock is not known to be right (C.4); beside the window: unanswered, it holds up nothing."""
-        if not self._wants_time():
+        if not self._wants_time() or not self.terms.edition.carries(ASK_TIME):
             return
         try:
             qn: str = await self._store.do(outbox.qn_for, self._clock.wall_ms())
@@ -195,7 +199,7 @@ class Session:
             self._on_event("edge.store-failed", {"why": explain(error)})
             return
         terms = self.terms
-        frame = command(Header(terms.st, terms.password, terms.mn), "1013", (), qn).to_frame(terms.site.crc)
+        frame = terms.frame(command(Header(terms.st, terms.password, terms.mn), ASK_TIME, (), qn))
         self._time_qn = qn
         for _ in range(1 + terms.retries):
             await self._write(link, frame)

@@ -11,8 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from config.site import Access, Platform, UploadKind
-from edge.uplink.kinds import KIND_OF_CN
+from edge.uplink.kinds import ALARM_NOTICE, ALARMS, KIND_OF_CN
 from edge.values import BEIJING_MS
+from protocol.edition import Edition, edition
+from protocol.frame import wrap
+from protocol.packet import Packet
 
 
 @dataclass(slots=True)
@@ -45,6 +48,11 @@ class Terms:
 
     def _number(self, name: str, default: int) -> int:
         return int(self.overrides.get(name, default))
+
+    @property
+    def edition(self) -> Edition:
+        """The edition that the platform speaks."""
+        return edition(self.site.edition)
 
     @property
     def mn(self) -> str:
@@ -101,9 +109,15 @@ class Terms:
         return self.overrides.get("state_on", "1") == "1"
 
     def asks_answer(self, cn: str) -> bool:
-        """Whether an upload of this code sets Flag bit A."""
+        """Whether an upload of this code wants an answer: Flag bit A, in 2005 a QN. A notice always does."""
         choice: bool | tuple[UploadKind, ...] = self.site.acknowledge
+        if cn in ALARMS:
+            return cn == ALARM_NOTICE or bool(choice)
         return choice if isinstance(choice, bool) else KIND_OF_CN.get(cn) in choice
+
+    def frame(self, packet: Packet) -> bytes:
+        """A packet that is no upload, as it goes to this platform; CannotEncode."""
+        return wrap(self.edition.segment(packet), self.site.crc)
 
     def shown(self) -> Mapping[str, str]:
         """Platform-set values without the password's text."""

@@ -162,3 +162,33 @@ def test_same_mn_twice_at_one_address_is_a_warning(find: Find, site_text: str) -
     (problem,) = find(site_text + PLATFORM)
     assert (problem.key, problem.code) == ("platforms.two.outlets.ww1.mn", "config.same-mn")
     assert problem.params["other"] == "platforms.city.outlets.ww1"
+
+
+OLD = """
+[platforms.old]
+edition = "2005"
+address = "127.0.0.1:9213"
+outlets = { ww1 = { mn = "88888880000001", password = "4Xp9sQ" } }
+"""
+
+
+def of_edition(problems: list[Problem]) -> list[tuple[int | None, str, str, bool]]:
+    codes = ("config.mn-form", "config.mn-form-2005", "config.no-code-2005")
+    return [one for one in brief(problems) if one[2] in codes]
+
+
+def test_a_platform_of_2005_has_its_own_form_of_mn(find: Find, site_text: str) -> None:
+    assert of_edition(find(site_text + OLD)) == []
+    wrong = of_edition(find(site_text + OLD.replace("88888880000001", "010000A8900016F000169DC0")))
+    assert [(key, code, is_warning) for _, key, code, is_warning in wrong] == [
+        ("platforms.old.outlets.ww1.mn", "config.mn-form-2005", True)
+    ]
+
+
+def test_a_factor_that_2005_has_no_code_for_is_a_warning_at_its_point(find: Find, site_text: str) -> None:
+    without = site_text.replace('"w01018"', '"w01009"')  # dissolved oxygen: Annex B of 2005 has none
+    ((line, key, code, is_warning),) = of_edition(find(without + OLD))
+    assert (key, code, is_warning) == ("instruments.cod.points.w01009.factor", "config.no-code-2005", True)
+    assert line is not None
+    assert '"w01009"' in without.splitlines()[line - 1]
+    assert of_edition(find(without)) == []

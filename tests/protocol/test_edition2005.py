@@ -4,11 +4,13 @@ import itertools
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from protocol import edition2005, messages, parameters, upload
 from protocol.edition import EDITION_2017
 from protocol.edition2005 import EDITION_2005, Threshold
-from protocol.errors import BadPacket
+from protocol.errors import BadPacket, ProtocolError
 from protocol.factors import all_factors
 from protocol.marks import MARKS
 from protocol.messages import Header, Limits
@@ -187,3 +189,58 @@ def test_table_of_commands_has_what_2005_has_and_2017_has_not() -> None:
     assert {"1001", "1021", "1022", "1031", "1032", "1041", "1042", "2071", "2072"} <= {
         row.cn for row in edition2005.commands()
     }
+
+
+READERS = (
+    edition2005.read_thresholds, edition2005.read_threshold_request, edition2005.read_warn_time,
+    edition2005.read_timeouts, edition2005.read_alarm_target, edition2005.read_report_time,
+    edition2005.read_sampling_hours,
+)  # fmt: skip
+
+
+@given(st.sampled_from(EXAMPLES), st.integers(0, 250), st.binary(max_size=6), st.integers(0, 6))
+@settings(max_examples=500, deadline=None)
+def test_a_mutated_example_is_read_or_refused_and_so_are_its_parameters(
+    example: list[str], at: int, put: bytes, cut: int
+) -> None:
+    segment = example[1].encode()
+    mutated = segment[:at] + put + segment[at + cut :]
+    try:
+        packet = EDITION_2005.read(mutated)
+    except ProtocolError:
+        return
+    for read_parameters in READERS:
+        try:
+            read_parameters(packet)
+        except ProtocolError:
+            continue
+    try:
+        EDITION_2005.segment(packet)
+    except ProtocolError:
+        return
+
+
+@pytest.mark.parametrize("number", ["1" * 390 + ".555", "-0." + "0" * 300 + "5"])
+def test_a_number_of_any_length_is_rounded(number: str) -> None:
+    (((_, told),),) = EDITION_2005.region(fields(("w01018-Max", number)), "2051")
+    assert told == ("1" * 390 + ".6" if number[0] == "1" else "0.0")
+
+
+def test_codes_that_2005_does_not_have_are_a_plain_no() -> None:
+    def told(name: str, code: int) -> str:
+        return EDITION_2005.region(fields((name, str(code))), "9011")[0][0][1]
+
+    assert [told("QnRtn", code) for code in range(1, 11)] == ["1", "2", "3", *["2"] * 7]
+    assert [told("ExeRtn", code) for code in (1, 2, 3, 4, 5, 6, 100)] == ["1", *["2"] * 5, "100"]
+
+
+def test_each_edition_knows_its_own_uploads() -> None:
+    old = b"ST=32;CN=2051;PW=1;MN=M1".split(b";")
+    notice = b"QN=20040516010101001;ST=32;CN=2072;PW=1;MN=M1;Flag=1".split(b";")
+    new = b"QN=20160801085857223;ST=32;CN=2051;PW=1;MN=M1;Flag=7;PNUM=2;PNO=1".split(b";")
+    assert [EDITION_2005.wrote(head) for head in (old, notice, new)] == [True, True, False]
+    assert [EDITION_2017.wrote(head) for head in (old, notice, new)] == [False, False, True]
+    assert [cn for cn in ("2011", "2051", "1013", "2081", "3015", "3019", "3020") if EDITION_2005.carries(cn)] == [
+        "2011", "2051",
+    ]  # fmt: skip
+    assert [cn for cn in ("2051", "2081", "2071", "2072") if EDITION_2017.carries(cn)] == ["2051", "2081"]

@@ -11,6 +11,8 @@ from edge.bench.edition import edition
 from edge.bench.errors import BadEdition
 from edge.bench.platform import BenchPlatform, Options
 from edge.bench.received import Verdict
+from edge.bench.steps import STEPS, steps_of
+from protocol.edition2005 import commands
 from protocol.frame import wrap
 from protocol.times import parse_time
 
@@ -167,3 +169,51 @@ def test_unknown_edition_is_refused_with_those_there_are() -> None:
     with pytest.raises(BadEdition) as caught:
         edition("1998")
     assert caught.value.params == {"came": "1998", "known": "2017, 2005"}
+
+
+async def test_the_form_of_2005_is_no_deviation(platform: BenchPlatform, peer: Peer) -> None:
+    await known(platform, peer)
+    peer.say(wrap(ASKING))
+    await asyncio.wait_for(platform.until(lambda: platform.counts["2051"] == 2), 5)
+    found = [finding.code for received in platform.received for finding in received.findings]
+    assert found == ["bench.data_time_ahead"] * 2  # the examples' data are an hour ahead of their QN
+
+
+@pytest.mark.parametrize(
+    ("upload", "code"),
+    [
+        (UPLOAD.replace(b"101-", b"w21011-"), "bench.factor_edition"),
+        (UPLOAD.replace(b"CN=2051", b"CN=2081"), "bench.cn_edition"),
+        (UPLOAD.replace(b"CN=2051", b"CN=2999"), "bench.cn_unknown"),
+        (UPLOAD.replace(b"MN=88888880000001", b"MN=8888888"), "protocol.note.form"),
+    ],
+)
+async def test_what_is_of_another_edition_is_noted(
+    platform: BenchPlatform, peer: Peer, upload: bytes, code: str
+) -> None:
+    peer.say(wrap(upload))
+    await asyncio.wait_for(platform.until(lambda: platform.counts.total() == 1), 5)
+    assert code in {finding.code for finding in platform.received[0].findings}
+
+
+async def test_an_alarm_is_answered_although_its_flag_is_that_of_the_example(
+    platform: BenchPlatform, peer: Peer
+) -> None:
+    peer.say(
+        wrap(
+            b"QN=20040516010101001;ST=32;CN=2072;PW=123456;MN=88888880000001;Flag=0;"
+            b"CP=&&AlarmTime=20040506010101;101-Ala=1.1,AlarmType=1&&"
+        )
+    )
+    assert (await peer.hear())[6:-6] == NOTICED.replace(b";CP", b";Flag=0;CP")
+
+
+def test_every_command_of_2005_is_rehearsed_and_none_that_it_does_not_have() -> None:
+    asked = {row.cn for row in commands() if row.direction == "to-logger"}
+    steps = steps_of(edition("2005"))
+    assert {cn for step in steps for cn in (step.cn, step.also) if cn} == asked
+    assert steps[-1].name == "uploads"
+    assert {step.name: step.expected for step in steps if step.name in ("PW", "MN", "2011", "1021")} == {
+        "PW": "9011 QnRtn=3", "MN": "9011 QnRtn=2", "2011": "9011", "1021": "9011 → 1021 → 9012",
+    }  # fmt: skip
+    assert steps_of(edition("2017")) is STEPS

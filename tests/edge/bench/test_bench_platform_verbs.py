@@ -157,6 +157,16 @@ async def test_official_platform_of_the_site_is_tested_only_when_that_is_said(
     assert code == 0
 
 
+async def test_a_platform_of_2005_is_not_tested_since_only_data_could_be_sent(
+    platform: BenchPlatform, tmp_path: Path
+) -> None:
+    site = tmp_path / "site.toml"
+    text = SITE.format(folder=tmp_path, role="other", address=platform.address)
+    site.write_text(text.replace('edition = "2017"', 'edition = "2005"'))
+    code, _, errors = await run("test", "city", "-c", str(site), "--yes")
+    assert (code, platform.counts.total(), "2005" in errors) == (2, 0, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -22,13 +22,15 @@ from typing import Any
 
 from drivers.simulated import SimulatedBus, site_blocks
 from edge.bench.audit import KIND_OF_CN, Difference, differences
-from edge.bench.platform import BenchPlatform
+from edge.bench.edition import edition as bench_edition
+from edge.bench.platform import BenchPlatform, Options
 from edge.bench.profiles import NORMAL, Profile
 from edge.clock import SimulatedClock, SystemClock
 from edge.control import client
 
 ROOT = Path(__file__).parents[3]
 MN = "010000A8900016F000169DC0"
+MN_2005, PASSWORD_2005 = "88888880000001", "Secret"
 PASSWORD = "Secret7"
 START_MS = 1_792_681_140_000
 """2026-10-22 22:59:00 +08:00: an hour ends after a minute."""
@@ -69,6 +71,8 @@ class Rig:
     pid: int = 0
     env: dict[str, str] = field(default_factory=dict)
     preexec: Callable[[], None] | None = None
+    mn: str = MN
+    password: str = PASSWORD
     _zygote: asyncio.subprocess.Process | None = None
 
     @property
@@ -89,9 +93,10 @@ class Rig:
         general = f'[site]\nname = "试验站"\ndata_dir = "{self.data}"\nsocket = "{socket}"\nlanguage = "en"\n'
         outlet = '[outlets.ww1]\nname = "总排口"\nst = "32"\nstatistics = "water"\n'
         lines = site_blocks("water", port or self.bus.path, "ww1", baud=BAUD)
-        access = f'{{ ww1 = {{ mn = "{MN}", password = "{PASSWORD}" }} }}'
+        access = f'{{ ww1 = {{ mn = "{self.mn}", password = "{self.password}" }} }}'
+        edition = self.platform.options.edition.name
         city = (
-            f'[platforms.city]\nprotocol = "hj212"\nedition = "2017"\naddress = "{self.platform.address}"\n'
+            f'[platforms.city]\nprotocol = "hj212"\nedition = "{edition}"\naddress = "{self.platform.address}"\n'
             f'outlets = {access}\nrealtime = "30s"\nminute = "1min"\nbackfill_rate = 0.0\n{platform}\n'
         )
         self.config.write_text("\n".join((general, outlet, lines, city, more)), encoding="utf-8")
@@ -245,17 +250,24 @@ class Rig:
 
 @asynccontextmanager
 async def rig(
-    folder: Path, *, speed: float = 20.0, start_ms: int = START_MS, profile: Profile = NORMAL, platform: str = ""
+    folder: Path,
+    *,
+    speed: float = 20.0,
+    start_ms: int = START_MS,
+    profile: Profile = NORMAL,
+    platform: str = "",
+    edition: str = "2017",
 ) -> AsyncIterator[Rig]:
     """A site with the water set and one platform, not started; whatever was started is ended."""
     (folder / ".hj212-demo").touch()
     clock_text = f"{start_ms},{speed},{SystemClock().wall_ms()}"
     clock = SimulatedClock.from_text(clock_text)
-    bench = BenchPlatform(profile=profile, clock=clock)
+    bench = BenchPlatform(profile=profile, clock=clock, options=Options(edition=bench_edition(edition)))
     await bench.start()
     bus = SimulatedBus("water", clock, baud=BAUD, link=folder / "port")
     bus.start()
-    made = Rig(folder, speed, bench, bus, clock, clock_text)
+    mn, password = (MN, PASSWORD) if edition == "2017" else (MN_2005, PASSWORD_2005)
+    made = Rig(folder, speed, bench, bus, clock, clock_text, mn=mn, password=password)
     made.write_site(platform=platform)
     try:
         yield made

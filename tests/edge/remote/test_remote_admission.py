@@ -15,11 +15,12 @@ from config.site import Access, CommandCode
 from edge.actions import ActionResult
 from edge.clock import SimulatedClock
 from edge.remote.context import Context, Refusals
-from edge.remote.handlers import NOTICES, READS, REQUESTS
+from edge.remote.handlers import NOTICES, READS, REQUESTS, TABLES
 from edge.remote.serve import allowed, serve
 from edge.store import journal
 from edge.uplink.terms import Terms
-from protocol.commands import commands
+from protocol import edition2005
+from protocol.commands import Command, commands
 from protocol.frame import wrap
 from protocol.packet import Packet
 
@@ -31,12 +32,20 @@ VALUES = (
 SECRET = "S3cret"
 
 
-def test_every_request_and_notice_of_table_9_has_its_handler_and_may_be_named_in_allow() -> None:
-    asked = {row.cn for row in commands() if row.direction == "to-logger"}
-    assert asked == set(COMMANDS) == set(get_args(CommandCode))
+def handled(edition: str) -> set[str]:
+    return {*TABLES[edition].requests, *TABLES[edition].notices}
 
 
-def untouchable() -> Context:
+def test_every_request_and_notice_of_an_edition_has_its_handler_and_may_be_named_in_allow() -> None:
+    def asked(rows: tuple[Command, ...]) -> set[str]:
+        return {row.cn for row in rows if row.direction == "to-logger"}
+
+    assert handled("2017") == asked(commands())
+    assert handled("2005") == asked(edition2005.commands())
+    assert handled("2017") | handled("2005") == set(get_args(CommandCode))
+
+
+def untouchable(edition: str) -> Context:
     """A context in which everything that a handler may touch fails the test."""
 
     def touched(*args: Any, **kwargs: Any) -> Any:
@@ -45,7 +54,7 @@ def untouchable() -> Context:
     async def note(action: str, detail: dict[str, Any]) -> None:
         assert action in ("command.refused", "command.unanswerable")
 
-    terms = Terms("city", "ww1", "32", site_platform(), Access(mn=MN, password=SECRET))
+    terms = Terms("city", "ww1", "32", site_platform(edition=edition), Access(mn=MN, password=SECRET))
     clock = SimulatedClock(1_790_049_600_000)
     rest: Any = touched
     return Context(terms, clock, rest, note, rest, rest, Refusals(), rest, rest, rest, rest)
@@ -70,12 +79,38 @@ def test_a_wrong_pw_mn_or_st_executes_nothing_and_reveals_nothing(cn: str, wrong
     async def write(frame: bytes) -> None:
         said.append(frame)
 
-    code = asyncio.run(serve(untouchable(), Packet.from_segment(segment.encode()), write))
+    code = asyncio.run(serve(untouchable("2017"), Packet.from_segment(segment.encode()), write))
     assert code == {"PW": 3, "MN": 4, "ST": 5}[wrong]
     assert len(said) == (flag == "5")
     for frame in said:
         expected = f"QN=20260922120000000;ST=91;CN=9011;{station};Flag=4;CP=&&QnRtn={code}&&"
         assert frame == wrap(expected.encode())
+
+
+@given(
+    cn=st.sampled_from(sorted(handled("2005"))),
+    wrong=st.sampled_from(("PW", "MN", "ST")),
+    text=st.text("0123456789ABCDEFabcdef", min_size=2, max_size=24),
+    flag=st.sampled_from(("", "Flag=2;", "Flag=3;")),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_a_wrong_pw_mn_or_st_executes_nothing_of_2005_either(cn: str, wrong: str, text: str, flag: str) -> None:
+    right = {"PW": SECRET, "MN": MN, "ST": "32"}
+    head = {**right, wrong: text[:2] if wrong == "ST" else text}
+    if head == right:
+        return
+    station = f"PW={head['PW']};MN={head['MN']}"
+    segment = f"QN=20260922120000000;ST={head['ST']};CN={cn};{station};{flag}CP=&&{VALUES}&&"
+    said: list[bytes] = []
+
+    async def write(frame: bytes) -> None:
+        said.append(frame)
+
+    request = edition2005.EDITION_2005.read(segment.encode())
+    assert asyncio.run(serve(untouchable("2005"), request, write)) == {"PW": 3, "MN": 4, "ST": 5}[wrong]
+    # QnRtn of 2005 knows a wrong password and no other reason
+    answer = f"ST=91;CN=9011;{station};Flag=0;CP=&&QN=20260922120000000;QnRtn={3 if wrong == 'PW' else 2}&&"
+    assert said == ([] if flag == "Flag=2;" else [wrap(answer.encode())])
 
 
 @pytest.mark.parametrize(
