@@ -196,7 +196,7 @@ class Delivering:
                 await session.offer_fleeting(cn, tick, body, *more)
 
     def _due(self, cn: str, terms: Terms, tick: int) -> Body | None:
-        """The realtime or state upload of a tick; None: not due, stopped by the platform, or there is nothing to say."""
+        """The realtime or state upload of a tick; None: not due, stopped by the platform, or nothing to say."""
         key = terms.platform, terms.outlet, cn
         # the first tick after a start is that of the run before, or one for which nothing has been polled yet
         if self._ticks.setdefault(key, tick) == tick or not (terms.realtime_on if cn == "2011" else terms.state_on):

@@ -104,7 +104,7 @@ def _ms(seconds: float | None) -> str | None:
 
 
 def _value(row: dict[str, Any]) -> str | None:
-    """The value, of equipment its state; m³/h beside L/s: flow meters show the former, the standard wants the latter."""
+    """The value, of equipment its state; m³/h beside L/s: flow meters show the former, the standard has the latter."""
     if row["value"] is None:
         return None
     if row["state"] is not None:

@@ -4,8 +4,8 @@ hours of running.
     number ──states, or on/off with hysteresis──▶ state code ──▶ Sample of SB1: 0 off, 1 running, 2 calibration …
     samples of a minute ──state 1 × slot──▶ hours ──sum──▶ hour ──sum──▶ day: RT
 
-Running is state 1 alone. A time without a valid state (lost poll, silence, maintenance) counts as not running: nothing is
-invented. A record holds hours in `cou`, None where no state was valid at all; it has no min, avg and max, and stays
+Running is state 1 alone. A time without a valid state (lost poll, silence, maintenance) counts as not running: nothing
+is invented. A record holds hours in `cou`, None where no state was valid at all; it has no min, avg and max, and stays
 out of all statistics of pollutants.
 """
 

@@ -1,8 +1,8 @@
 """What the measurement rules know of a factor: its units and how often it is sampled.
 
 The units come from the tables of HJ 212-2017 Annex B; a private code has the unit that its point gives, and
-no mass; equipment (`SB1`) has states, which are counted in hours. Mass is concentration × volume; the ratio of the two units (mg/L and kg: 10⁻³, mg/m³ and kg: 10⁻⁶) is
-the power of ten in equations 8 and 33.
+no mass; equipment (`SB1`) has states, which are counted in hours. Mass is concentration × volume; the ratio of
+the two units (mg/L and kg: 10⁻³, mg/m³ and kg: 10⁻⁶) is the power of ten in equations 8 and 33.
 """
 
 from __future__ import annotations

@@ -94,7 +94,7 @@ class Session:
             self._lanes.offer(delivery_ids)
 
     async def offer_fleeting(self, cn: str, start: int, body: Body, *more: tuple[str, Body]) -> None:
-        """The newest realtime or state upload (`more`: of the same moment); what was not delivered before has expired."""
+        """The newest realtime or state upload, with others of its moment; what was not delivered before has expired."""
         cns = {cn, *(each for each, _ in more)}
         for qn, missed in [(qn, out.cn) for qn, out in self._flying.items() if out.cn in cns]:
             self._forget(qn)
