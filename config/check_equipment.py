@@ -62,8 +62,6 @@ def _equipment(merged: Merged, path: Path, point: Point) -> Iterator[Problem]:
 def _states(merged: Merged, path: Path, point: Point, states: dict[str, int]) -> Iterator[Problem]:
     if point.on is not None:
         yield merged.problem((*path, "on"), "config.equipment-either", got="on", other="states")
-    if not states:
-        yield merged.problem((*path, "states"), "config.equipment-states-empty")
     for code in sorted(set(states.values()) - STATES.keys()):
         known = listed(f"{number} {name}" for number, name in STATES.items())
         only_unusual = 0 <= code <= LAST_STATE

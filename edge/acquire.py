@@ -69,8 +69,7 @@ class Acquirer:
         self._by_instrument: dict[str, dict[str, _Watched]] = {}
         for name, instrument in site.instruments.items():
             self._by_instrument[name] = {
-                f"{point.outlet}/{point.factor}": _watched(name, point, instrument)
-                for point in instrument.points
+                f"{point.outlet}/{point.factor}": _watched(name, point, instrument) for point in instrument.points
             }
 
     def accept(self, poll: PollResult) -> list[Sample]:

@@ -78,9 +78,7 @@ class Daemon:
         self._store = Store(self._data_dir, retention=site.store, on_event=self._event, clock=clock)
         self._lines: dict[str, LineWorker] = {}
         self._actions = Actions(site, self._lines, clock)
-        self._delivering = Delivering(
-            site, self._store, clock, self._live, self._equipment, self._actions, self._event
-        )
+        self._delivering = Delivering(site, self._store, clock, self._live, self._equipment, self._actions, self._event)
         self._watchdog = Watchdog(clock, self._data_dir / "hang.txt")
         self._measuring: Measuring
 

@@ -208,9 +208,7 @@ def _rounded(records: list[Record]) -> set[tuple[object, ...]]:
     st.lists(st.one_of(st.none(), st.floats(0, 100)), min_size=36, max_size=36),
     st.lists(st.sampled_from("0123B "), min_size=36, max_size=36),
 )
-def test_equipment_changes_no_pollutants_record(
-    outlet: Outlet, values: list[float | None], letters: list[str]
-) -> None:
+def test_equipment_changes_no_pollutants_record(outlet: Outlet, values: list[float | None], letters: list[str]) -> None:
     flow, factor = ("w00000", "w01018") if outlet.statistics == "water" else ("a00000", "a21026")
     pollutants = steady(flow, values) + steady(factor, list(reversed(values)))
     alone = sealed(engine(outlet, flow, factor), pollutants, T0, 3)

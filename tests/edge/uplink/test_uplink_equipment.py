@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from virtual_time import MN, NOON, Profile, ScriptedPlatform, VirtualClock, World, realtime_region, virtual
+from virtual_time import (
+    MN,
+    NOON,
+    WATER,
+    InlineStore,
+    Profile,
+    ScriptedPlatform,
+    VirtualClock,
+    World,
+    realtime_region,
+    site_platform,
+    virtual,
+)
 
 from config.site import Access, General, Outlet, Site
 from edge.delivering import Delivering
+from edge.measure.engine import Engine
 from edge.measure.statistics import Live
 from edge.store import records
 from edge.store.outbox import Due
+from edge.uplink.build import Builder
+from edge.uplink.session import Session
+from edge.uplink.terms import Terms
 from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample
 from protocol.frame import wrap
 from protocol.messages import states
@@ -214,12 +231,8 @@ class Offers(list[tuple[str, str, str]]):
         return ((cn, body) for name, cn, body in self if name == platform)
 
 
-async def delivering(
-    tmp_path: Path, offers: Offers, equipment: Any, live: Any = lambda outlet, now: []
-) -> Delivering:
+async def delivering(tmp_path: Path, offers: Offers, equipment: Any, live: Any = lambda outlet, now: []) -> Delivering:
     """Two platforms, 60 s and 30 s, that only note what they are offered."""
-    from virtual_time import InlineStore, site_platform
-
     access = {"ww1": Access(mn=MN, password="123456")}
     platforms = {"city": site_platform(outlets=access), "county": site_platform(outlets=access, realtime=30_000)}
     outlets = {"ww1": Outlet(name="x", st="32", statistics="water")}
@@ -238,8 +251,6 @@ async def delivering(
 
 
 async def ticks(made: Delivering, seconds: int) -> None:
-    import asyncio
-
     for _ in range(seconds * 2):
         await made._tick()
         await asyncio.sleep(0.5)
@@ -292,3 +303,26 @@ async def test_each_stream_is_stopped_by_itself(tmp_path: Path, stopped: str) ->
     left = {"state_on": "2011", "realtime_on": "2021"}[stopped]
     assert [cn for cn, _ in offers.of("city")] == [left]
     assert {cn for cn, _ in offers.of("county")} == {"2011", "2021"}
+
+
+@virtual
+async def test_with_one_mn_for_two_outlets_a_command_goes_to_the_one_whose_st_it_bears(tmp_path: Path) -> None:
+    """Pollutants under ST 32 and process conditions under ST 52, on a shared link."""
+    world, city = World(tmp_path), ScriptedPlatform()
+    water = world.add(city)
+    site = replace(water.terms.site, outlets={"gk": Access(mn=MN, password="123456")})
+    terms = Terms("city", "gk", "52", site, site.outlets["gk"])
+    builder = Builder(terms, Engine(WATER, "gk", {}), {})
+    store: Any = world.store
+    session = Session(terms, store, world.clock, builder, world._command, world._event, lambda *args: None)
+    world.builders["gk"] = builder
+    world.links["city"]._users = [water, session]
+    await world.sleep(1)
+    for number, st in enumerate(("52", "32", "31")):
+        head = f"QN=2016080108585700{number};ST={st};CN=1062;PW=123456;MN={MN};Flag=5;CP=&&RtdInterval=9{number}&&"
+        city.send(wrap(head.encode()))
+        await world.sleep(2)
+    answers = {(seen.packet.qn or "")[-1]: seen.packet.get("QnRtn") for seen in city.of("9011")}
+    assert answers == {"0": "1", "1": "1", "2": "5"}
+    assert (terms.realtime_ms, water.terms.realtime_ms) == (90_000, 91_000)
+    await world.stop()
