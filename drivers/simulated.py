@@ -195,7 +195,7 @@ SETS: dict[str, tuple[SimulatedInstrument, ...]] = {
             SimulatedPoint("w01001", 0, "1", Course(7.35, 0.12, 15.0, 0.03), (0, 14), "int16", scale=0.01),
             SimulatedPoint("w01010", 1, "°C", Course(21.0, 2.2, 15.0, 0.1), (0, 50), "int16", scale=0.1))),
         SimulatedInstrument("blower", 7, 3, (
-            SimulatedPoint("SB1", 0, "A", Course(6.0, 0.0, 12.0, 3.5, 150.0), (0, 20), "int16", scale=0.01,
+            SimulatedPoint("SB1", 0, "A", Course(6.0, 0.0, 12.0, -3.5, 150.0), (0, 20), "int16", scale=0.01,
                            name="鼓风机", thresholds=(5.0, 4.0)),)),
         SimulatedInstrument("flow", 6, 3, (
             SimulatedPoint("w00000", 0, "L/s", _FLOW, (0, 200), order="ABCD"),
