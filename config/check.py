@@ -13,6 +13,7 @@ from typing import Any
 
 from config.check_controls import controls
 from config.check_edition import codes_of_2005, mn_form
+from config.check_equipment import equipment
 from config.lines import Path
 from config.markers import duration_text
 from config.merge import Merged
@@ -21,10 +22,12 @@ from config.site import Access, Instrument, Outlet, Point, Site
 from drivers.driver import InstrumentSpec, PointSpec
 from drivers.errors import BadOption
 from protocol import factors, units
+from protocol.equipment import is_equipment
 from protocol.marks import MARKS, SYSTEM_CODES
 
 _GRID_MS = 5_000
 """Samples stand on a grid of 5 s (HJ 212-2017 Annex D.1.2, D.2.2)."""
+_CONDITION_ST = {"g": "51", "e": "52"}
 _DEFAULT_PASSWORD = "123456"
 _STANDARD_PASSWORD = 6
 
@@ -128,12 +131,16 @@ def _outlets_of_points(site: Site, merged: Merged) -> Iterator[Problem]:
 def _factors(site: Site, merged: Merged) -> Iterator[Problem]:
     for path, _, point in _points(site):
         rows = factors.factors(point.factor)
+        if is_equipment(point.factor):
+            continue
         if not rows:
             yield from _no_factor(merged, path, point)
         elif point.unit is not None and not any(units.convertible(point.unit, row.unit) for row in rows):
-            yield merged.problem(
-                (*path, "unit"), "config.unit", got=point.unit, factor=point.factor, allowed=rows[0].unit
-            )
+            allowed = listed(row.unit for row in rows)
+            yield merged.problem((*path, "unit"), "config.unit", got=point.unit, factor=point.factor, allowed=allowed)
+        elif point.unit is None and len(rows) > 1:
+            both = listed(f"{row.unit} {row.name_zh} {row.name_en}" for row in rows)
+            yield merged.problem((*path, "factor"), "config.two-meanings", True, factor=point.factor, both=both)
 
 
 def _no_factor(merged: Merged, path: Path, point: Point) -> Iterator[Problem]:
@@ -160,6 +167,15 @@ def _numbers(site: Site, merged: Merged) -> Iterator[Problem]:
             yield merged.problem((*path, "scale"), "config.scale", got="0")
         if point.limit is not None and point.warn is not None and point.warn >= point.limit:
             yield merged.problem((*path, "warn"), "config.warn", True, got=point.warn, limit=point.limit)
+
+
+def _conditions(site: Site, merged: Merged) -> Iterator[Problem]:
+    """Process conditions go under an ST of their own (§6.4.1)."""
+    for path, _, point in _points(site):
+        outlet = site.outlets.get(point.outlet)
+        wanted = _CONDITION_ST.get(point.factor[:1]) if factors.is_condition(point.factor) else None
+        if outlet is not None and wanted not in (None, outlet.st):
+            yield merged.problem((*path, "factor"), "config.condition-st", True, factor=point.factor, st=wanted)
 
 
 def _outlets(site: Site, merged: Merged) -> Iterator[Problem]:
@@ -220,13 +236,14 @@ def _is_date(text: str) -> bool:
 
 def _accesses(site: Site, merged: Merged) -> Iterator[Problem]:
     known = _names(merged, "outlets")
-    owners: dict[tuple[str, str], str] = {}
+    owners: dict[tuple[str, str, str | None], str] = {}
     for name, platform in site.platforms.items():
         for outlet, access in platform.outlets.items():
             path: Path = ("platforms", name, "outlets", outlet)
             if outlet not in known:
                 yield _unknown(merged, path, "config.unknown-outlet", outlet, known)
-            other = owners.setdefault((platform.address, access.mn), merged.key(path))
+            st = site.outlets[outlet].st if outlet in site.outlets else None
+            other = owners.setdefault((platform.address, access.mn, st), merged.key(path))
             if other != merged.key(path):
                 yield merged.problem((*path, "mn"), "config.same-mn", True, got=access.mn, other=other)
             yield from mn_form(merged, path, platform, access)
@@ -252,5 +269,7 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _platforms,
     _accesses,
     codes_of_2005,
+    _conditions,
+    equipment,
     controls,
 )

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from config.controls import Action, Info
+from config.controls import Action, Info, RawCode
 from config.markers import Duration, NumberAsText, OneOf, Pattern
 
 Millis = Annotated[int, Duration()]
@@ -128,6 +128,18 @@ class Point:
     """On the wire; None: the factor table's format."""
     limit: float | None = None
     warn: float | None = None
+    name: str | None = None
+    """What `status` calls it; None: the factor's name."""
+    states: dict[RawCode, int] | None = None
+    """Equipment: the instrument's numbers (keys) and RS codes; another number is no value."""
+    on: float | None = None
+    """Equipment: running above it, in `unit` (current, power)."""
+    off: float | None = None
+    """Equipment: off below it; None: `on`."""
+    on_for: Millis = 0
+    """Above `on` for this long."""
+    off_for: Millis = 0
+    """Below `off` for this long."""
     options: Any = None
     """The driver's `PointOptions`, flat in the file."""
 

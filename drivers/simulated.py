@@ -93,6 +93,10 @@ class SimulatedPoint:
     """The register holds value ÷ scale."""
     totalised: bool = False
     """The register holds the integral of the course."""
+    name: str = ""
+    """Of equipment."""
+    thresholds: tuple[float, float] | None = None
+    """Equipment: runs above the first, is off below the second."""
 
     def value(self, time_ms: int) -> float:
         """What the instrument measures at UTC milliseconds, in `unit`."""
@@ -115,6 +119,11 @@ class SimulatedInstrument:
     address: int
     function: Literal[3, 4]
     points: tuple[SimulatedPoint, ...]
+
+    @property
+    def is_equipment(self) -> bool:
+        """Whether it is the meter of a machine: nothing to calibrate or clean."""
+        return any(point.thresholds for point in self.points)
 
     def answer(self, request: bytes, time_ms: int, panel: Panel) -> bytes:
         """The answer to a request whose address and CRC are right."""
@@ -185,6 +194,9 @@ SETS: dict[str, tuple[SimulatedInstrument, ...]] = {
         SimulatedInstrument("ph", 5, 3, (
             SimulatedPoint("w01001", 0, "1", Course(7.35, 0.12, 15.0, 0.03), (0, 14), "int16", scale=0.01),
             SimulatedPoint("w01010", 1, "°C", Course(21.0, 2.2, 15.0, 0.1), (0, 50), "int16", scale=0.1))),
+        SimulatedInstrument("blower", 7, 3, (
+            SimulatedPoint("SB1", 0, "A", Course(6.0, 0.0, 12.0, -3.5, 150.0), (0, 20), "int16", scale=0.01,
+                           name="鼓风机", thresholds=(5.0, 4.0)),)),
         SimulatedInstrument("flow", 6, 3, (
             SimulatedPoint("w00000", 0, "L/s", _FLOW, (0, 200), order="ABCD"),
             SimulatedPoint(None, 2, "m³", _FLOW, (0, 4e7), "uint32", "ABCD", scale=0.01, totalised=True))),
@@ -224,7 +236,7 @@ def site_blocks(
             f'address = {one.address}\nevery = "{every}"\ntimeout = "1s"\nretries = 2\n'
         )
         blocks.extend(_point_block(one, point, outlet) for point in one.points if point.factor)
-        if actions:
+        if actions and not one.is_equipment:
             blocks.append(action_blocks(one.name))
     return "\n".join(blocks)
 
@@ -244,7 +256,11 @@ def _point_block(one: SimulatedInstrument, point: SimulatedPoint, outlet: str) -
         lines.append(f"  scale = {point.scale}")
     if point.unit != "1":
         lines.append(f'  unit = "{point.unit}"')
-    lines += [f"  range = [{point.range[0]}, {point.range[1]}]"]
+    if point.thresholds is None:
+        lines.append(f"  range = [{point.range[0]}, {point.range[1]}]")
+    else:
+        on, off = point.thresholds
+        lines += [f'  name = "{point.name}"', f"  on = {on}", f"  off = {off}"]
     return "\n".join(lines) + "\n"
 
 

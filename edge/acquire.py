@@ -1,6 +1,7 @@
 """From readings to samples: scale, unit, range, mark.
 
     reading × scale + offset  is in the point's unit  ─▶ mark by its range ─▶ factor's unit ─▶ Sample at its slot
+                                                     └─▶ of equipment: its state code ───────────▲
 
 A single lost poll is a missing sample; after `silence` without an answer, or three failed polls where those take
 longer, the point's samples are B with no value (HJ 212-2017 Table 8). While an action runs at the instrument all its
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 from config.site import Instrument, Point, Site
 from drivers.driver import InstrumentSpec, PointSpec, Reading
 from drivers.line import PollResult
+from edge.measure.equipment import Decision, decision
 from edge.values import Sample
 from protocol.factors import factor
 from protocol.units import convert
@@ -34,6 +36,8 @@ class _Watched:
     point: Point
     instrument: Instrument
     unit: str
+    decision: Decision | None
+    """How the number becomes a state; None: no equipment."""
     heard_slot: int | None = None
     first_slot: int | None = None
     last: Sample | None = None
@@ -65,8 +69,7 @@ class Acquirer:
         self._by_instrument: dict[str, dict[str, _Watched]] = {}
         for name, instrument in site.instruments.items():
             self._by_instrument[name] = {
-                f"{point.outlet}/{point.factor}": _Watched(name, point, instrument, _factor_unit(point))
-                for point in instrument.points
+                f"{point.outlet}/{point.factor}": _watched(name, point, instrument) for point in instrument.points
             }
 
     def accept(self, poll: PollResult) -> list[Sample]:
@@ -76,10 +79,18 @@ class Acquirer:
         samples = (self._sample(point, readings.get(key), poll.slot_ms) for key, point in watched.items())
         return [sample for sample in samples if sample is not None]
 
+    def recall(self, stored: Iterable[Sample]) -> None:
+        """The last states of equipment before a restart, by time: a threshold goes on from there."""
+        watched = {(point.point.outlet, point.point.factor): point.decision for point in self._points()}
+        for sample in stored:
+            known = watched.get((sample.outlet, sample.factor))
+            if known is not None and sample.value is not None:
+                known.recall(int(sample.value), sample.time)
+
     def latest(self, outlet: str, now_ms: int) -> list[Sample]:
         """Newest sample of each point of an outlet, in the order of the site file; B for what fell silent.
 
-        A point that was not heard yet is left out until its silence has lasted long enough.
+        A point that was not heard yet is left out until its silence has lasted long enough. Equipment: its state.
         """
         found = [_newest(point, now_ms) for point in self._points() if point.point.outlet == outlet]
         return [sample for sample in found if sample is not None]
@@ -106,7 +117,7 @@ class Acquirer:
     def _unheard(self, watched: _Watched, slot: int) -> Sample | None:
         """B after real silence, nothing before it."""
         last_heard = watched.heard_slot if watched.heard_slot is not None else watched.first_slot
-        if last_heard is None or slot - last_heard < _patience(watched):
+        if last_heard is None or slot - last_heard < _patience(watched.instrument):
             return None
         return Sample(slot, watched.point.outlet, watched.point.factor, None, NO_LINK)
 
@@ -118,19 +129,26 @@ def _heard(watched: _Watched, reading: Reading, slot: int) -> Sample:
     value = reading.value * point.scale + point.offset
     if not math.isfinite(value):
         return Sample(slot, point.outlet, point.factor, None, FAULT)
+    if watched.decision is not None:
+        state = watched.decision.state(value, slot)
+        return Sample(slot, point.outlet, point.factor, state, FAULT if state is None else NORMAL)
     mark = range_mark(point, value)
     return Sample(slot, point.outlet, point.factor, convert(value, point.unit or watched.unit, watched.unit), mark)
 
 
-def _patience(watched: _Watched) -> int:
-    return max(watched.instrument.silence, FAILED_POLLS * watched.instrument.every)
+def _watched(name: str, point: Point, instrument: Instrument) -> _Watched:
+    return _Watched(name, point, instrument, _factor_unit(point), decision(point, _patience(instrument)))
+
+
+def _patience(instrument: Instrument) -> int:
+    return max(instrument.silence, FAILED_POLLS * instrument.every)
 
 
 def _newest(watched: _Watched, now_ms: int) -> Sample | None:
     last = watched.last
     if watched.first_slot is None:
         watched.first_slot = now_ms
-    if last is None and now_ms - watched.first_slot < _patience(watched):
+    if last is None and now_ms - watched.first_slot < _patience(watched.instrument):
         return None
     if last is not None and now_ms - last.time <= FAILED_POLLS * watched.instrument.every:
         return last  # an older value is not what the instrument shows now
@@ -138,5 +156,5 @@ def _newest(watched: _Watched, now_ms: int) -> Sample | None:
 
 
 def _factor_unit(point: Point) -> str:
-    known = factor(point.factor)
+    known = factor(point.factor, point.unit)
     return known.unit if known else (point.unit or "")

@@ -1,5 +1,7 @@
 """Which uploads become due when periods are sealed: minutes to each platform's interval, hours and days at once.
 
+Of equipment only the day is due, right after that of the pollutants: its running times (2041).
+
 A platform's longer minute interval is due with its last minute; where that minute is missing (the daemon was down),
 with the next minute that is sealed. What is due twice is the same delivery: the outbox keeps one per label.
 """
@@ -11,8 +13,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from edge.store.outbox import Due
 from edge.uplink.terms import Terms
 from edge.values import MINUTE_MS, Kind, Record, period_start
+from protocol.equipment import is_equipment
 
-CN_OF_RECORD = {Kind.HOUR: "2061", Kind.DAY: "2031"}
+CN_OF_RECORD = {Kind.MINUTE: "2051", Kind.HOUR: "2061", Kind.DAY: "2031"}
+
+
+def cn_of(record: Record) -> str | None:
+    """The CN that sends a record; None: none does."""
+    if not is_equipment(record.factor):
+        return CN_OF_RECORD[record.kind]
+    return "2041" if record.kind is Kind.DAY and record.cou is not None else None
 
 
 class Agenda:
@@ -30,7 +40,7 @@ class Agenda:
         restart, the first period begins there, so that no minute is sent twice or left out. None: it never had any.
         """
         dues: list[Due] = []
-        starts = sorted({record.start for record in minutes})
+        starts = sorted({record.start for record in minutes if cn_of(record) is not None})
         for terms in self._terms:
             if terms.outlet != outlet or not starts:
                 continue
@@ -45,16 +55,16 @@ class Agenda:
 
     def after(self, records: Iterable[Record]) -> list[Due]:
         """What is due once these records are sealed."""
-        labels = {(record.outlet, record.kind, record.start) for record in records}
+        labels = {(record.start, record.kind, cn, record.outlet) for record in records if (cn := cn_of(record))}
         dues: list[Due] = []
-        for outlet, kind, start in sorted(labels, key=lambda label: (label[2], label[1])):
+        for start, kind, cn, outlet in sorted(labels):
             for terms in self._terms:
                 if terms.outlet != outlet:
                     continue
                 if kind is Kind.MINUTE:
                     dues += self._minute(terms, start)
                 else:
-                    dues.append(Due(terms.platform, outlet, CN_OF_RECORD[kind], start))
+                    dues.append(Due(terms.platform, outlet, cn, start))
         return dues
 
     def _minute(self, terms: Terms, start: int) -> list[Due]:

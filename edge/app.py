@@ -44,6 +44,8 @@ from edge.store.backup import Backups
 from edge.store.errors import StoreError, StoreFailed
 from edge.store.store import Store
 from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
+from edge.values import Sample
+from protocol.equipment import is_equipment
 
 DEMO_MARK = ".hj212-demo"
 """The file that tells a demo's folder: only there a simulated clock is allowed."""
@@ -80,7 +82,7 @@ class Daemon:
         self._store = Store(self._data_dir, retention=site.store, on_event=self._event, clock=clock)
         self._lines: dict[str, LineWorker] = {}
         self._actions = Actions(site, self._lines, clock)
-        self._delivering = Delivering(site, self._store, clock, self._live, self._actions, self._event)
+        self._delivering = Delivering(site, self._store, clock, self._live, self._equipment, self._actions, self._event)
         self._watchdog = Watchdog(clock, self._data_dir / "hang.txt")
         self._measuring: Measuring
 
@@ -204,6 +206,9 @@ class Daemon:
 
     def _live(self, outlet: str, now_ms: int) -> Sequence[Live]:
         return self._measuring.engines[outlet].live(self._measuring.acquirer.latest(outlet, now_ms))
+
+    def _equipment(self, outlet: str, now_ms: int) -> Sequence[Sample]:
+        return [one for one in self._measuring.acquirer.latest(outlet, now_ms) if is_equipment(one.factor)]
 
     # what happened
 

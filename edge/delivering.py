@@ -19,7 +19,7 @@ from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
 from edge.measure.statistics import Live
-from edge.measure.wire import sample_wire
+from edge.measure.wire import own_decimals, sample_wire, state_text
 from edge.remote.context import Context, Refusals
 from edge.remote.serve import serve
 from edge.store import again, journal, linklog, outbox, settings
@@ -35,10 +35,10 @@ from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
-from edge.values import period_start
+from edge.values import Sample, period_start
 from protocol.edition import edition
 from protocol.factors import wire_decimals
-from protocol.messages import startup
+from protocol.messages import startup, states
 from protocol.packet import Packet
 from protocol.region import Body, write
 from protocol.upload import realtime
@@ -62,6 +62,7 @@ class Delivering:
         store: Store,
         clock: Clock,
         live: Callable[[str, int], Sequence[Live]],
+        equipment: Callable[[str, int], Sequence[Sample]],
         actions: Actions,
         on_event: Callable[[str, dict[str, Any]], None],
     ) -> None:
@@ -70,23 +71,19 @@ class Delivering:
         self._store = store
         self._clock = clock
         self._live = live
+        self._equipment = equipment
         self._on_event = on_event
         self._last_values: dict[tuple[str, str], float] = {}
         self._packets: deque[Logged] = deque(maxlen=PACKETS)
-        self._ticks: dict[tuple[str, str], int] = {}
+        self._ticks: dict[tuple[str, str, str], int] = {}
         self._last_tick = clock.mono_s()
         self.synchronised = False
         self.sessions: dict[tuple[str, str], Session] = {}
         self._builders: dict[tuple[str, str], Builder] = {}
         self.links: list[Link] = []
         self.link_ups: list[asyncio.Event] = []
-        self._decimals = {
-            (point.outlet, point.factor): point.decimals
-            for instrument in site.instruments.values()
-            for point in instrument.points
-            if point.decimals is not None
-        }
         self._alarming = Alarming(store, clock, live, on_event)
+        self._decimals = own_decimals(site)
         self._refusals: defaultdict[tuple[str, str], Refusals] = defaultdict(Refusals)
         self._log = get_logger("delivering")
 
@@ -200,16 +197,26 @@ class Delivering:
         if not plausible(now_ms):
             return
         await self._alarming.look(self.sessions.values(), now_ms)
-        for key, session in self.sessions.items():
+        for session in self.sessions.values():
             session.health.look(self._last_tick)
             tick = period_start(now_ms - REALTIME_DELAY_MS, session.terms.realtime_ms)
-            # the first tick after a start is that of the run before, or one for which nothing has been polled yet
-            if self._ticks.setdefault(key, tick) == tick or not session.terms.realtime_on:
-                continue
-            self._ticks[key] = tick
-            body = self._realtime(session.terms, tick)
-            if body is not None:
-                await session.offer_fleeting("2011", tick, body)
+            due = [(cn, body) for cn in ("2011", "2021") if (body := self._due(cn, session.terms, tick)) is not None]
+            if due:
+                (cn, body), *more = due
+                await session.offer_fleeting(cn, tick, body, *more)
+
+    def _due(self, cn: str, terms: Terms, tick: int) -> Body | None:
+        """The realtime or state upload of a tick; None: not due, stopped by the platform, or nothing to say."""
+        key = terms.platform, terms.outlet, cn
+        # the first tick after a start is that of the run before, or one for which nothing has been polled yet
+        if self._ticks.setdefault(key, tick) == tick or not (terms.realtime_on if cn == "2011" else terms.state_on):
+            return None
+        self._ticks[key] = tick
+        return self._realtime(terms, tick) if cn == "2011" else self._states(terms, tick)
+
+    def _states(self, terms: Terms, tick: int) -> Body | None:
+        known = [(one.factor, state) for one in self._equipment(terms.outlet, tick) if (state := state_text(one))]
+        return write(states(tick, known)) if known else None
 
     def _realtime(self, terms: Terms, tick: int) -> Body | None:
         items = []

@@ -34,7 +34,7 @@ from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
 from edge.store.store import Store
 from edge.supervise import HANG_S, keep_alive
-from edge.values import DAY_MS, HOUR_MS, SLOT_MS, Kind, Record, Sample, period_start
+from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, SLOT_MS, Kind, Record, Sample, period_start
 from protocol.times import iso_text
 
 STEP_S = 0.2
@@ -178,7 +178,7 @@ class Measuring:
             last = await self._store.do(records.last_start, name, Kind.MINUTE)
             sealed_until = period_start(now_ms, HOUR_MS) if last is None else min(last + Kind.MINUTE.ms, now_ms)
             from_sample, from_minute, from_hour = Engine.reach(sealed_until)
-            stored = await self._store.do_samples(samples.between, from_sample, now_ms)
+            stored = await self._store.do_samples(samples.between, from_sample - MINUTE_MS, now_ms)
             minutes = await self._all(name, Kind.MINUTE, from_minute, now_ms)
             hours = await self._all(name, Kind.HOUR, from_hour, now_ms)
             days = await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), now_ms)
@@ -188,6 +188,7 @@ class Measuring:
                 for platform in self._site.platforms
             }
             # all is read: nothing can fail half way from here
+            self.acquirer.recall(stored)  # the minute before is for this; the engine passes over what is sealed
             engine.resume([one for one in stored if one.outlet == name], minutes, hours, sealed_until, days)
             self._unsent += self._agenda.resume(name, recent, covered)
             self._resumed.add(name)

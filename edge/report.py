@@ -13,6 +13,7 @@ from edge.delivering import Delivering
 from edge.measuring import Measuring
 from edge.store import outbox
 from edge.uplink.session import Session
+from protocol.equipment import is_equipment, state_name
 from protocol.factors import factor
 from protocol.times import iso_text
 
@@ -79,16 +80,17 @@ def points(measuring: Measuring) -> list[dict[str, Any]]:
     """Newest value of every point."""
     found = []
     for instrument, point, sample in measuring.acquirer.points():
-        known = factor(point.factor)
+        known = factor(point.factor, point.unit)
         found.append(
             {
                 "outlet": point.outlet,
                 "factor": point.factor,
-                "name_zh": known.name_zh if known else point.factor,
-                "name_en": known.name_en if known else point.factor,
+                "name_zh": point.name or (known.name_zh if known else point.factor),
+                "name_en": point.name or (known.name_en if known else point.factor),
                 "instrument": instrument,
                 "value": sample.value if sample else None,
-                "unit": known.unit if known else point.unit,
+                "unit": known.unit if known else None if is_equipment(point.factor) else point.unit,
+                "state": state_name(point.factor, sample.value if sample else None),
                 "mark": sample.mark if sample else None,
                 "time": when(sample.time if sample else None),
             }

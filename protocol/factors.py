@@ -1,8 +1,8 @@
 """Factor codes of HJ 212-2017 Annex B: tables B.1 (water), B.2 (gas), B.3 (noise), B.5, B.7 (process), B.10 (site).
 
 Codes of equipment families end in `xx` or `x` in the table (`e101xx`: `e10101` … `e10199`). The standard prints e701xx
-and g119xx twice with different meanings: `factors` gives both, `factor` the first. Units are the standard's defaults;
-they never travel on the wire. i33102, a humidity, is printed in °C: the table here says %.
+and g119xx twice with different meanings: `factors` gives both, `factor` the one that a unit fits, else the first. Units
+are the standard's defaults; they never travel on the wire. i33102, a humidity, is printed in °C: the table here says %.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from protocol.tables import rows
+from protocol.units import convertible
 
 DEFAULT_DECIMALS = 2
 """For codes that no table has, as the general format N14.2."""
@@ -65,10 +66,16 @@ def factors(code: str) -> tuple[Factor, ...]:
     return _table().get(_row_code(code), ())
 
 
-def factor(code: str) -> Factor | None:
-    """The (first) row of a code."""
+def factor(code: str, unit: str | None = None) -> Factor | None:
+    """The row of a code; where it is printed twice the one that `unit` can be converted to, else the first."""
     found = factors(code)
-    return found[0] if found else None
+    fitting = (row for row in found if unit is not None and convertible(unit, row.unit))
+    return next(fitting, found[0] if found else None)
+
+
+def is_condition(code: str) -> bool:
+    """Whether a code is a process condition (工况, Tables B.5 and B.7), sent under ST 51 (g…) or 52 (e…)."""
+    return code[:1] in ("e", "g") and bool(factors(code))
 
 
 def all_factors() -> tuple[Factor, ...]:
@@ -84,15 +91,17 @@ def nearest(code: str) -> str | None:
     return found[0] if found else None
 
 
-def wire_decimals(code: str, override: int | None = None) -> int:
+def wire_decimals(code: str, override: int | None = None, unit: str | None = None) -> int:
     """Decimals of a factor's values on the wire: the override, else the table's format, else DEFAULT_DECIMALS.
+
+    `unit` tells which row is meant, as in `factor`.
 
     A concentration has one decimal at least (dust and suspended solids are N4 in the table): acceptance compares what
     the platform received with the site's own values to one decimal.
     """
     if override is not None:
         return override
-    row = factor(code)
+    row = factor(code, unit)
     if row is None or row.decimals is None:
         return DEFAULT_DECIMALS
     return max(row.decimals, 1) if row.unit.endswith(("g/L", "g/m³")) else row.decimals

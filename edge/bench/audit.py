@@ -2,6 +2,7 @@
 
 The comparison knows nothing of how packets are built: a number on the wire must be the stored one, rounded to the
 decimals that it is written with, and a mark must be the record's. Minutes are compared where they are sent as minutes.
+Of equipment the days are compared, with the running times (2041).
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ from decimal import Decimal
 from typing import Any
 
 from edge.bench.received import Received
+from protocol.equipment import is_equipment
 from protocol.packet import Packet
 from protocol.times import iso_text, parse_time
 
 KIND_OF_CN = {"2051": "minute", "2061": "hour", "2031": "day"}
+RUNTIMES, RUNTIME = "2041", "runtime"
+"""CN and kind of the days of equipment."""
 FIELDS = {
     "Min": "min", "Avg": "avg", "Max": "max", "ZsMin": "zs_min", "ZsAvg": "zs_avg", "ZsMax": "zs_max", "Cou": "cou",
 }  # fmt: skip
@@ -23,6 +27,7 @@ FIELDS = {
 
 Label = tuple[str, str, str]
 """Outlet, kind, start (ISO 8601)."""
+_KINDS = KIND_OF_CN | {RUNTIMES: RUNTIME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +51,12 @@ def differences(
     """All differences. `records`: as `data export --json` gives them; `outlets`: MN → outlet."""
     stored: dict[Label, dict[str, Mapping[str, Any]]] = {}
     for record in records:
-        if record["revision"] == 0:
-            stored.setdefault((record["outlet"], record["kind"], record["start"]), {})[record["factor"]] = record
+        kind = _kind(record)
+        if record["revision"] == 0 and kind is not None:
+            stored.setdefault((record["outlet"], kind, record["start"]), {})[record["factor"]] = record
     got: dict[Label, dict[str, str]] = {}
     found: list[Difference] = []
-    for packet in (one.packet for one in received if one.packet is not None and one.packet.cn in KIND_OF_CN):
+    for packet in (one.packet for one in received if one.packet is not None and one.packet.cn in _KINDS):
         label, content = _label(packet, outlets), _content(packet)
         if got.setdefault(label, content) != content:
             found.append(Difference("twice", label, stored=str(got[label]), received=str(content)))
@@ -61,9 +67,16 @@ def differences(
     return found
 
 
+def _kind(record: Mapping[str, Any]) -> str | None:
+    """The kind under which a record is uploaded; None: it is not."""
+    if not is_equipment(record["factor"]):
+        return str(record["kind"])
+    return RUNTIME if record["kind"] == "day" and record["cou"] is not None else None
+
+
 def _label(packet: Packet, outlets: Mapping[str, str]) -> Label:
     start = iso_text(parse_time(packet.get("DataTime") or ""))
-    return outlets.get(packet.mn or "", packet.mn or ""), KIND_OF_CN[packet.cn or ""], start
+    return outlets.get(packet.mn or "", packet.mn or ""), _KINDS[packet.cn or ""], start
 
 
 def _content(packet: Packet) -> dict[str, str]:
@@ -73,6 +86,11 @@ def _content(packet: Packet) -> dict[str, str]:
 def _values(label: Label, stored: Mapping[str, Mapping[str, Any]], got: Mapping[str, str]) -> list[Difference]:
     found = []
     for factor, record in stored.items():
+        if label[1] == RUNTIME:
+            text = got.get(f"{factor}-RT")
+            if not _same(record["cou"], text):
+                found.append(Difference("value", label, f"{factor}-RT", str(record["cou"]), str(text)))
+            continue
         for attribute, name in FIELDS.items():
             text, value = got.get(f"{factor}-{attribute}"), record[name]
             if record["avg"] is not None and not _same(value, text):

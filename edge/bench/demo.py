@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.simulated import SimulatedBus, site_blocks
-from edge.bench.audit import KIND_OF_CN, Difference, differences
+from edge.bench.audit import KIND_OF_CN, RUNTIMES, Difference, differences
 from edge.bench.platform import BenchPlatform
 from edge.clock import SimulatedClock, SystemClock
 from edge.control import client
@@ -168,10 +169,21 @@ class Demo:
             found = differences(platform.received, records, mns)
             if not found:
                 self.say("demo.compared", records=len(records), packets=len(platform.received))
+                self._tell_kinds(platform)
                 return
             # a minute may have ended since: what is sealed now is on its way
             await asyncio.sleep(COMPARE_PAUSE_S)
         raise DemoDiffers(found)
+
+    def _tell_kinds(self, platform: BenchPlatform) -> None:
+        """How many packets of each CN came, and how long the equipment ran."""
+        packets = [one.packet for one in platform.received if one.packet is not None]
+        counts = Counter(packet.cn for packet in packets if not packet.cn.startswith("9"))
+        self.say("demo.kinds", kinds=", ".join(f"{cn} × {count}" for cn, count in sorted(counts.items())))
+        for packet in packets:
+            if packet.cn == RUNTIMES:
+                times = ", ".join(f"{name}={hours}" for item in packet.data[1:] for name, hours in item)
+                self.say("demo.runtimes", day=(packet.get("DataTime") or "")[:8], times=times)
 
     async def _records(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -33,6 +33,11 @@ _VALUES = {
 }
 """One of these an item must have; statistics a mean, a noise value, or at least a volume."""
 _STATISTIC_VALUES = frozenset({"Avg", "Data", "DayData", "NightData", "Cou"})
+_EQUIPMENT = {
+    "RS": ("0 … 9", re.compile("[0-9]")),
+    "RT": ("0.00 … 24.00", re.compile(r"(?:1?[0-9]|2[0-3])(?:\.[0-9]{1,2})?|24(?:\.00?)?")),
+}
+"""What a state (N1) and the running hours of a day (N2.2) may be, in words and as a form."""
 _NO_NUMBER = frozenset({"SampleTime", "Flag", "EFlag"})
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 
@@ -62,7 +67,11 @@ def _item(cn: str, item: Item, order: tuple[str, ...]) -> Iterator[Finding]:
             yield Finding("bench.form.item", {"field": name}, grave=False)
             return
         attributes.append(attribute)
-        if attribute not in _NO_NUMBER and attribute in order and not _NUMBER.fullmatch(value):
+        words, pattern = _EQUIPMENT.get(attribute, ("", None))
+        if pattern is not None and not pattern.fullmatch(value):
+            shown = {"field": name, "came": value or "-", "expected": words}
+            yield Finding("bench.form.equipment", shown, grave=False)
+        elif attribute not in _NO_NUMBER and attribute in order and not _NUMBER.fullmatch(value):
             yield Finding("bench.form.number", {"field": name, "came": value or "-"}, grave=False)
     unknown = [attribute for attribute in attributes if attribute not in order]
     places = [order.index(attribute) for attribute in attributes if attribute in order]

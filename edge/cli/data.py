@@ -20,6 +20,7 @@ from edge.cli.replay import replay
 from edge.clock import SystemClock
 from edge.control.queries import LIMIT
 from edge.values import MINUTE_MS
+from protocol.equipment import is_equipment, state_name
 
 
 def range_options(command: Any) -> Any:
@@ -71,8 +72,7 @@ def show(
         print_json(rows)
     elif kind == "sample":
         titles = ("cli.col-time", "cli.col-outlet", "cli.col-factor", "cli.col-value", "cli.col-mark")
-        keys = ("time", "outlet", "factor", "value", "mark")
-        table(titles, [[row[key] for key in keys] for row in rows], text("cli.title-samples"))
+        table(titles, [_sample_row(row) for row in rows], text("cli.title-samples"))
     else:
         columns = (
             "cli.col-start", "cli.col-outlet", "cli.col-factor", "cli.col-min", "cli.col-avg", "cli.col-max",
@@ -139,6 +139,15 @@ def _now(place: Where) -> int:
     return max(SystemClock().wall_ms(), (newest or 0) + 2 * MINUTE_MS)
 
 
+def _sample_row(row: dict[str, Any]) -> list[Any]:
+    """Of equipment the state's name stands beside its code."""
+    state = state_name(row["factor"], row["value"])
+    value = row["value"] if state is None else f"{row['value']:g} {text(f'cli.state-{state}')}"
+    return [row["time"], row["outlet"], row["factor"], value, row["mark"]]
+
+
 def _record_row(row: dict[str, Any]) -> list[Any]:
     numbers = [None if row[key] is None else f"{row[key]:.6g}" for key in ("min", "avg", "max", "zs_avg", "cou")]
+    if numbers[-1] is not None and is_equipment(row["factor"]):
+        numbers[-1] += " h"
     return [row["start"], row["outlet"], row["factor"], *numbers, row["count"], row["mark"]]

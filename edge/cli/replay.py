@@ -5,8 +5,8 @@ lines or daemon.
     2025-11-22T08:00:00+08:00,ww1,w01018,35.2,N
 
 The file may be denser or sparser than the 5 s grid and in any order; a sample stands for the time to the next
-one of its factor, as the file is spaced. Records are printed as their periods end; a last period that is
-still open is not.
+one of its factor, as the file is spaced. The value of equipment (`SB1`) is its state code. Records are printed
+as their periods end; a last period that is still open is not.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from edge.measure.engine import Engine
 from edge.measure.rules import FactorRule, factor_rule, points_of
 from edge.measure.wire import Absent, wire_fields
 from edge.values import MINUTE_MS, SLOT_MS, Record, Sample, period_start
+from protocol.equipment import is_equipment
 from protocol.factors import factor as table_row
 from protocol.factors import nearest, wire_decimals
 from protocol.marks import MARKS
@@ -156,7 +157,7 @@ def _sample(row: _Row, known: Mapping[str, set[str]]) -> Sample:
     outlet, factor, mark = row.cell("outlet"), row.cell("factor"), row.cell("mark")
     if outlet not in known:
         raise row.wrong("outlet", ", ".join(known) or "–")
-    if table_row(factor) is None and factor not in known[outlet]:
+    if table_row(factor) is None and factor not in known[outlet] and not is_equipment(factor):
         raise row.wrong("factor", text("measure.csv.factor", nearest=nearest(factor) or "w01018"))
     if mark not in MARKS:
         raise row.wrong("mark", " ".join(MARKS))
@@ -198,7 +199,7 @@ def plan(site: Site, outlet: str, samples: Iterable[Sample]) -> OutletPlan:
         spacing = _spacing(times.get(name, set()))
         point, every = points.get(name, (None, SLOT_MS if spacing <= MINUTE_MS else spacing))
         rules[name] = factor_rule(name, point.unit if point else None, every, slot_ms=spacing)
-    decimals = {name: wire_decimals(name, point.decimals) for name, (point, _) in points.items()}
+    decimals = {name: wire_decimals(name, point.decimals, point.unit) for name, (point, _) in points.items()}
     serving = [platform for platform in site.platforms.values() if outlet in platform.outlets]
     return OutletPlan(rules, decimals, serving[0].absent if serving else "zero")
 

@@ -104,8 +104,10 @@ def _ms(seconds: float | None) -> str | None:
 
 
 def _value(row: dict[str, Any]) -> str | None:
-    """The value, and m³/h beside L/s: flow meters show the former, the standard wants the latter."""
+    """The value, of equipment its state; m³/h beside L/s: flow meters show the former, the standard has the latter."""
     if row["value"] is None:
         return None
+    if row["state"] is not None:
+        return text(f"cli.state-{row['state']}")
     shown = f"{row['value']:.4g}"
     return f"{shown} ({row['value'] * 3.6:.4g} m³/h)" if row["unit"] == "L/s" else shown

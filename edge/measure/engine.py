@@ -14,12 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from config.site import Outlet
+from edge.measure.equipment import Equipment, WithEquipment
 from edge.measure.flue_gas import FlueGas
 from edge.measure.periods import Labels
 from edge.measure.rules import FactorRule
 from edge.measure.statistics import Live, Span, Statistics
 from edge.measure.waste_water import WasteWater
 from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample, period_start
+from protocol.equipment import is_equipment
 
 GRACE_MS = 2_000
 """How long after a minute's end a missing sample is waited for."""
@@ -27,8 +29,11 @@ _BEGINNING = -(1 << 62)
 
 
 def statistics_of(outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) -> Statistics:
-    """The rules that the outlet's `statistics` names."""
-    return FlueGas(outlet, name, factors) if outlet.statistics == "gas" else WasteWater(outlet, name, factors)
+    """The rules that the outlet's `statistics` names, and those of its equipment."""
+    measured = {factor: rule for factor, rule in factors.items() if not is_equipment(factor)}
+    equipment = {factor: rule for factor, rule in factors.items() if factor not in measured}
+    rules = FlueGas if outlet.statistics == "gas" else WasteWater
+    return WithEquipment(rules(outlet, name, measured), Equipment(outlet, name, equipment))
 
 
 class _Level:

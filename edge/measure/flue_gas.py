@@ -23,6 +23,7 @@ from edge.measure.periods import weighted_mean
 from edge.measure.rules import PLAIN, FactorRule, factor_rule
 from edge.measure.statistics import Below, Chosen, Live, Series, Span, choose, minute_record, record_of
 from edge.values import Kind, Record, Sample
+from protocol.factors import is_condition
 
 FLOW, OXYGEN, VELOCITY = "a00000", "a19001", "a01011"
 TEMPERATURE, PRESSURE, HUMIDITY = "a01012", "a01013", "a01014"
@@ -80,6 +81,8 @@ class FlueGas:
             self.factors[FLOW] = replace(factor_rule(FLOW), expected=like.expected, slot_ms=like.slot_ms)
         dries = all(factor in factors for factor in (*_TO_STANDARD, *_TO_DRY))
         self._dry_flow = dries or not self._computes_flow
+        # a process condition (工况) may be a concentration too, but not of this stack's gas
+        self._concentrations = {f for f, rule in factors.items() if rule.is_concentration and not is_condition(f)}
 
     def _is_pollutant(self, factor: str) -> bool:
         return self.factors.get(factor, PLAIN).mass_ratio is not None
@@ -117,7 +120,7 @@ class FlueGas:
     def _dry_standard(self, sample: Sample, conditions: Conditions) -> Sample:
         basis = self.outlet.gas.basis
         needed: tuple[str, ...] = ()
-        if self.factors.get(sample.factor, PLAIN).is_concentration and basis != "standard-dry":
+        if sample.factor in self._concentrations and basis != "standard-dry":
             needed += _TO_STANDARD
         if needed or sample.factor == OXYGEN:
             needed += _TO_DRY if basis == "actual-wet" else ()

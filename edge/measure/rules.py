@@ -1,8 +1,8 @@
 """What the measurement rules know of a factor: its units and how often it is sampled.
 
 The units come from the tables of HJ 212-2017 Annex B; a private code has the unit that its point gives, and
-no mass. Mass is concentration × volume; the ratio of the two units (mg/L and kg: 10⁻³, mg/m³ and kg: 10⁻⁶) is
-the power of ten in equations 8 and 33.
+no mass; equipment (`SB1`) has states, which are counted in hours. Mass is concentration × volume; the ratio of
+the two units (mg/L and kg: 10⁻³, mg/m³ and kg: 10⁻⁶) is the power of ten in equations 8 and 33.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from config.site import Point, Site
 from edge.values import MINUTE_MS, SLOT_MS
+from protocol.equipment import is_equipment
 from protocol.factors import factor as table_row
 
 # grams of one m³ at concentration 1, as powers of ten: 1 mg/L = 1 g/m³
@@ -51,11 +52,13 @@ PLAIN = FactorRule(unit="1")
 
 
 def factor_rule(code: str, unit: str | None = None, every_ms: int = SLOT_MS, slot_ms: int | None = None) -> FactorRule:
-    """The rule of a factor that is sampled every `every_ms`; `unit` counts only where the tables have no such
-    code.
+    """The rule of a factor that is sampled every `every_ms`; `unit` counts where the tables have no such code, or
+    have it twice.
     """
-    row = table_row(code)
+    row = table_row(code, unit)
     slot = min(slot_ms or every_ms, MINUTE_MS)
+    if is_equipment(code):
+        return FactorRule("1", "h", MINUTE_MS // every_ms, slot)
     if row is None:
         return FactorRule(unit or "1", None, MINUTE_MS // every_ms, slot)
     return FactorRule(row.unit, row.emission_unit or None, MINUTE_MS // every_ms, slot)

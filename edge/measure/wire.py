@@ -1,6 +1,6 @@
 """Records and samples as they are uploaded: attributes and numbers of one factor (HJ 212-2017 Table 4, Annex C.16).
 
-    Cou,Min,Avg,Max[,ZsMin,ZsAvg,ZsMax],Flag        Rtd[,ZsRtd],Flag
+    Cou,Min,Avg,Max[,ZsMin,ZsAvg,ZsMax],Flag        Rtd[,ZsRtd],Flag        of equipment: RT        RS
 
 A number that is not there is left out, since an empty attribute breaks parsers; what stands for a factor
 without any value is the platform's `absent`. Units are the table's and do not travel.
@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from config.site import Site
 from edge.measure.marks import NORMAL, NOTHING_CAME
 from edge.measure.rules import factor_rule
-from edge.values import Record, Sample
+from edge.values import Kind, Record, Sample
+from protocol.equipment import RUNTIME_DECIMALS, is_equipment
+from protocol.factors import factors, wire_decimals
 from protocol.region import number
 from protocol.upload import Slot
 
@@ -39,6 +42,16 @@ class Wire(NamedTuple):
 
 NOTHING = Wire((), ())
 """The factor is left out."""
+
+
+def own_decimals(site: Site) -> dict[tuple[str, str], int]:
+    """Decimals by outlet and factor where the factor's code alone does not tell: set, or a code with two meanings."""
+    points = (point for instrument in site.instruments.values() for point in instrument.points)
+    return {
+        (point.outlet, point.factor): wire_decimals(point.factor, point.decimals, point.unit)
+        for point in points
+        if point.decimals is not None or len(factors(point.factor)) > 1
+    }
 
 
 def _wire(numbers: Iterable[tuple[str, float | None, int]], mark: str) -> Wire:
@@ -77,7 +90,22 @@ def sample_wire(sample: Sample, decimals: int, absent: Absent, last: float | Non
 
 def wire_fields(record: Record, decimals: int, absent: Absent, last: float | None) -> Fields:
     """A record's fields as texts; empty: leave the factor out."""
+    if is_equipment(record.factor):
+        hours = runtime_text(record)
+        return [] if hours is None else [("RT", hours)]
     return record_wire(record, decimals, absent, last).fields()
+
+
+def state_text(sample: Sample) -> str | None:
+    """RS of a sample of equipment; None: its state is not known, and RS has no mark that could say so."""
+    return None if sample.value is None else f"{sample.value:.0f}"
+
+
+def runtime_text(record: Record) -> str | None:
+    """RT of a day's record of equipment; None: nothing is known of the day, or it is no day."""
+    if record.kind is not Kind.DAY or record.cou is None:
+        return None
+    return number(record.cou, RUNTIME_DECIMALS)
 
 
 def _without_value(record: Record, decimals: int, absent: Absent, last: float | None) -> Wire:

@@ -22,7 +22,7 @@ REQUESTS: Mapping[str, Handler] = {
     "2011": switch("realtime_on", "1"),
     "2021": switch("state_on", "1"),
     "2031": history.get_records,
-    "2041": history.get_runtimes,
+    "2041": history.get_records,
     "2051": history.get_records,
     "2061": history.get_records,
     "3011": control.order("zero-span"),
@@ -97,4 +97,4 @@ TABLES = {
 def takes_time(packet: Packet) -> bool:
     """Whether an instrument or other data must be waited for, so that later commands go on meanwhile."""
     cn = packet.cn or ""
-    return cn.startswith("3") or cn in ("2031", "2051", "2061", "2071") or packet.get("PolId") is not None
+    return cn.startswith("3") or cn in ("2031", "2041", "2051", "2061", "2071") or packet.get("PolId") is not None

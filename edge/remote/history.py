@@ -5,19 +5,13 @@ They travel behind the live data, however much is asked for (`edge.uplink.histor
 
 from __future__ import annotations
 
-from edge.remote.context import NO_DATA, Context, Outcome
+from edge.remote.context import Context, Outcome
 from protocol import parameters
 from protocol.packet import Packet
 
 
 async def get_records(context: Context, packet: Packet) -> Outcome:
-    """2031, 2051, 2061: ExeRtn 100 where there are none, 5 while an earlier request is not ended."""
+    """2031, 2041, 2051, 2061: ExeRtn 100 where there are none, 5 while an earlier request is not ended."""
     period = parameters.read_period(packet)
     source = context.source(packet.cn or "", period.begin_ms, period.end_ms)
     return Outcome(await context.history(packet.cn or "", source))
-
-
-async def get_runtimes(context: Context, packet: Packet) -> Outcome:
-    """2041: no equipment is watched, so there are no running times."""
-    parameters.read_period(packet)
-    return Outcome(NO_DATA)

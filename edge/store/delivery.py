@@ -15,7 +15,9 @@ from typing import Any, Final
 from edge.store import names, tally
 from edge.values import Kind
 
-RECORD_KINDS: Final[Mapping[str, Kind]] = {"2051": Kind.MINUTE, "2061": Kind.HOUR, "2031": Kind.DAY}
+RECORD_KINDS: Final[Mapping[str, Kind]] = {
+    "2051": Kind.MINUTE, "2061": Kind.HOUR, "2031": Kind.DAY, "2041": Kind.DAY,
+}  # fmt: skip
 """Which records a CN sends (HJ 212-2017 Table 9); a delivery of any other CN brings its payload."""
 
 
@@ -33,7 +35,7 @@ class State(IntEnum):
 class Due:
     """What a platform should get. `start` labels the period (or is the data time).
 
-    Records of 2051, 2061 and 2031 are looked up when the packet is built: those labelled `start`, or with
+    Records of 2051, 2061, 2031 and 2041 are looked up when the packet is built: those labelled `start`, or with
     `end` those labelled from `start` up to before `end` (a minute interval longer than one). Everything else
     brings a `payload`, a text in the terms of `edition`.
     """

@@ -90,7 +90,8 @@ _WAITING = """
 SELECT d.platform, d.outlet, count(*) FROM delivery AS d
 WHERE d.state < 2 AND d.kept AND (EXISTS (SELECT 1 FROM payload WHERE delivery = d.id) OR EXISTS (
     SELECT 1 FROM record AS r WHERE r.start BETWEEN d.start AND coalesce(d."end" - 1, d.start)
-    AND r.kind = CASE d.cn WHEN '2051' THEN 1 WHEN '2061' THEN 2 WHEN '2031' THEN 3 END AND r.outlet =
+    AND r.kind = CASE d.cn WHEN '2051' THEN 1 WHEN '2061' THEN 2 WHEN '2031' THEN 3 WHEN '2041' THEN 3
+    END AND r.outlet =
     d.outlet))
 GROUP BY d.platform, d.outlet
 """

@@ -12,21 +12,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.measure.engine import Engine
-from edge.measure.wire import Wire, record_wire
+from edge.measure.wire import Wire, record_wire, runtime_text
 from edge.store import outbox, records
 from edge.store.outbox import Delivery, OpenPacket
 from edge.uplink.terms import Terms
 from edge.values import MINUTE_MS, Record
 from protocol.edition import edition
+from protocol.equipment import is_equipment
 from protocol.errors import ProtocolError
 from protocol.factors import wire_decimals
 from protocol.lenient import checked, region_of
-from protocol.messages import Header
+from protocol.messages import Header, runtimes
 from protocol.packet import Packet
 from protocol.region import Body, write
 from protocol.times import parse_time
 from protocol.upload import frames, statistics
 
+RUNTIMES = "2041"
 _HEAD = len("##0000")
 
 
@@ -136,7 +138,17 @@ class Builder:
         if delivery.payload is not None:  # the very text that was taken in, or an error, never a smaller packet
             return self._said_anew(checked(delivery.payload.decode()), delivery)
         minutes = None if delivery.end is None else (delivery.end - delivery.start) // MINUTE_MS
-        return self.statistics(db, found, delivery.start, minutes)
+        return self.period(db, delivery.cn, found, delivery.start, minutes)
+
+    def period(self, db: sqlite3.Connection, cn: str, found: list[Record], start: int, minutes: int | None) -> Body:
+        """Body of the records of one period: of equipment for 2041, else of pollutants, as `statistics` says."""
+        if cn == RUNTIMES:
+            return self._runtimes(found, start)
+        return self.statistics(db, [record for record in found if not is_equipment(record.factor)], start, minutes)
+
+    def _runtimes(self, found: list[Record], start: int) -> Body:
+        equipment = [record for record in self._ordered(found) if is_equipment(record.factor)]
+        return write(runtimes(start, [(one.factor, hours) for one in equipment if (hours := runtime_text(one))]))
 
     def _said_anew(self, body: Body, delivery: Delivery) -> Body:
         """A text that was taken in, in the terms of the platform's edition."""
@@ -149,11 +161,14 @@ class Builder:
         """Body of the records of one period; `minutes`: the period that minute records are to be joined to."""
         if minutes is not None:
             found = self.engine.derive(found, start, minutes)
-        order = {factor: place for place, factor in enumerate(self.engine.factors)}
-        found.sort(key=lambda record: order.get(record.factor, len(order)))
-        items = [(record.factor, wire) for record in found if (wire := self._wire(db, record)).slots]
+        items = [(record.factor, wire) for record in self._ordered(found) if (wire := self._wire(db, record)).slots]
         shape = tuple((factor, wire.slots) for factor, wire in items)
         return statistics(start, shape, [value for _, wire in items for value in wire.values], self.terms.edition)
+
+    def _ordered(self, found: list[Record]) -> list[Record]:
+        """As the site file has the factors."""
+        order = {factor: place for place, factor in enumerate(self.engine.factors)}
+        return sorted(found, key=lambda record: order.get(record.factor, len(order)))
 
     def _wire(self, db: sqlite3.Connection, record: Record) -> Wire:
         absent = self.terms.site.absent

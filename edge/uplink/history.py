@@ -27,7 +27,7 @@ SUCCESS, TIMEOUT, NO_DATA = 1, 4, 100
 """ExeRtn (Table 6)."""
 NO_DELIVERY = 0
 """Number of the delivery of packets that are none."""
-KIND_OF_CN = {"2051": Kind.MINUTE, "2061": Kind.HOUR, "2031": Kind.DAY}
+KIND_OF_CN = {"2051": Kind.MINUTE, "2061": Kind.HOUR, "2031": Kind.DAY, "2041": Kind.DAY}
 LOOK = {Kind.MINUTE: DAY_MS, Kind.HOUR: 60 * DAY_MS, Kind.DAY: 1_500 * DAY_MS}
 """So much time is looked through for one page: years without data must not hold up the store."""
 
@@ -93,7 +93,7 @@ class SealedRecords:
         starts = range(label, end, kind.ms)
         found = [one for start in starts for one in records.of_period(db, outlet, kind, start) if one.revision == 0]
         minutes = (end - label) // MINUTE_MS if kind is Kind.MINUTE else None
-        body = self.builder.statistics(db, found, label, minutes)
+        body = self.builder.period(db, self.cn, found, label, minutes)
         return body if ";" in body else None
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -98,7 +98,7 @@ class Lanes:
         self._fleeting: dict[str, Fleeting] = {}
         self._newest: dict[str, int] = {}
         self._issued: set[str] = set()
-        self._expired = 0
+        self._expired: Counter[str] = Counter()
         self._unkept: list[Due] = []
         self._fresh_from_ms = 0
         self._look_at = 0.0
@@ -138,22 +138,30 @@ class Lanes:
         self._live.extend(ids)
         self._wake.set()
 
-    async def offer_fleeting(self, cn: str, start: int, body: Body, *, linked: bool) -> None:
-        """The newest upload of its kind; kept, where the platform's `backfill` names it, else instead of the last."""
-        if kept(cn, self._terms.site.backfill):
-            self._unkept.append(self._due(cn, Fleeting(start, body)))
+    async def offer_fleeting(self, cn: str, start: int, body: Body, *more: tuple[str, Body], linked: bool) -> None:
+        """The newest upload of its kind; kept, where the platform's `backfill` names it, else instead of the last.
+
+        `more`: others of the same moment, by CN, so that one commit takes all.
+        """
+        items = {each: Fleeting(start, text) for each, text in ((cn, body), *more)}
+        fleeting = {each for each in items if not kept(each, self._terms.site.backfill)}
+        if fleeting:
+            await self._replace({each: item for each, item in items.items() if each in fleeting})
+        if len(fleeting) < len(items):
+            self._unkept += [self._due(each, item) for each, item in items.items() if each not in fleeting]
             await self._keep(linked)
-            return
-        self._expired += self._fleeting.pop(cn, None) is not None
-        self._fleeting[cn] = Fleeting(start, body)
-        self._newest[cn] = start
+
+    async def _replace(self, items: dict[str, Fleeting]) -> None:
+        self._expired.update(items.keys() & self._fleeting.keys())
+        self._fleeting |= items
+        self._newest |= {cn: item.start for cn, item in items.items()}
         self._wake.set()
-        if cn in self._issued or self._expired >= EXPIRED_BATCH:
+        if items.keys() & self._issued or self._expired.total() >= EXPIRED_BATCH:
             await self.flush_expired()
 
     async def flush_expired(self) -> None:
         """Tell the store which fleeting uploads have expired; those never issued in batches, to spare flash."""
-        count, self._expired = self._expired, 0
+        count, self._expired = self._expired, Counter()
         issued, self._issued = self._issued, set()
         before = {cn: self._newest[cn] for cn in issued}
         try:
@@ -169,7 +177,7 @@ class Lanes:
         try:
             ids = await self._store.do(outbox.enqueue, batch, self._clock.wall_ms())
         except StoreFailed as error:
-            self._expired += max(0, len(self._unkept) - UNKEPT_LIMIT)
+            self._expired.update(due.cn for due in self._unkept[:-UNKEPT_LIMIT])
             self._unkept = self._unkept[-UNKEPT_LIMIT:]
             self._on_event("edge.store-failed", {"why": explain(error)})
             return
@@ -262,7 +270,7 @@ class Lanes:
 
     async def _prepare_live(self, room: int) -> None:
         if self._fleeting:
-            self._live.extendleft(await self._issue_fleeting())
+            self._live.extendleft(reversed(await self._issue_fleeting()))
         ids = list(islice(self._live, max(1, room)))
         if not ids:
             return
@@ -277,7 +285,7 @@ class Lanes:
         try:
             return await self._store.do(_enqueue_fleeting, self._key, dues, self._clock.wall_ms())
         except (StoreFailed, asyncio.CancelledError):
-            self._expired += len(items.keys() & self._fleeting.keys())
+            self._expired.update(items.keys() & self._fleeting.keys())
             self._fleeting = items | self._fleeting
             raise
 
@@ -328,9 +336,9 @@ def _enqueue_fleeting(db: Connection, key: tuple[str, str], dues: list[Due], now
     return outbox.enqueue(db, dues, now_ms)
 
 
-def _expire(db: Connection, key: tuple[str, str], before: dict[str, int], unissued: int) -> None:
+def _expire(db: Connection, key: tuple[str, str], before: dict[str, int], unissued: Counter[str]) -> None:
     """One transaction for all fleeting uploads of a session."""
     for cn, start in before.items():
         outbox.expire(db, *key, cn, start)
-    if unissued:
-        outbox.count_expired(db, *key, "2011", unissued)
+    for cn, count in unissued.items():
+        outbox.count_expired(db, *key, cn, count)

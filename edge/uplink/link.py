@@ -45,6 +45,7 @@ class LinkUser(Protocol):
     """A session as its link sees it."""
 
     mn: str
+    st: str
 
     def expects(self, packet: Packet) -> bool:
         """Whether the packet answers one of the session's, whatever MN it bears."""
@@ -207,7 +208,8 @@ class Link:
             self.bad_frames += 1
             self._on_event("edge.bad-packet", {"link": self.name, "why": explain(error)})
             return
-        owners = sorted(self._users, key=lambda user: (not user.expects(packet), user.mn != packet.mn))
+        # one MN may send under several ST: pollutants and process conditions (工况)
+        owners = sorted(self._users, key=lambda u: (not u.expects(packet), u.mn != packet.mn, u.st != packet.st))
         if not any(user.received(packet, frame.raw, self) for user in owners):
             self._on_event("edge.stray-packet", {"link": self.name, "cn": packet.cn, "qn": packet.qn or ""})
 

@@ -60,6 +60,7 @@ class Session:
         """`wants_time`: whether the platform is asked for the time (1013) when a link is up."""
         self.terms = terms
         self.mn = terms.mn
+        self.st = terms.st
         self.health = Health()
         self.exchange = Exchange(terms.timeout_s, terms.retries, terms.site.window)
         self._store = store
@@ -94,12 +95,13 @@ class Session:
         if self._link is not None:
             self._lanes.offer(delivery_ids)
 
-    async def offer_fleeting(self, cn: str, start: int, body: Body) -> None:
-        """The newest realtime or state upload; one that was not delivered before it has expired."""
-        for qn in [qn for qn, out in self._flying.items() if out.cn == cn]:
+    async def offer_fleeting(self, cn: str, start: int, body: Body, *more: tuple[str, Body]) -> None:
+        """The newest realtime or state upload, with others of its moment; what was not delivered before has expired."""
+        cns = {cn, *(each for each, _ in more)}
+        for qn, missed in [(qn, out.cn) for qn, out in self._flying.items() if out.cn in cns]:
             self._forget(qn)
-            self._missed(cn)
-        await self._lanes.offer_fleeting(cn, start, body, linked=self._link is not None)
+            self._missed(missed)
+        await self._lanes.offer_fleeting(cn, start, body, *more, linked=self._link is not None)
 
     async def flush_expired(self) -> None:
         """Tell the store which fleeting uploads have expired."""

@@ -89,3 +89,55 @@ def test_while_an_action_runs_all_samples_bear_its_mark_also_beyond_the_range() 
         (sample,) = marked.accept(poll(600.0 if slot == 2 else 5.0, NOON + slot * 5_000))
         marks.append(sample.mark)
     assert marks == ["N", "C", "C", "N"]
+
+
+def equipment(**point: Any) -> Acquirer:
+    one = Point(factor="SB1", outlet="ww1", **point)
+    outlets = {"ww1": Outlet(name="x", st="32", statistics="water")}
+    meter = Instrument(line="a", driver="modbus", points=(one,))
+    return Acquirer(Site(site=General(name="x"), outlets=outlets, instruments={"cod": meter}))
+
+
+def state(one: Acquirer, raw: float, slot_ms: int = NOON) -> tuple[float | None, str]:
+    reading = Reading("ww1/SB1", raw)
+    (sample,) = one.accept(PollResult("cod", slot_ms, (reading,), None, 0.0))
+    assert (sample.time, sample.outlet, sample.factor) == (slot_ms, "ww1", "SB1")
+    return sample.value, sample.mark
+
+
+def test_a_sample_of_equipment_is_its_state_and_no_current() -> None:
+    one = equipment(on=5.0, off=4.0, scale=0.01, unit="A")
+    raws = (300.0, 501.0, 450.0, 399.0)
+    found = [state(one, raw, NOON + at * 5_000) for at, raw in enumerate(raws)]
+    assert found == [(0, "N"), (1, "N"), (1, "N"), (0, "N")]
+
+
+def test_a_number_that_is_no_state_is_a_fault_without_a_value() -> None:
+    assert [state(equipment(states={"0": 0, "7": 4}), raw) for raw in (0.0, 7.0, 1.0, 0.5)] == [
+        (0, "N"), (4, "N"), (None, "D"), (None, "D"),
+    ]  # fmt: skip
+    assert state(equipment(on=5.0), math.nan) == (None, "D")
+
+
+def test_silent_equipment_is_b() -> None:
+    one = equipment(on=5.0)
+    state(one, 6.0)
+    (sample,) = one.accept(PollResult("cod", NOON + 60_000, (), None, 0.0))
+    assert (sample.value, sample.mark) == (None, "B")
+
+
+def test_a_state_before_a_restart_is_remembered_between_the_thresholds() -> None:
+    one = equipment(on=5.0, off=4.0)
+    stored = [Sample(NOON - 10_000, "ww1", "SB1", 0.0, "N"), Sample(NOON - 5_000, "ww1", "SB1", 1.0, "N")]
+    one.recall([*stored, Sample(NOON - 5_000, "ww1", "w01018", 30.0, "N")])
+    assert state(one, 4.5) == (1, "N")
+
+
+def test_of_a_code_with_two_meanings_the_points_unit_says_which() -> None:
+    """e70101: lift pump, A, or chemical dosing, mg/L."""
+    dosing = Point(factor="e70101", outlet="ww1", unit="µg/L")
+    outlets = {"ww1": Outlet(name="x", st="52", statistics="water")}
+    meter = Instrument(line="a", driver="modbus", points=(dosing,))
+    one = Acquirer(Site(site=General(name="x"), outlets=outlets, instruments={"cod": meter}))
+    (sample,) = one.accept(PollResult("cod", NOON, (Reading("ww1/e70101", 1500.0),), None, 0.0))
+    assert (sample.value, sample.mark) == (pytest.approx(1.5), "N")

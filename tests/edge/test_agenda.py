@@ -81,3 +81,25 @@ def test_a_clock_set_far_back_after_a_restart_does_not_bend_periods() -> None:
     agenda = Agenda([terms(10)])
     agenda.resume("ww1", minutes(0, 17), {"city": NOON + 10 * MINUTE_MS})
     assert (-200, -190) in spans(one_by_one(agenda, minutes(-200, -190)))
+
+
+def equipment(kind: Kind, start: int, hours: float | None = 1.0) -> Record:
+    return Record("ww1", kind, "SB1", start, cou=hours, count=0 if hours is None else 1)
+
+
+def test_running_times_are_due_with_the_day_right_after_it() -> None:
+    day = NOON - 12 * HOUR_MS
+    records = [equipment(Kind.DAY, day), Record("ww1", Kind.DAY, "w01018", day, avg=1.0)]
+    dues = Agenda([terms(10), terms(1, "county")]).after(records)
+    assert [(due.platform, due.cn) for due in dues] == [
+        ("city", "2031"), ("county", "2031"), ("city", "2041"), ("county", "2041"),
+    ]  # fmt: skip
+    assert all(due.start == day and due.kept for due in dues)
+
+
+def test_minutes_and_hours_of_equipment_and_a_day_of_which_nothing_is_known_are_not_due() -> None:
+    records = [equipment(kind, NOON - kind.ms) for kind in (Kind.MINUTE, Kind.HOUR)]
+    records.append(equipment(Kind.DAY, NOON - 12 * HOUR_MS, None))
+    agenda = Agenda([terms(1)])
+    assert agenda.after(records) == []
+    assert agenda.resume("ww1", [equipment(Kind.MINUTE, NOON)], {"city": None}) == []

@@ -6,8 +6,9 @@ import pytest
 
 from protocol import units
 from protocol.commands import command, commands
+from protocol.equipment import is_equipment
 from protocol.errors import ProtocolError
-from protocol.factors import all_factors, factor, factors, nearest, wire_decimals
+from protocol.factors import all_factors, factor, factors, is_condition, nearest, wire_decimals
 from protocol.marks import EXE_RETURNS, MARKS, QN_RETURNS, SYSTEM_CODES
 from protocol.times import parse_time, qn_text, time_text
 
@@ -114,3 +115,35 @@ def test_times_go_there_and_back(digits: str) -> None:
 
 def test_beijing_time_is_eight_hours_ahead_of_utc() -> None:
     assert parse_time("19700101080000") == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "unit", "name"),
+    [
+        ("e70101", None, "污水提升泵"), ("e70101", "mA", "污水提升泵"), ("e70101", "mg/L", "加药量"),
+        ("e70101", "kPa", "污水提升泵"), ("g11902", "%", "脱硫率"), ("g11902", "µg/m³", "入口二氧化硫SO2"),
+        ("w01018", "kPa", "化学需氧量"),
+    ],
+)  # fmt: skip
+def test_of_a_code_that_is_printed_twice_a_unit_picks_the_row(code: str, unit: str | None, name: str) -> None:
+    row = factor(code, unit)
+    assert row is not None
+    assert row.name_zh == name
+
+
+@pytest.mark.parametrize("code", ["e10101", "e70199", "g10201", "g13001"])
+def test_process_conditions_are_known_by_their_family(code: str) -> None:
+    assert is_condition(code)
+
+
+def test_what_is_no_process_condition() -> None:
+    assert not any(is_condition(code) for code in ("w01018", "a21026", "SB1", "e99999", "x", ""))
+
+
+@pytest.mark.parametrize(
+    ("code", "yes"),
+    [("SB1", True), ("SB10", True), ("SB999", True), ("SB0", False), ("SB01", False), ("SB1000", False),
+     ("SB", False), ("SB1-RS", False), ("sb1", False), ("w01018", False), ("SB١", False)],
+)  # fmt: skip
+def test_equipment_is_sb_and_a_number(code: str, yes: bool) -> None:
+    assert is_equipment(code) is yes

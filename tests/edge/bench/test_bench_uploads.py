@@ -17,6 +17,7 @@ from protocol.packet import Packet
 
 MINUTE = Packet.from_segment(annexc.MINUTE[6:-6])
 REALTIME = Packet.from_segment(annexc.REALTIME[6:-6])
+DAY = (("DataTime", "20160801000000"),)
 LABEL = MINUTE.data[0]
 AVG, MAX, MARK = ("w01018-Avg", "40.1"), ("w01018-Max", "40.1"), ("w01018-Flag", "N")
 
@@ -41,6 +42,11 @@ def codes(packet: Packet) -> list[str]:
         (replace(MINUTE, data=(LABEL, (("w01018-Avg", ""),))), "bench.form.number"),
         (replace(REALTIME, data=(LABEL, (("w01018-Avg", "1"),))), "bench.form.attribute"),
         (replace(REALTIME, cn="2021", data=(LABEL, (("SB1-RS", "1"), ("SB2-RS", "1")))), "bench.form.item"),
+        (replace(REALTIME, cn="2021", data=(LABEL, (("SB1-RS", "10"),))), "bench.form.equipment"),
+        (replace(REALTIME, cn="2021", data=(LABEL, (("SB1-RS", "1.0"),))), "bench.form.equipment"),
+        (replace(MINUTE, cn="2041", data=(DAY, (("SB1-RT", "24.01"),))), "bench.form.equipment"),
+        (replace(MINUTE, cn="2041", data=(DAY, (("SB1-RT", "1.123"),))), "bench.form.equipment"),
+        (replace(MINUTE, cn="2041", data=(DAY, (("SB1-RT", ""),))), "bench.form.equipment"),
     ],
 )
 def test_each_deviation_of_form_is_found(packet: Packet, code: str) -> None:
@@ -50,6 +56,14 @@ def test_each_deviation_of_form_is_found(packet: Packet, code: str) -> None:
 @pytest.mark.parametrize("value", ["0", "0.0", "-0.5", "-12.25", "100", "63.0"])
 def test_numbers_as_annex_c_prints_them_are_fine(value: str) -> None:
     assert codes(replace(MINUTE, data=(LABEL, (("w01018-Avg", value),)))) == []
+
+
+def test_states_and_running_times_as_annex_c_prints_them_are_fine() -> None:
+    """C.15, C.19; and a whole day."""
+    for times in (("1.1", "2.1"), ("24.00", "0.00")):
+        running = tuple(((f"SB{number}-RT", hours),) for number, hours in enumerate(times, 1))
+        assert codes(replace(MINUTE, cn="2041", data=(DAY, *running))) == []
+    assert codes(replace(REALTIME, cn="2021", data=(LABEL, (("SB1-RS", "1"),), (("SB2-RS", "0"),)))) == []
 
 
 def _parts() -> tuple[Packet, Packet]:

@@ -42,7 +42,7 @@ def with_delivering(tmp_path: Path, work: Callable[[Delivering, Store], Awaitabl
     clock = SimulatedClock(NOON)
     store = Store(tmp_path, retention=site.store, on_event=lambda code, params: None, clock=clock)
     nothing: Any = None
-    delivering = Delivering(site, store, clock, nothing, nothing, nothing)
+    delivering = Delivering(site, store, clock, nothing, nothing, nothing, nothing)
 
     async def main() -> None:
         await delivering.load()

@@ -67,7 +67,7 @@ def test_1013_is_sent_where_the_platform_may_set_the_clock(tmp_path: Path, polic
     clock = SimulatedClock(NOON)
     store = Store(tmp_path, retention=site.store, on_event=lambda code, params: None, clock=clock)
     nothing: Any = None
-    delivering = Delivering(site, store, clock, nothing, nothing, nothing)
+    delivering = Delivering(site, store, clock, nothing, nothing, nothing, nothing)
 
     async def wants() -> list[bool]:
         await delivering.load()

@@ -44,7 +44,7 @@ def test_a_sealed_label_never_changes_and_a_revision_stands_beside_it(db: sqlite
 def test_records_and_their_deliveries_are_one_transaction(db: sqlite3.Connection) -> None:
     db.execute("BEGIN")
     with pytest.raises(ValueError, match="payload"):
-        records.seal(db, [COD], [Due("city", "ww1", "2041", NOON)], NOON)
+        records.seal(db, [COD], [Due("city", "ww1", "2081", NOON)], NOON)
     db.execute("ROLLBACK")
     assert records.of_period(db, "ww1", Kind.MINUTE, NOON) == []
 
