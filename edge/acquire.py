@@ -84,6 +84,19 @@ class Acquirer:
         found = [_newest(point, now_ms) for point in self._points() if point.point.outlet == outlet]
         return [sample for sample in found if sample is not None]
 
+    def heard(self, now_ms: int) -> dict[str, bool]:
+        """Whether each instrument answers its polls: no longer where all its points are B.
+
+        Left out: instruments without points, at an action, or not asked for long enough to tell.
+        """
+        found: dict[str, bool] = {}
+        for name, watched in self._by_instrument.items():
+            newest = [_newest(point, now_ms) for point in watched.values()]
+            samples = [sample for sample in newest if sample is not None]
+            if samples and self._mark_of(name) is None:
+                found[name] = any(sample.mark != NO_LINK for sample in samples)
+        return found
+
     def points(self) -> list[tuple[str, Point, Sample | None]]:
         """Instrument, point and newest sample of everything that is read."""
         return [(point.name, point.point, point.last) for point in self._points()]
