@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from edge.values import Change, InfoKey, Known
 
-LONGEST_WAIT_S = 600.0
-"""What cannot be read is tried at least this often, or as often as it is wanted."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 60.0, 600.0
+"""What cannot be read is tried again after twice the first, or twice its own pace where that is quicker, then after
+twice as long each time, up to the longest."""
 
 
 class Changes:
@@ -83,5 +84,5 @@ class Pace:
         turn = self._turns[key]
         turn.failures = 0 if answered else turn.failures + 1
         if turn.due_s <= began_s:
-            slower = turn.every_s * 2.0 ** min(turn.failures, 16)
-            turn.due_s = began_s + max(turn.every_s, min(slower, LONGEST_WAIT_S))
+            again_s = min(turn.every_s, FIRST_WAIT_S) * 2.0 ** min(turn.failures, 16)
+            turn.due_s = began_s + (turn.every_s if answered else min(again_s, LONGEST_WAIT_S))
