@@ -99,16 +99,14 @@ def points(measuring: Measuring) -> list[dict[str, Any]]:
 
 def infos(instruments: InstrumentWatch, logger: LoggerWatch) -> list[dict[str, Any]]:
     """Last known states, parameters and serial numbers: of the instruments, then the logger's own."""
-    found = [
-        _info(key, instruments.changes.value(key)) | {"error": instruments.errors.get(key)} for key in instruments.items
-    ]
+    found = [_info(key, instruments.changes.value(key), instruments.errors.get(key)) for key in instruments.items]
     for key, _ in logger.states():
-        row = _info(key, logger.known(key)) | {"error": None}
+        row = _info(key, logger.known(key), None, declared=False)
         found.append(row | {"value": row["value"] or GOOD})
     return found
 
 
-def _info(key: InfoKey, known: Known | None) -> dict[str, Any]:
+def _info(key: InfoKey, known: Known | None, error: str | None, *, declared: bool = True) -> dict[str, Any]:
     row = factor(key.info)
     serial = {lang: text("edge.info-serial", lang) for lang in ("zh", "en")}
     return {
@@ -120,6 +118,8 @@ def _info(key: InfoKey, known: Known | None) -> dict[str, Any]:
         "name_en": row.name_en if row else serial["en"] if key.info == SERIAL else key.info,
         "value": known.value if known else None,
         "since": when(known.since if known else None),
+        "error": error,
+        "declared": declared,
     }
 
 

@@ -1,4 +1,4 @@
-"""The journal as logs of 3020: what a platform is told, and that a flood or a silence stays small (Table B.10, C.40)."""
+"""The journal as logs of 3020: what a platform is told; a flood or a silence stays small (Table B.10, C.40)."""
 
 from __future__ import annotations
 

@@ -60,8 +60,8 @@ class Room:
 
         observed = Observed(lambda: self.faulty, links, lambda: self.ports, lambda: self.heard)
         changes = Changes(self.world.store.now(infos.known))
-        world = self.world
-        self.world.task(LoggerWatch(load(self.folder / "site.toml"), world.clock, changes, world.uploads, observed).run())
+        world, site = self.world, load(self.folder / "site.toml")
+        world.task(LoggerWatch(site, world.clock, changes, world.uploads, observed).run())
 
 
 def told(city: ScriptedPlatform) -> list[tuple[str, str]]:
