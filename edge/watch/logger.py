@@ -27,8 +27,9 @@ from edge.watch.instruments import info_news, pol_ids
 LOOK_S = 5.0
 LOGGER, LINK, LINE, INSTRUMENT = "i22001", "i22003", "i22101", "i12002"
 GOOD, BAD, FAULT = "0", "1", "2"
-HOLD_MS: Mapping[str, int] = {LOGGER: 10_000, LINK: 60_000, LINE: 10_000, INSTRUMENT: 0}
-"""How long a state must stay bad to be told; that it is good again is told at once."""
+HOLD_MS: Mapping[str, int] = {LOGGER: 10_000, LINK: 60_000, LINE: 10_000, INSTRUMENT: 10_000}
+"""How long a state must stay bad to be told (a step of the clock makes all instruments look silent until they are
+polled); that it is good again is told at once."""
 
 
 @dataclass(frozen=True, slots=True)
