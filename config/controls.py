@@ -23,6 +23,9 @@ Millis = Annotated[int, Duration()]
 Scalar = float | str
 RawCode = Annotated[str, Pattern(r"-?[0-9]{1,9}", "code")]
 _HALF_HOUR_MS = 1_800_000
+_STATE, _PARAMETER = "2", "3"
+"""The third character of an InfoId (Table B.9)."""
+_STATE_EVERY_MS, _PARAMETER_EVERY_MS = 60_000, 600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,8 @@ class Info:
     offset: float = 0.0
     decimals: Annotated[int, Ge(0), Le(9)] | None = None
     """On the wire; None: as many as the number has."""
+    every: Annotated[int, Duration(), Ge(5_000), Le(86_400_000)] | None = None
+    """Read so often by itself, so that a change is seen; None: 1 min for a state, 10 min for a parameter."""
     map: dict[RawCode, int] | None = None
     """Codes of the instrument (keys) and of the standard; another one is no value."""
     writable: bool = False
@@ -133,6 +138,21 @@ class Info:
     """How it is set, with `"{value}"`; none: where it is read."""
     options: Any = None
     """The driver's `PointOptions`, flat in the file."""
+
+
+def is_state(info_id: str) -> bool:
+    """Whether an InfoId is that of a state (Table B.9)."""
+    return info_id[2:3] == _STATE
+
+
+def is_parameter(info_id: str) -> bool:
+    """Whether an InfoId is that of a parameter (Table B.9)."""
+    return info_id[2:3] == _PARAMETER
+
+
+def every_ms(info: Info) -> int:
+    """How often an info is read by itself."""
+    return info.every or (_STATE_EVERY_MS if is_state(info.info) else _PARAMETER_EVERY_MS)
 
 
 def fill_name(value: Scalar) -> str | None:

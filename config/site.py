@@ -21,8 +21,12 @@ _MINUTES = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
 MinuteInterval = Annotated[int, Duration(), OneOf(*(minutes * 60_000 for minutes in _MINUTES))]
 Keeping = Annotated[int, Duration(), Ge(86_400_000)]
 """How long data are kept: a day at least."""
-UploadKind = Literal["realtime", "minute", "hour", "day", "state", "runtime", "startup"]
-"""Kinds of upload: CN 2011, 2051, 2061, 2031, 2021, 2041, 2081."""
+UploadKind = Literal[
+    "realtime", "minute", "hour", "day", "state", "runtime", "startup", "sample", "identity", "info"
+]  # fmt: skip
+"""Kinds of upload: CN 2011, 2051, 2061, 2031, 2021, 2041, 2081, 3015, 3019, 3020."""
+EventKind = Literal["3015", "3019", "3020", "3020-log", "3020-state", "3020-parameter"]
+"""What uploads itself when it happens: a kept sample, a replaced instrument, and, all or in part, what 3020 carries."""
 
 
 CommandCode = Literal[
@@ -212,6 +216,8 @@ class Platform:
     commands_per_minute: Annotated[int, Ge(0), Le(60_000)] = 60
     """More are refused with QnRtn 2; 0: no limit."""
     crc: Literal["hj212", "modbus-hi-lo", "modbus-lo-hi"] = "hj212"
+    events: tuple[EventKind, ...] = ("3015", "3019", "3020")
+    """What is uploaded when it happens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,23 @@ class Acquirer:
         found = [_newest(point, now_ms) for point in self._points() if point.point.outlet == outlet]
         return [sample for sample in found if sample is not None]
 
+    def heard(self, now_ms: int) -> dict[str, bool]:
+        """Whether each instrument answers its polls: no longer when all its samples are B.
+
+        Left out: instruments without points, at an action, or not asked for long enough to tell.
+        """
+        found: dict[str, bool] = {}
+        for name, points in self._by_instrument.items():
+            heard = [point.heard_slot for point in points.values() if point.heard_slot is not None]
+            asked = [point.first_slot for point in points.values() if point.first_slot is not None]
+            since = max(heard, default=min(asked, default=None))
+            if since is None or self._mark_of(name) is not None:
+                continue
+            is_silent = now_ms - since >= max(_patience(point.instrument) for point in points.values())
+            if heard or is_silent:
+                found[name] = not is_silent
+        return found
+
     def points(self) -> list[tuple[str, Point, Sample | None]]:
         """Instrument, point and newest sample of everything that is read."""
         return [(point.name, point.point, point.last) for point in self._points()]

@@ -109,6 +109,8 @@ class Actions:
         self._drivers: dict[str, Commanded] = {}
         self._running: dict[str, str | None] = {}
         self._began: dict[tuple[str, str], float] = {}
+        self.on_written: Callable[[str, Info, str | None], None] = lambda _instrument, _info, _asked_by: None
+        """Told of every parameter that was set: the instrument, which one, and the platform that asked."""
         for name, one in site.instruments.items():
             driver = driver_class(one.driver)(instrument_spec(name, one)) if one.actions or one.infos else None
             if driver is not None and commanded(driver):
@@ -129,6 +131,14 @@ class Actions:
                     here = (point.factor for point in place.instrument.points if point.outlet == outlet)
                     found.append((outlet, next(here, None)))
         return tuple(found)
+
+    def with_infos(self) -> tuple[tuple[str, Info], ...]:
+        """Instrument and info of every state and parameter that can be read."""
+        return tuple((place.name, info) for place in self._places() for info in place.instrument.infos)
+
+    def instruments_having(self, action: str) -> tuple[str, ...]:
+        """Names of the instruments with an action."""
+        return tuple(place.name for place in self._places() if action in place.instrument.actions)
 
     def infos(self, outlet: str) -> tuple[tuple[str | None, str], ...]:
         """PolId and InfoId of every info of an outlet."""
@@ -181,6 +191,15 @@ class Actions:
         readings = [(await self._ask(place, self._reader(place, read.options)), read.scale) for read in declared.read]
         return ActionResult("done", action_values.data(action, readings))
 
+    async def serial_number(self, instrument: str) -> ActionResult:
+        """SN of an instrument with that action, whatever it measures."""
+        place = _Place(instrument, self._site.instruments[instrument])
+        declared = place.instrument.actions["serial-number"]
+        if declared.write and instrument in self._running:
+            return ActionResult("busy", why=Why("actions.busy", {"instrument": instrument}))
+        with self._occupied(instrument, "serial-number", declared):
+            return await _ended(self._carry_out(place, "serial-number", {}))
+
     def _write_job(self, place: _Place, write: Write, names: Mapping[str, Scalar]) -> Callable[[Bus], None]:
         try:
             values = filled(write, names)
@@ -232,19 +251,28 @@ class Actions:
             return _not_one(found, info_id, "no-data")
         return await _ended(self._read_info(*found[0]))
 
+    async def read_at(self, instrument: str, info: Info) -> ActionResult:
+        """One of `with_infos`, as `Info`."""
+        return await _ended(self._read_info(_Place(instrument, self._site.instruments[instrument]), info))
+
     async def _read_info(self, place: _Place, info: Info) -> ActionResult:
         reading = await self._ask(place, self._reader(place, info.options))
         return ActionResult("done", {"Info": action_values.info_text(info, reading)})
 
-    async def write_info(self, outlet: str, pol_id: str | None, info_id: str, text: str) -> ActionResult:
-        """3021: set a parameter that the site file says is writable."""
+    async def write_info(
+        self, outlet: str, pol_id: str | None, info_id: str, text: str, asked_by: str | None = None
+    ) -> ActionResult:
+        """3021: set a parameter that the site file says is writable; `asked_by`: the platform that wants it."""
         found = [(place, info) for place, info in self._with_info(outlet, pol_id, info_id) if info.writable]
         if len(found) != 1:
             return _not_one(found, info_id, "no-action")
         place, info = found[0]
         if place.name in self._running:
             return ActionResult("busy", why=Why("actions.busy", {"instrument": place.name}))
-        return await _ended(self._write_info(place, info, text))
+        result = await _ended(self._write_info(place, info, text))
+        if result.code == "done":
+            self.on_written(place.name, info, asked_by)
+        return result
 
     async def _write_info(self, place: _Place, info: Info, text: str) -> ActionResult:
         for job in self._info_jobs(place, info, text):

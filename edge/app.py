@@ -38,13 +38,16 @@ from edge.measure.statistics import Live
 from edge.measuring import Measuring
 from edge.problems import problem_text
 from edge.remote.daily import set_analyzer_clocks
-from edge.store import journal
+from edge.store import infos, journal
 from edge.store.again import Range
 from edge.store.backup import Backups
 from edge.store.errors import StoreError, StoreFailed
 from edge.store.store import Store
 from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
 from edge.values import Sample
+from edge.watch.changes import Changes
+from edge.watch.instruments import InstrumentWatch
+from edge.watch.logger import LoggerWatch, Observed
 from protocol.equipment import is_equipment
 
 DEMO_MARK = ".hj212-demo"
@@ -85,6 +88,8 @@ class Daemon:
         self._delivering = Delivering(site, self._store, clock, self._live, self._equipment, self._actions, self._event)
         self._watchdog = Watchdog(clock, self._data_dir / "hang.txt")
         self._measuring: Measuring
+        self._instruments: InstrumentWatch
+        self._logger: LoggerWatch
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -96,9 +101,26 @@ class Daemon:
             agenda = Agenda(self._delivering.terms)
             parts = self._site, self._store, self._clock, agenda, self._delivering.offer, self._event
             self._measuring = Measuring(*parts, self._lines, self._actions.mark_of)
+            self._watch(Changes(await self._store.do(infos.known)))
             await self._until(stop)
         finally:
             await asyncio.to_thread(self._store.close)
+
+    def _watch(self, changes: Changes) -> None:
+        """What looks after states, parameters and identities."""
+        measuring, delivering = self._measuring, self._delivering
+        parts = self._site, self._actions, self._clock, changes, delivering.uploads
+        self._instruments = InstrumentWatch(*parts, lambda name: self._heard().get(name), self._event)
+        observed = Observed(
+            lambda: measuring.disk_error is not None or bool(self._watchdog.hanging()),
+            lambda: {key: session.link is not None for key, session in delivering.sessions.items()},
+            measuring.ports,
+            self._heard,
+        )
+        self._logger = LoggerWatch(self._site, self._clock, changes, delivering.uploads, observed)
+
+    def _heard(self) -> dict[str, bool]:
+        return self._measuring.acquirer.heard(self._clock.wall_ms())
 
     async def _until(self, stop: asyncio.Event) -> None:
         control = await self._open_control()
@@ -136,6 +158,9 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             self._measuring.start(group, self._restarted)
             self._delivering.start(group, self._restarted)
+            self._instruments.start(group, self._restarted)
+            states = keep_alive("states", self._logger.run, self._clock, self._restarted)
+            group.create_task(states, name="states")
             group.create_task(keep_alive("start", self._announce, self._clock, self._restarted), name="start")
             clocks = keep_alive("clocks", self._set_analyzer_clocks, self._clock, self._restarted)
             group.create_task(clocks, name="clocks")
@@ -305,6 +330,7 @@ class Daemon:
             "platforms": report.platforms(self._delivering, counts),
             "points": report.points(self._measuring),
             "lines": report.lines(self._measuring),
+            "infos": report.infos(self._instruments, self._logger),
             "events": self._events.shown(),
         }
 

@@ -35,6 +35,7 @@ from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
+from edge.uploads import Uploads
 from edge.values import Sample, period_start
 from protocol.edition import edition
 from protocol.factors import wire_decimals
@@ -84,6 +85,7 @@ class Delivering:
         self.link_ups: list[asyncio.Event] = []
         self._alarming = Alarming(store, clock, live, on_event)
         self._decimals = own_decimals(site)
+        self.uploads = Uploads(self.sessions, store, clock, on_event)
         self._refusals: defaultdict[tuple[str, str], Refusals] = defaultdict(Refusals)
         self._log = get_logger("delivering")
 
@@ -111,6 +113,7 @@ class Delivering:
             shared = platform.connection == "shared"
             for users in [sessions] if shared else [[session] for session in sessions]:
                 self.links.append(self._link(name if shared else f"{name}/{users[0].terms.outlet}", platform, users))
+        await self.uploads.load()
 
     def _session(self, name: str, platform: Platform, outlet: str, kept: dict[str, Setting]) -> Session:
         settled = self._site.outlets[outlet]
@@ -146,6 +149,7 @@ class Delivering:
             name = f"uplink[{link.name}]"
             group.create_task(keep_alive(name, link.run, self._clock, count), name=name)
         group.create_task(keep_alive("ticks", self._tick_loop, self._clock, count), name="ticks")
+        self.uploads.start(group, count)
 
     def offer(self, ids: list[int]) -> None:
         """Deliveries that were just committed; each session picks its own."""
@@ -250,6 +254,7 @@ class Delivering:
             session.history,
             session.spawn,
             self._pressure(terms.outlet),
+            partial(self.uploads.kept_sample, terms.outlet, asked_by=terms.platform),
         )
         code = await serve(context, packet, session.answer)
         self._log.info("command", platform=terms.platform, outlet=terms.outlet, cn=packet.cn, qn_rtn=code)

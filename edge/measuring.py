@@ -141,6 +141,11 @@ class Measuring:
         timeouts = [one.timeout / 1000 for one in self._site.instruments.values() if one.line == name]
         return HANG_S + max(timeouts, default=0.0)
 
+    def ports(self) -> dict[str, bool]:
+        """Whether the port of each line is open; without those that were not tried yet."""
+        states = {name: worker.counters() for name, worker in self.lines.items()}
+        return {name: one.open for name, one in states.items() if one.open or one.error is not None}
+
     def _tell_port(self, name: str, ports: dict[str, bool]) -> None:
         """A port that could not be opened, was lost, or came back."""
         state = self.lines[name].counters()

@@ -8,11 +8,14 @@ from dataclasses import asdict
 from typing import Any
 
 from config.site import Site
-from edge.catalogue import explain
+from edge.catalogue import explain, text
 from edge.delivering import Delivering
 from edge.measuring import Measuring
-from edge.store import outbox
+from edge.store import logs, outbox
 from edge.uplink.session import Session
+from edge.values import InfoKey, Known
+from edge.watch.instruments import SERIAL, InstrumentWatch
+from edge.watch.logger import GOOD, LoggerWatch
 from protocol.equipment import is_equipment, state_name
 from protocol.factors import factor
 from protocol.times import iso_text
@@ -62,6 +65,7 @@ def _platform(delivering: Delivering, session: Session, counts: dict[str, int]) 
         "outbox_oldest": when(counts.get("oldest")),
         **delivering.pace(terms.platform, terms.outlet, counts.get("open", 0)),
         **{name: counts.get(name, 0) for name in VALUES_FROM_OUTBOX},
+        "logs_passed_over": counts.get("logs_passed_over", 0),
     }
 
 
@@ -98,6 +102,32 @@ def points(measuring: Measuring) -> list[dict[str, Any]]:
     return found
 
 
+def infos(instruments: InstrumentWatch, logger: LoggerWatch) -> list[dict[str, Any]]:
+    """Last known states, parameters and serial numbers: of the instruments, then the logger's own."""
+    found = [_info(key, instruments.changes.value(key), instruments.errors.get(key)) for key in instruments.items]
+    for key, _ in logger.states():
+        row = _info(key, logger.known(key), None, declared=False)
+        found.append(row | {"value": row["value"] or GOOD})
+    return found
+
+
+def _info(key: InfoKey, known: Known | None, error: str | None, *, declared: bool = True) -> dict[str, Any]:
+    row = factor(key.info)
+    serial = {lang: text("edge.info-serial", lang) for lang in ("zh", "en")}
+    return {
+        "owner": key.owner or None,
+        "outlet": key.outlet or None,
+        "factor": key.factor or None,
+        "info": key.info,
+        "name_zh": row.name_zh if row else serial["zh"] if key.info == SERIAL else key.info,
+        "name_en": row.name_en if row else serial["en"] if key.info == SERIAL else key.info,
+        "value": known.value if known else None,
+        "since": when(known.since if known else None),
+        "error": error,
+        "declared": declared,
+    }
+
+
 def counts_of(db: sqlite3.Connection) -> dict[tuple[str, str], dict[str, int]]:
     """Counters of every platform and outlet, with the number and age of what is open."""
     counts = {(each.platform, each.outlet): _numbers(each) for each in outbox.counts(db)}
@@ -105,6 +135,8 @@ def counts_of(db: sqlite3.Connection) -> dict[tuple[str, str], dict[str, int]]:
         entry = counts.setdefault((depth.platform, depth.outlet), {})
         entry["open"] = entry.get("open", 0) + depth.count
         entry["oldest"] = min(entry.get("oldest", depth.oldest), depth.oldest)
+    for key, count in logs.dropped(db).items():
+        counts.setdefault(key, {})["logs_passed_over"] = count
     return counts
 
 

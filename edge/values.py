@@ -1,4 +1,4 @@
-"""What the daemon passes on: a sample, a record, and the kinds of record.
+"""What the daemon passes on: a sample, a record, the kinds of record; a state or parameter, and its change.
 
 Times are UTC milliseconds; a period is [start, end), labelled by its start. `None` is "no value", with a mark
 that says why.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
@@ -74,3 +75,32 @@ class Record:
     cou: float | None = None
     count: int = 0
     mark: str = "N"
+
+
+class InfoKey(NamedTuple):
+    """Which state, parameter or identity: of whom, at which outlet, of which pollutant ('': of no single one)."""
+
+    owner: str
+    """An instrument, a line, a platform; '' is the logger."""
+    outlet: str
+    factor: str
+    info: str
+    """InfoId of HJ 212-2017 Table B.10, or SN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A value as it goes on the wire, and when it was first seen."""
+
+    value: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A state, parameter or identity was seen with another value; `before` None: it was not known."""
+
+    key: InfoKey
+    before: str | None
+    after: str
+    at_ms: int

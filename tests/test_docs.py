@@ -228,9 +228,9 @@ _STATUS = ("edge/app.py", "edge/report.py", "edge/delivering.py")
 
 def test_keys_of_status_are_documented() -> None:
     sources = "".join((ROOT / name).read_text(encoding="utf-8") for name in _STATUS)
-    page, daemon, platforms, points, lines, events = documented("`status")
+    page, daemon, platforms, points, lines, infos, events = documented("`status")
     port = ["line", "instrument", "port_open", "port_error"]
-    assert [key for key in [*page, *daemon, *platforms, *points, *port] if f'"{key}"' not in sources] == []
+    assert [key for key in [*page, *daemon, *platforms, *points, *port, *infos] if f'"{key}"' not in sources] == []
     assert set(lines) == {*port, *(each.name for each in fields(Counters))}
     assert set(events) == {each.name for each in fields(Event)}
 

@@ -36,6 +36,7 @@ from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
+from edge.uploads import Uploads
 from edge.values import MINUTE_MS, Kind, Record
 from protocol import edition, messages, upload
 from protocol.packet import Packet
@@ -322,6 +323,9 @@ class World:
         self.clock = VirtualClock(self.start_ms)
         self.actions = self.actions or Actions(Site(site=General(name="test")), {}, self.clock)
         self.store = InlineStore(self.folder)
+        store: Any = self.store
+        self.keyed: dict[tuple[str, str], Session] = {}
+        self.uploads = Uploads(self.keyed, store, self.clock, self._event)
 
     def add(self, platform: ScriptedPlatform, name: str = "city", mn: str = MN, **changes: Any) -> Session:
         """A platform, its session and its link, which connects at once."""
@@ -339,6 +343,7 @@ class World:
         link = MemoryLink(name, site.address, [session], self.clock, read_packet=read, on_event=self._event)
         link.platform = platform
         self.sessions[name], self.links[name] = session, link
+        self.keyed[name, "ww1"] = session
         self.tasks.append(asyncio.get_running_loop().create_task(link.run()))
         return session
 
@@ -431,7 +436,8 @@ class World:
         parts = partial(SealedRecords, self.builders[terms.platform]), session.history, session.spawn
         refusals = self.refusals.setdefault(terms.platform, Refusals())
         synchronised = lambda: self.synchronised  # noqa: E731 - one of six
-        return Context(terms, self.clock, put, note, synchronised, clock_set, refusals, self.actions, *parts)
+        told = None, partial(self.uploads.kept_sample, terms.outlet, asked_by=terms.platform)
+        return Context(terms, self.clock, put, note, synchronised, clock_set, refusals, self.actions, *parts, *told)
 
 
 def sample_records(start: int, kind: Kind = Kind.MINUTE) -> list[Record]:

@@ -81,6 +81,18 @@ def show(page: dict[str, Any]) -> None:
             for row in page["lines"]
         ],
     )
+    _table(
+        "cli.title-infos",
+        ("owner", "factor", "info", "name", "value", "since"),
+        [
+            (
+                *(row["owner"], row["factor"], row["info"], row[f"name_{language()}"]),
+                *(row["error"] if row["value"] is None else row["value"], _day_and_clock(row["since"])),
+            )
+            for row in page["infos"]
+            if row["declared"] or row["value"] != "0"
+        ],
+    )
     for event in page["events"][-5:]:
         click.echo(f"{_clock(event['time'])}  {text(event['code'], **event['params'])}")
 
@@ -93,6 +105,11 @@ def _table(caption: str, titles: tuple[str, ...], rows: list[tuple[Any, ...]]) -
 def _clock(moment: str | None) -> str | None:
     """Time of day of an ISO time."""
     return None if moment is None else moment[11:19]
+
+
+def _day_and_clock(moment: str | None) -> str | None:
+    """Month, day and time of day of an ISO time: what stays as it is is seldom of today."""
+    return None if moment is None else f"{moment[5:10]} {moment[11:16]}"
 
 
 def _link(row: dict[str, Any]) -> str:

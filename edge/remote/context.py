@@ -55,6 +55,10 @@ class Refusals:
         return True
 
 
+async def _untold(_at_ms: int, _bottle: str) -> None:
+    """There is no other platform."""
+
+
 @dataclass(slots=True)
 class Context:
     """What a handler may use."""
@@ -80,6 +84,8 @@ class Context:
     """Go on beside the other commands; False: too many do."""
     ambient_kpa: float | None = None
     """i23001."""
+    kept_sample: Callable[[int, str], Awaitable[None]] = _untold
+    """Tells the other platforms of a sample: when it was kept, UTC ms, and in which bottle."""
 
 
 @dataclass(frozen=True, slots=True)

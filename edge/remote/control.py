@@ -62,8 +62,9 @@ async def keep_sample(context: Context, packet: Packet) -> Outcome:
     result = await act(context, packet, None, "keep-sample")
     if result.code != "done" or "VaseNo" not in result.data:
         return Outcome(result.exe_rtn)
-    kept = ("DataTime", time_text(context.clock.wall_ms())), ("VaseNo", result.data["VaseNo"])
-    return Outcome(region=fields(*kept), asks=True)
+    now_ms, bottle = context.clock.wall_ms(), result.data["VaseNo"]
+    await context.kept_sample(now_ms, bottle)
+    return Outcome(region=fields(("DataTime", time_text(now_ms)), ("VaseNo", bottle)), asks=True)
 
 
 async def set_cycle(context: Context, packet: Packet) -> Outcome:

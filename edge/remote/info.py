@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from edge.remote.context import NO_DATA, Context, Outcome
 from edge.uplink.history import LogEntries
+from edge.uplink.logs import INSTRUMENT_LOG, LOGGER_LOG
 from protocol.controls import Information, read_info_request, read_parameter_setting
 from protocol.packet import Packet
 
-LOGS = ("i11001", "i21001")
+LOGS = (INSTRUMENT_LOG, LOGGER_LOG)
 _RUNNING, _CONNECTED = "0", "0"
 
 
@@ -16,8 +17,8 @@ async def get_info(context: Context, packet: Packet) -> Outcome:
     asked = read_info_request(packet)
     pol_id, info = asked.pol_id, asked.info_id.lower()
     if asked.period is not None:
-        logs = LogEntries(info, context.terms.outlet, pol_id, asked.period.begin_ms, asked.period.end_ms)
-        return Outcome(await context.history("3020", logs) if info in LOGS else NO_DATA)
+        entries = LogEntries(context.terms, info, pol_id, asked.period.begin_ms, asked.period.end_ms)
+        return Outcome(await context.history("3020", entries) if info in LOGS else NO_DATA)
     text = _own(context, info)
     if text is None:
         result = await context.actions.read_info(context.terms.outlet, pol_id, info)
@@ -39,7 +40,7 @@ async def set_info(context: Context, packet: Packet) -> Outcome:
     asked = read_parameter_setting(packet)
     pol_id, info, text = asked.pol_id, asked.info_id.lower(), asked.value
     terms = context.terms
-    result = await context.actions.write_info(terms.outlet, pol_id, info, text)
+    result = await context.actions.write_info(terms.outlet, pol_id, info, text, terms.platform)
     detail = {"platform": terms.platform, "outlet": terms.outlet, "pol_id": pol_id, "info": info, "value": text}
     await context.note("instrument.set-info", {**detail, "ExeRtn": result.exe_rtn})
     return Outcome(result.exe_rtn)

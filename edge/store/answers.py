@@ -69,6 +69,7 @@ def written_unconfirmed(db: sqlite3.Connection, qn: str, at_ms: int, where: Answ
     db.execute("UPDATE packet SET written_at = coalesce(written_at, ?) WHERE qn = ?", (at_ms, packet.qn))
     if found.state is State.OPEN and _complete(db, packet, "coalesce(answered_at, written_at)"):
         db.execute("UPDATE delivery SET state = ?, done_at = ? WHERE id = ?", (State.UNCONFIRMED, at_ms, found.id))
+        retention.finished(db, found.start)
         tally.add(db, _key(db, found), unconfirmed=1, kept_done=int(found.kept))
     if where is None or packet.data is None:
         return None
@@ -134,6 +135,7 @@ def _deliver(db: sqlite3.Connection, found: Delivery, at_ms: int, backfilled: bo
         (State.DELIVERED, at_ms, backfilled, found.id),
     )
     retention.strip_late(db, found.id)
+    retention.finished(db, found.start)
     was_unconfirmed, was_expired = found.state is State.UNCONFIRMED, found.state is State.EXPIRED
     tally.add(
         db,

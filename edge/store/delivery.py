@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Final
 
@@ -132,6 +132,18 @@ def enqueue(db: sqlite3.Connection, dues: Iterable[Due], now_ms: int) -> list[in
             if due.payload is not None:
                 db.execute("INSERT INTO payload VALUES (?, ?, ?)", (row[0], due.payload, due.edition))
             tally.add(db, (platform, outlet, due.cn), kept=int(due.kept))
+    return added
+
+
+def enqueue_beside(db: sqlite3.Connection, dues: Iterable[Due], now_ms: int) -> list[int]:
+    """Put events into the outbox; their ids. Several of one CN may bear one time: each takes the next revision."""
+    added = []
+    for due in dues:
+        taken = db.execute(
+            "SELECT max(revision) FROM delivery WHERE start = ? AND platform = ? AND outlet = ? AND cn = ?",
+            (due.start, names.find(db, due.platform), names.find(db, due.outlet), due.cn),
+        ).fetchone()[0]
+        added += enqueue(db, [replace(due, revision=0 if taken is None else taken + 1)], now_ms)
     return added
 
 

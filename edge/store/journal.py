@@ -63,6 +63,11 @@ def entries(db: sqlite3.Connection, limit: int, after: int | None = None) -> lis
     return [_entry(row) for row in rows]
 
 
+def last_id(db: sqlite3.Connection) -> int:
+    """Number of the newest entry; 0 where there is none."""
+    return int(db.execute("SELECT coalesce(max(id), 0) FROM journal").fetchone()[0])
+
+
 def between(db: sqlite3.Connection, begin_ms: int, end_ms: int, after: int, limit: int) -> list[Entry]:
     """At most `limit` entries of a time, both ends included, behind number `after`."""
     wanted = "SELECT * FROM journal WHERE id > ? AND at BETWEEN ? AND ? ORDER BY id LIMIT ?"

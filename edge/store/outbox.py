@@ -16,14 +16,15 @@ from zlib import crc32
 
 from edge.store import delivery, meta, names, records, tally
 from edge.store.answers import Answered, answered, gave_up, refused, written_unconfirmed
-from edge.store.delivery import RECORD_KINDS, Answer, Delivery, Due, OpenPacket, State, by_id, enqueue
+from edge.store.delivery import RECORD_KINDS, Answer, Delivery, Due, OpenPacket, State, by_id, enqueue, enqueue_beside
 from edge.store.qn import last_qn, qn_for
 from edge.store.tally import Counts, counts, never_answered
 from edge.values import Record
 
 __all__ = [
     "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "address_since", "answered",
-    "by_id", "count_expired", "counts", "depth", "enqueue", "expire", "first_issue", "gave_up", "hasten", "last_qn",
+    "by_id", "count_expired", "counts", "depth", "enqueue", "enqueue_beside", "expire", "first_issue", "gave_up",
+    "hasten", "last_qn",
     "never_answered", "nothing_to_send", "open_deliveries", "prepare", "qn_for", "refused", "retry", "set_aside",
     "waiting", "withdraw", "written_unconfirmed",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import sqlite3
 from config.site import Retention
 from edge.clock import plausible
 from edge.store import meta
+from edge.store.delivery import RECORD_KINDS
 from edge.values import HOUR_MS, Kind
 
 SLICE_ROWS = 500
@@ -20,6 +21,7 @@ LIVE_MS = 7 * 24 * HOUR_MS
 BYTES_MS = 24 * HOUR_MS
 """Frames of finished deliveries stay this long: a late answer to an expired one needs its frame as evidence."""
 _BYTES = "swept.bytes"
+_KEPT, _LIVE = "swept.kept", "swept.live"
 
 
 def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
@@ -29,8 +31,8 @@ def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
     needed = _oldest_needed(db)
     keep = {Kind.MINUTE: limits.minute, Kind.HOUR: limits.hour, Kind.DAY: limits.day}
     gone = sum(_sweep_records(db, kind, _earlier(now_ms - keep_ms, needed)) for kind, keep_ms in keep.items())
-    gone += _sweep_deliveries(db, "live", now_ms - min(LIVE_MS, limits.deliveries), "NOT kept AND state >= 2")
-    gone += _sweep_deliveries(db, "kept", _earlier(now_ms - limits.deliveries, needed), "kept AND state >= 2")
+    gone += _sweep_deliveries(db, _LIVE, now_ms - min(LIVE_MS, limits.deliveries), "NOT kept AND state >= 2")
+    gone += _sweep_deliveries(db, _KEPT, _earlier(now_ms - limits.deliveries, needed), "kept AND state >= 2")
     gone += _sweep_alarms(db, now_ms - limits.deliveries)
     return gone + _strip_bytes(db, now_ms - BYTES_MS)
 
@@ -46,8 +48,14 @@ def sweep_samples(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int
 
 
 def _oldest_needed(db: sqlite3.Connection) -> int | None:
-    """The oldest label that is still in the outbox and must be kept."""
-    row = db.execute("SELECT min(start) FROM delivery WHERE state < 2 AND kept").fetchone()
+    """The oldest label in the outbox whose records are still to be sent.
+
+    What brings its own payload needs none: an event that a platform never answers must not keep years of records.
+    """
+    marks = ", ".join("?" * len(RECORD_KINDS))
+    row = db.execute(
+        f"SELECT min(start) FROM delivery WHERE state < 2 AND kept AND cn IN ({marks})", tuple(RECORD_KINDS)
+    ).fetchone()
     return None if row[0] is None else int(row[0])
 
 
@@ -70,8 +78,7 @@ def _sweep_records(db: sqlite3.Connection, kind: Kind, cutoff: int) -> int:
     return gone
 
 
-def _sweep_deliveries(db: sqlite3.Connection, name: str, cutoff: int, which: str) -> int:
-    mark = f"swept.{name}"
+def _sweep_deliveries(db: sqlite3.Connection, mark: str, cutoff: int, which: str) -> int:
     rows = db.execute(
         "SELECT id, start FROM delivery WHERE start >= ? AND start < ? ORDER BY start LIMIT ?",
         (meta.get(db, mark) or 0, cutoff, SLICE_ROWS),
@@ -93,6 +100,13 @@ def _sweep_alarms(db: sqlite3.Connection, cutoff: int) -> int:
     key = "at, platform, outlet, factor"
     oldest = f"SELECT {key} FROM alarm WHERE at < ? ORDER BY at LIMIT ?"
     return db.execute(f"DELETE FROM alarm WHERE ({key}) IN ({oldest})", (cutoff, SLICE_ROWS)).rowcount
+
+
+def finished(db: sqlite3.Connection, start: int) -> None:
+    """A kept delivery is done: where the sweep has already passed its label, it comes by once more."""
+    passed = meta.get(db, _KEPT)
+    if passed is not None and start < passed:
+        meta.put(db, _KEPT, start)
 
 
 def strip_late(db: sqlite3.Connection, delivery_id: int) -> None:

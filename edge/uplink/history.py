@@ -17,11 +17,12 @@ from typing import Protocol
 
 from edge.store import journal, records
 from edge.store.outbox import OpenPacket
+from edge.uplink import logs
 from edge.uplink.build import Builder
+from edge.uplink.terms import Terms
 from edge.values import DAY_MS, MINUTE_MS, Kind, period_start
-from protocol.controls import Information, log_text
 from protocol.errors import ProtocolError
-from protocol.region import Body, write
+from protocol.region import Body
 
 SUCCESS, TIMEOUT, NO_DATA = 1, 4, 100
 """ExeRtn (Table 6)."""
@@ -101,8 +102,8 @@ class SealedRecords:
 class LogEntries:
     """i21001: the logger's journal; i11001: what was done at the instrument of a pollutant."""
 
+    terms: Terms
     info_id: str
-    outlet: str
     pol_id: str | None
     begin_ms: int
     end_ms: int
@@ -110,27 +111,13 @@ class LogEntries:
     def page(self, db: sqlite3.Connection, place: int, count: int) -> Page:
         """`place`: number of the last entry."""
         found = journal.between(db, self.begin_ms, self.end_ms, place, count)
-        bodies = [
-            write(Information(entry.at_ms, ((self.info_id, log_text(_told(entry))),), self.pol_id).region())
-            for entry in found
-            if self._meant(entry)
-        ]
+        bodies = [logs.body(self.terms, self.info_id, entry, self.pol_id) for entry in found if self._meant(entry)]
         return bodies, found[-1].id if len(found) == count else None
 
     def _meant(self, entry: journal.Entry) -> bool:
-        if self.info_id != "i11001":
-            return True
-        wanted = {"outlet": self.outlet} | ({"pol_id": self.pol_id} if self.pol_id is not None else {})
-        return entry.action.startswith("instrument.") and wanted.items() <= entry.detail.items()
-
-
-def _told(entry: journal.Entry) -> str:
-    """An entry as one line; the separators of HJ 212 become blanks."""
-    detail = " ".join(f"{name}:{value}" for name, value in entry.detail.items() if value is not None)
-    return f"{entry.who} {entry.action} {detail}".translate(_SEPARATORS)
-
-
-_SEPARATORS = {ord(char): " " for char in ";,="}
+        if self.info_id == logs.INSTRUMENT_LOG:
+            return logs.at_instrument(entry, self.terms.outlet, self.pol_id)
+        return logs.concerns(entry, self.terms.platform, self.terms.outlet)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,8 @@ outbox ─ pages of 100 ─▶ backlog ─┼──▶ ready ─▶ next
 data asked for ─ pages ─▶ asked ──┘                       backlog and asked take turns
 
 A realtime or state upload is fleeting: the next one takes its place. What the disk refuses stays where it was and is
-tried again. Kinds that the platform never answers leave the backlog to the others but for a probe now and then.
+tried again. Kinds that the platform never answers leave the backlog to the others but for a probe now and then; events
+(3015, 3019, 3020) of such a kind leave them the live lane as well.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from edge.store.outbox import Due, OpenPacket
 from edge.store.store import Store
 from edge.uplink.build import Builder
 from edge.uplink.history import TIMEOUT, Asked, build_page
-from edge.uplink.kinds import BACKLOG, kept
+from edge.uplink.kinds import BACKLOG, EVENTS, kept
 from edge.uplink.terms import Terms
 from protocol.region import Body
 
@@ -274,7 +275,9 @@ class Lanes:
         ids = list(islice(self._live, max(1, room)))
         if not ids:
             return
-        self._ready_live.extend(await self._prepare(ids, backlog=False))
+        ready = await self._prepare(ids, backlog=False)
+        mute = EVENTS.intersection(self._silent())
+        self._ready_live.extend(out for out in ready if out.cn not in mute)  # the others are left to the probe
         for _ in ids:
             self._live.popleft()
 

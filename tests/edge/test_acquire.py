@@ -141,3 +141,25 @@ def test_of_a_code_with_two_meanings_the_points_unit_says_which() -> None:
     one = Acquirer(Site(site=General(name="x"), outlets=outlets, instruments={"cod": meter}))
     (sample,) = one.accept(PollResult("cod", NOON, (Reading("ww1/e70101", 1500.0),), None, 0.0))
     assert (sample.value, sample.mark) == (pytest.approx(1.5), "N")
+
+def test_an_instrument_is_heard_until_its_samples_are_b_and_again_with_its_next_answer() -> None:
+    one = acquirer()
+    assert one.heard(NOON) == {}
+    one.accept(poll(1.0))
+    told = {}
+    for late in range(5_000, 80_000, 5_000):
+        marks = [sample.mark for sample in one.accept(poll("lost", NOON + late))]
+        told[late] = (one.heard(NOON + late), marks)
+    assert all(heard == {"cod": "B" not in marks} for heard, marks in told.values())
+    assert [late for late, (heard, _) in told.items() if not heard["cod"]] == [60_000, 65_000, 70_000, 75_000]
+    one.accept(poll(1.0, NOON + 80_000))
+    assert one.heard(NOON + 80_000) == {"cod": True}
+
+
+def test_an_instrument_that_never_answered_is_silent_after_its_silence_and_one_at_an_action_is_not_judged() -> None:
+    one, busy = acquirer(), Acquirer(site(), lambda _instrument: "C")
+    for each in (one, busy):
+        each.accept(poll("lost"))
+    assert one.heard(NOON + 59_999) == {}
+    assert one.heard(NOON + 60_000) == {"cod": False}
+    assert busy.heard(NOON + 60_000) == {}

@@ -45,7 +45,9 @@ class Instruments:
     async def read_info(self, outlet: str, pol_id: str | None, info_id: str) -> ActionResult:
         return ActionResult("done", {"Info": INFOS[info_id]})
 
-    async def write_info(self, outlet: str, pol_id: str | None, info_id: str, text: str) -> ActionResult:
+    async def write_info(
+        self, outlet: str, pol_id: str | None, info_id: str, text: str, asked_by: str | None = None
+    ) -> ActionResult:
         self.done.append((outlet, pol_id, info_id, text))
         return ActionResult("done")
 

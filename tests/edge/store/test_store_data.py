@@ -332,3 +332,45 @@ def test_samples_go_in_slices(samples_db: sqlite3.Connection) -> None:
     now = NOON + HOUR_MS + 1_100 * 5_000
     assert [retention.sweep_samples(samples_db, now, SHORT) for _ in range(4)] == [500, 500, 100, 0]
     assert len(samples.between(samples_db, 0, 1 << 52)) == 100
+
+
+@pytest.mark.parametrize("cn", ["2081", "3015", "3019", "3020"])
+def test_an_event_that_is_never_answered_does_not_keep_records_and_deliveries_for_ever(
+    db: sqlite3.Connection, cn: str
+) -> None:
+    (event,) = outbox.enqueue(db, [Due("city", "ww1", cn, NOON, payload=b"DataTime=20260922120000")], NOON)
+    later = NOON + HOUR_MS
+    records.seal(db, [replace(COD, start=later)], [Due("city", "ww1", "2051", later, end=later + MINUTE_MS)], later)
+    done = outbox.open_deliveries(db, "city", "ww1", cns=["2051"])[0]
+    packets = [("20260922130000000", 1, 1, b"##0000")]
+    outbox.prepare(db, done.id, lambda *_: packets, lambda _: True, later)
+    outbox.written_unconfirmed(db, packets[0][0], later)
+    sweep(db, NOON + 900 * DAY_MS, SHORT)
+    assert records.of_period(db, "ww1", Kind.MINUTE, later) == []
+    assert outbox.by_id(db, done.id) is None
+    found = outbox.by_id(db, event)
+    assert found is not None
+    assert found.payload == b"DataTime=20260922120000"
+    (counts,) = outbox.counts(db)
+    assert counts.lost == 0
+
+
+def test_an_event_that_is_answered_after_the_sweep_has_passed_it_goes_with_the_next_one(db: sqlite3.Connection) -> None:
+    (event,) = outbox.enqueue(db, [Due("city", "ww1", "3020", NOON, payload=b"DataTime=20260922120000")], NOON)
+    (other,) = outbox.enqueue(db, [Due("city", "ww1", "3019", NOON + 1, payload=b"DataTime=20260922120000")], NOON)
+    for delivery, qn in ((event, "20260922120000001"), (other, "20260922120000002")):
+        outbox.prepare(db, delivery, lambda *_, qn=qn: [(qn, 1, 1, b"##0000")], lambda _: True, NOON)
+    outbox.written_unconfirmed(db, "20260922120000002", NOON)
+    sweep(db, NOON + 900 * DAY_MS, SHORT)
+    assert outbox.by_id(db, other) is None
+    outbox.written_unconfirmed(db, "20260922120000001", NOON + 900 * DAY_MS)
+    sweep(db, NOON + 900 * DAY_MS, SHORT)
+    assert outbox.by_id(db, event) is None
+
+
+def test_events_of_one_second_stand_beside_each_other(db: sqlite3.Connection) -> None:
+    dues = [Due("city", "ww1", "3020", NOON, payload=payload) for payload in (b"a", b"b", b"b")]
+    ids = outbox.enqueue_beside(db, dues, NOON) + outbox.enqueue_beside(db, dues[:1], NOON)
+    assert len(set(ids)) == 4
+    found = outbox.open_deliveries(db, "city", "ww1")
+    assert [each.payload for each in found] == [b"a", b"b", b"b", b"a"]
