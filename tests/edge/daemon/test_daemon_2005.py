@@ -27,8 +27,9 @@ async def test_minute_data_are_delivered_and_answered_and_commands_carried_out(t
             assert each.packet is not None
             assert [finding.code for finding in each.findings if finding.grave] == []
             assert (each.answer, each.packet.mn, each.packet.flag) == ("9014", MN_2005, None)
-            assert each.packet.get(f"{COD}-Avg") is not None
-            assert each.packet.get("B01-Cou") is not None
+        names = {name for each in minutes if each.packet for item in each.packet.data for name, _ in item}
+        assert {f"{COD}-Avg", f"{COD}-Flag", "B01-Cou", "001-Avg"} <= names  # a busy machine may miss one in a minute
+        assert "w01018-Avg" not in names
         assert "2081" not in site.platform.counts
         assert "1013" not in site.platform.counts
 
