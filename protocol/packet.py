@@ -38,6 +38,9 @@ _QN_END = len("QN=" + _SOME_QN)
 _LONGEST_HEAD = 160
 _MAX_FLAG = 255
 _SEPARATORS = re.compile(r"[^!-~]|[;=&#,]")
+_FRAME_HEAD = re.compile(rb"##(\d{4})")
+_SOME_CODE = re.compile(rb"[0-9A-Fa-f]{4}")
+_DAMAGED_LIMIT = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,4 +252,21 @@ def _likely_segment(data: bytes) -> bytes:
     return data[start.start(1) : end + 2] if end > start.start(1) else data[start.start(1) :].rstrip()
 
 
-__all__ = ["BadPacket", "Examined", "Packet", "Region", "examine"]
+def damaged(dropped: bytes) -> list[Packet]:
+    """The packets in dropped bytes that are sound but for their check code: length, `&&` and fields are right.
+
+    Nothing in them can be trusted: they may be refused (QnRtn 9), never carried out. At most 16.
+    """
+    found: list[Packet] = []
+    head = _FRAME_HEAD.search(dropped)
+    while head and len(found) < _DAMAGED_LIMIT:
+        begin, end = head.end(), head.end() + int(head[1])
+        whole = dropped[begin:end].endswith(b"&&") and _SOME_CODE.match(dropped, end)
+        reading = lenient.read(dropped[begin:end]) if whole else None
+        if reading is not None and not reading.errors:
+            found.append(_from_reading(reading))
+        head = _FRAME_HEAD.search(dropped, end if whole else begin)
+    return found
+
+
+__all__ = ["BadPacket", "Examined", "Packet", "Region", "damaged", "examine"]

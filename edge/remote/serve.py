@@ -68,7 +68,7 @@ async def serve(context: Context, packet: Packet, write: Callable[[bytes], Await
         if not packet.wants_answer and packet.flag is not None:
             return
         try:
-            frame = reply.to_frame(context.terms.site.crc)
+            frame = context.terms.frame(reply)
         except ProtocolError as error:  # it would echo a PW or MN that no packet may bear
             await _note_why(context, "command.unanswerable", packet, error)
         else:
