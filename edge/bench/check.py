@@ -52,7 +52,7 @@ def _header(packet: Packet, now_ms: int, edition: Edition) -> Iterator[Finding]:
         yield Finding("bench.qn_form", {"came": qn})
     elif sent_ms is not None and abs(sent_ms - now_ms) > CLOCK_TOLERANCE_MS:
         yield Finding("bench.qn_off", {"seconds": round((sent_ms - now_ms) / 1000)}, grave=False)
-    if not edition.qn_in_region and commands.command(packet.cn) is None:
+    if not edition.qn_in_region and (commands.command(packet.cn) or commands.extension(packet.cn)) is None:
         yield Finding("bench.cn_unknown", {"came": packet.cn}, grave=False)
     if packet.flag is not None and packet.flag & ~3 != edition.version:
         shown = {"came": packet.flag, "edition": edition.name, "low": edition.version, "high": edition.version + 3}

@@ -124,7 +124,7 @@ def _factor_line(code: str, shown: Mapping[str, str | list[str]]) -> str:
 
 def cn_name(cn: str) -> str:
     """What a CN of the logger means; empty for unknown ones."""
-    row = commands.command(cn)
+    row = commands.command(cn) or commands.extension(cn)
     return "" if row is None else row.name_zh if _zh() else row.name_en
 
 

@@ -72,9 +72,9 @@ def test_1013_is_sent_where_the_platform_may_set_the_clock(tmp_path: Path, polic
     async def wants() -> list[bool]:
         await delivering.load()
         session = delivering.sessions["city", "ww1"]
-        before = session._wants_time()
+        before = session._time._wants()
         delivering.synchronised = True
-        return [before, session._wants_time()]
+        return [before, session._time._wants()]
 
     assert asyncio.run(wants()) == [asks, False]
     store.close()
