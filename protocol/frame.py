@@ -348,7 +348,7 @@ def _diagnosis(data: bytes, length: int, variant: Variant) -> BadFrame:
     code = data[end : end + _CODE_BYTES]
     if not (segment.endswith(b"&&") and _CODE.fullmatch(code) and len(code) == _CODE_BYTES):
         at = end - 1 if not segment.endswith(b"&&") else end + 1
-        came = segment[-2:] if not segment.endswith(b"&&") else code
+        came = segment[-2:] if not segment.endswith(b"&&") else code.rstrip(_BLANK)
         error = "protocol.frame.end" if not segment.endswith(b"&&") else "protocol.frame.crc_form"
         return _found_elsewhere(data, len(segment)) or BadFrame(error, at=at, came=_shown(came))
     came_code, modbus = int(code, 16), modbus_crc(segment)
@@ -372,5 +372,5 @@ def _found_elsewhere(data: bytes, length: int) -> BadFrame | None:
 
 def _shown(data: bytes) -> str:
     """Bytes for a message: as text where they are, else escaped; the first 32, without a password."""
-    shown = _PASSWORD.sub(b"PW=***", data[:64])[:32].decode("ascii", "backslashreplace")
-    return shown.encode("unicode_escape").decode("ascii")
+    shown = _PASSWORD.sub(b"PW=***", data[:64])[:32]
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}" for byte in shown)
