@@ -31,6 +31,9 @@ _GRID_MS = 5_000
 _STANDARD_MN = re.compile(r"[0-9A-F]{24}")
 _DEFAULT_PASSWORD = "123456"
 _STANDARD_PASSWORD = 6
+_TAKEN = frozenset({"datatime", "qn", "st", "cn", "pw", "mn", "flag", "pnum", "pno", "rf", "cp"})
+_VISIBLE = re.compile(r"[!\"$-~]+")
+"""ASCII without blanks, control characters and `#`."""
 _HEARTBEAT_MS = 5_000
 """More heartbeats than that are a burden to a platform, and each is a write to flash."""
 _ROOMY_SEGMENT, _ROOMY_CP = 480, 320
@@ -238,12 +241,9 @@ def _extra(site: Site, merged: Merged, path: Path, name: str, value: str) -> Ite
         yield merged.problem(path, "config.extra-form", got=shown(f"{name}={value}"))
 
 
-_TAKEN = frozenset({"datatime", "qn", "st", "cn", "pw", "mn", "flag", "pnum", "pno", "rf", "cp"})
-
-
 def _is_field(name: str, value: str) -> bool:
     """Whether a field reads back as it is written."""
-    if not value or not (name + value).isascii() or "//" in value:
+    if not (_VISIBLE.fullmatch(name) and _VISIBLE.fullmatch(value)) or "//" in value:
         return False
     try:
         return region_of(f"{name}={value}") == (((name, value),),)

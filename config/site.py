@@ -211,10 +211,10 @@ class Platform:
     """Longest CP field, its name and `&&` included, bytes."""
     extra: dict[str, str] = field(default_factory=dict)
     """Fields of 2011, 2051, 2061 and 2031 that the platform wants behind DataTime."""
-    spread: Annotated[int, Duration(), Le(1_800_000)] = 0
+    spread: Annotated[int, Duration(), Ge(0), Le(1_800_000)] = 0
     """Within this time after a whole hour its data are sent, each MN at a moment of its own; 0: at once."""
     heartbeat: Literal["off", "9015", "9021"] = "off"
-    heartbeat_every: Annotated[int, Duration(), Le(3_600_000)] = 60_000
+    heartbeat_every: Annotated[int, Duration(), Ge(0), Le(3_600_000)] = 60_000
     """0: once after connecting, as a login."""
 
 

@@ -229,7 +229,7 @@ def examine(data: bytes, cap: int = MAX_SEGMENT, variant: Variant = "hj212", fra
 def _unwrap(data: bytes, cap: int, variant: Variant, errors: list[ProtocolError], notes: list[Note]) -> bytes:
     """The segment of the frame in `data`, or what looks most like one where no frame is sound."""
     decoder = FrameDecoder(cap, variant=variant)
-    ended = data if data.endswith((b"\r", b"\n")) else data + b"\r\n"  # a line has lost its end, no frame waits for more
+    ended = data if data.endswith((b"\r", b"\n")) else data + b"\r\n"  # a line has lost its end, and no more comes
     found = decoder.feed(ended, 0.0) + decoder.flush()
     frames = [each for each in found if isinstance(each, Frame)]
     dropped = [each for each in found if isinstance(each, Dropped)]

@@ -1,4 +1,4 @@
-"""What a platform wants otherwise than the standard: how our frames look, what of its own frames is borne (lessons A)."""
+"""What a platform wants otherwise than the standard: how our frames look, and what of its own frames is borne."""
 
 from __future__ import annotations
 
