@@ -62,6 +62,17 @@ async def test_heartbeat_and_login_are_shown_by_name_and_answered(
     use_language(None)
 
 
+async def test_a_heartbeat_alone_makes_no_logger_to_command_as_it_does_not_tell_the_stations_st(
+    platform: BenchPlatform, peer: Peer
+) -> None:
+    peer.say(wrap(f"QN=20160801085857223;ST=91;CN=9021;PW=123456;MN={annexc.MN};Flag=5;CP=&&&&".encode()))
+    await peer.hear()
+    assert not platform.loggers
+    peer.say(annexc.REALTIME)
+    await peer.hear()
+    assert platform.loggers[annexc.MN].st == "32"
+
+
 async def test_answers_of_the_logger_are_never_answered(platform: BenchPlatform, peer: Peer) -> None:
     asking = replace(packet_of(annexc.EXECUTED), flag=5).to_frame()
     peer.say(asking, annexc.MINUTE)
