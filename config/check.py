@@ -7,6 +7,7 @@ file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import Any
@@ -18,11 +19,14 @@ from config.lines import Path
 from config.markers import duration_text
 from config.merge import Merged
 from config.problem import Problem, listed, nearest, shown
-from config.site import Access, Instrument, Outlet, Point, Site
+from config.site import Access, Instrument, Outlet, Platform, Point, Site
 from drivers.driver import InstrumentSpec, PointSpec
 from drivers.errors import BadOption
 from protocol import factors, units
 from protocol.equipment import is_equipment
+from protocol.errors import ProtocolError
+from protocol.frame import SEGMENT_LIMIT
+from protocol.lenient import region_of
 from protocol.marks import MARKS, SYSTEM_CODES
 
 _GRID_MS = 5_000
@@ -30,6 +34,13 @@ _GRID_MS = 5_000
 _CONDITION_ST = {"g": "51", "e": "52"}
 _DEFAULT_PASSWORD = "123456"
 _STANDARD_PASSWORD = 6
+_TAKEN = frozenset({"datatime", "qn", "st", "cn", "pw", "mn", "flag", "pnum", "pno", "rf", "cp"})
+_VISIBLE = re.compile(r"[!\"$-~]+")
+"""ASCII without blanks, control characters and `#`."""
+_HEARTBEAT_MS = 5_000
+"""More heartbeats than that are a burden to a platform, and each is a write to flash."""
+_ROOMY_SEGMENT, _ROOMY_CP = 480, 320
+"""Bytes within which the longest item (a flue gas factor with converted values) fits a packet."""
 
 
 def check(site: Site, merged: Merged) -> list[Problem]:
@@ -215,9 +226,45 @@ def _platforms(site: Site, merged: Merged) -> Iterator[Problem]:
             yield merged.problem((*path, "connect_from"), "config.form.date", got=shown(platform.connect_from))
         if not platform.outlets:
             yield merged.problem((*path, "outlets"), "config.no-outlets", True)
+        yield from _wire(site, merged, path, platform)
     roles = [table.get("role", "official") for table in _tables(merged, "platforms")]
     if roles and "official" not in roles:
         yield merged.problem(("platforms",), "config.no-official", True)
+
+
+def _wire(site: Site, merged: Merged, path: Path, platform: Platform) -> Iterator[Problem]:
+    """What a platform's link wants otherwise than the standard."""
+    if 0 < platform.heartbeat_every < _HEARTBEAT_MS:
+        got = duration_text(platform.heartbeat_every)
+        yield merged.problem((*path, "heartbeat_every"), "config.heartbeat-every", got=got)
+    if platform.segment_limit > SEGMENT_LIMIT:
+        where = (*path, "segment_limit")
+        yield merged.problem(where, "config.segment-long", True, got=platform.segment_limit, limit=SEGMENT_LIMIT)
+    for key, roomy in (("segment_limit", _ROOMY_SEGMENT), ("cp_limit", _ROOMY_CP)):
+        if (got_limit := getattr(platform, key)) < roomy:
+            yield merged.problem((*path, key), "config.limit-short", True, got=got_limit, limit=roomy)
+    for name, value in platform.extra.items():
+        yield from _extra(site, merged, (*path, "extra"), name, value)
+
+
+def _extra(site: Site, merged: Merged, path: Path, name: str, value: str) -> Iterator[Problem]:
+    """An extra field must survive the wire, and must never look like something that was measured."""
+    code, dash, _ = name.partition("-")
+    measured = factors.factors(code) or any(point.factor == code for _, _, point in _points(site))
+    if name.lower() in _TAKEN or (dash and measured):
+        yield merged.problem(path, "config.extra-name", got=shown(name))
+    elif not _is_field(name, value):
+        yield merged.problem(path, "config.extra-form", got=shown(f"{name}={value}"))
+
+
+def _is_field(name: str, value: str) -> bool:
+    """Whether a field reads back as it is written."""
+    if not (_VISIBLE.fullmatch(name) and _VISIBLE.fullmatch(value)) or "//" in value:
+        return False
+    try:
+        return region_of(f"{name}={value}") == (((name, value),),)
+    except ProtocolError:
+        return False
 
 
 def _tables(merged: Merged, section: str) -> Iterator[dict[str, Any]]:

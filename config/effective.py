@@ -1,4 +1,4 @@
-"""Every setting of a site with its value and where that comes from: file, instrument model, default.
+"""Every setting of a site with its value and where that comes from: file, instrument model, platform preset, default.
 
 What a platform set over the wire is laid over by the caller (`overrides`), with the origin `platform`.
 """
@@ -17,7 +17,7 @@ from config.merge import Merged
 from config.problem import MASK, is_secret
 from config.shape import Key, keys
 
-Origin = Literal["file", "model", "default", "platform"]
+Origin = Literal["file", "model", "preset", "default", "platform"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,8 @@ def _as_written(value: Any, key: Key) -> Any:
 def _origin(merged: Merged, path: Path) -> tuple[Origin, int | None]:
     if merged.is_of_model(path):
         return "model", merged.line(path)
+    if merged.is_of_preset(path):
+        return "preset", merged.line(path)
     written = merged.in_file(path)
     if path not in merged.filled_in and written in merged.document.lines:
         return "file", merged.document.lines[written]

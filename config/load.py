@@ -57,12 +57,14 @@ def examine(path: Path | str) -> Examined:
 
 
 def examine_bytes(data: bytes, path: Path | str) -> Examined:
-    """Check the bytes of a file; `path` is for messages and for the folder `models` beside it."""
+    """Check the bytes of a file; `path` is for messages and for the folders `models` and `platforms` beside it."""
     from config.check import check
     from config.merge import merge
+    from config.platform_presets import OWN_PRESETS
     from config.schema import check_remainder, check_schema
 
-    merged = merge(parse(data, Path(path)), Path(path).parent / "models")
+    folder = Path(path).parent
+    merged = merge(parse(data, Path(path)), folder / "models", folder / OWN_PRESETS)
     site, errors = check_schema(merged)
     errors += merged.problems
     checked = site or check_remainder(merged)

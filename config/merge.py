@@ -4,9 +4,10 @@
       points[i]           ← the model's points; a point of the file over the model's of the same factor
         outlet            ← the point's, else the instrument's, else the site's only one
       infos[i], actions.x ← the model's; one of the file instead of the model's of the same name
+    platforms.city      ← keys of the file over those of its preset
 
 Tables of a wrong shape pass unchanged: the schema says what is wrong with them. A path here counts the merged
-points; `Merged.problem` leads it back to the file's line, or to the `model` key that brought the value in.
+points; `Merged.problem` leads it back to the file's line, or to the `model` or `preset` key that brought the value in.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
+from config import platform_presets
 from config.document import NAMED_BY, Document, point_name
 from config.lines import Path, join_key
-from config.problem import Problem, listed, nearest
+from config.problem import ConfigError, Problem, listed, nearest
 from config.shape import keys, table_at
 from drivers import models, registry
 from drivers.driver import Driver
@@ -37,6 +39,7 @@ class Merged:
     options: dict[Path, Table] = field(default_factory=dict)
     drivers: dict[str, type[Driver]] = field(default_factory=dict)
     from_model: set[Path] = field(default_factory=set)
+    from_preset: set[Path] = field(default_factory=set)
     filled_in: set[Path] = field(default_factory=set)
     """Keys that stand neither in the file nor in a model: the outlet of a point."""
     written: dict[Path, Path] = field(default_factory=dict)
@@ -55,11 +58,17 @@ class Merged:
             return self.document.line((*path[:2], "model"))
         if self.is_of_model(path):
             return self.document.line((*path[:2], "model"))
+        if self.is_of_preset(path):
+            return self.document.line((*path[:2], "preset"))
         return self.document.line(self.in_file(path))
 
     def is_of_model(self, path: Path) -> bool:
         """Whether a key, or a table that it stands in, came with the instrument model."""
         return any(path[:length] in self.from_model for length in range(3, len(path) + 1))
+
+    def is_of_preset(self, path: Path) -> bool:
+        """Whether a key of a platform came with its preset."""
+        return path[:3] in self.from_preset
 
     def in_file(self, path: Path) -> Path:
         """The file's path of a merged path."""
@@ -79,12 +88,13 @@ def is_listed(path: Path) -> bool:
     return len(path) > 3 and path[0] == "instruments" and path[2] in NAMED_BY and isinstance(path[3], int)
 
 
-def merge(document: Document, models_dir: FilePath | None = None) -> Merged:
-    """Put models and defaults in; unknown models and drivers are among the problems.
+def merge(document: Document, models_dir: FilePath | None = None, presets_dir: FilePath | None = None) -> Merged:
+    """Put models, presets and defaults in; unknown models, presets and drivers are among the problems.
 
-    `models_dir` holds the site's own models, before those that are shipped.
+    `models_dir` and `presets_dir` hold the site's own models and platform presets, before those that are shipped.
     """
     merged = Merged(document, dict(document.raw), models_dir)
+    _put_presets(merged, presets_dir)
     instruments = document.raw.get("instruments")
     if not isinstance(instruments, dict):
         return merged
@@ -93,6 +103,26 @@ def merge(document: Document, models_dir: FilePath | None = None) -> Merged:
         whole = _instrument(merged, name, table) if isinstance(table, dict) else table
         merged.tree["instruments"][name] = whole
     return merged
+
+
+def _put_presets(merged: Merged, presets_dir: FilePath | None) -> None:
+    """The keys of each platform's preset under its own."""
+    platforms = merged.document.raw.get("platforms")
+    if not isinstance(platforms, dict):
+        return
+    merged.tree["platforms"] = dict(platforms)
+    for name, table in platforms.items():
+        wanted = table.get("preset") if isinstance(table, dict) else None
+        if not isinstance(wanted, str):
+            continue
+        path: Path = ("platforms", name)
+        try:
+            found = platform_presets.preset(wanted, presets_dir)
+        except ConfigError as error:
+            merged.problems.append(merged.problem((*path, "preset"), error.code, **error.params))
+            continue
+        merged.from_preset.update((*path, key) for key in found.keys if key not in table)
+        merged.tree["platforms"][name] = {**found.keys, **table}
 
 
 def _instrument(merged: Merged, name: str, table: Table) -> Table:

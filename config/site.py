@@ -218,6 +218,24 @@ class Platform:
     crc: Literal["hj212", "modbus-hi-lo", "modbus-lo-hi"] = "hj212"
     events: tuple[EventKind, ...] = ("3015", "3019", "3020")
     """What is uploaded when it happens."""
+    preset: str | None = None
+    """Ready-made keys that stand under this table's own (`config.platform_presets`)."""
+    tail: Literal["crlf", "lf", "none"] = "crlf"
+    """What ends our frames."""
+    crc_error: Literal["drop", "answer"] = "drop"
+    """A command whose check code is wrong: dropped and counted, or answered 9011 with QnRtn 9; never carried out."""
+    part_order: Literal["pnum-pno", "pno-pnum"] = "pnum-pno"
+    segment_limit: Annotated[int, Ge(256), Le(9_999)] = 1_024
+    """Longest data segment of an upload, bytes; what is longer is split."""
+    cp_limit: Annotated[int, Ge(128), Le(9_999)] = 950
+    """Longest CP field, its name and `&&` included, bytes."""
+    extra: dict[str, str] = field(default_factory=dict)
+    """Fields of 2011, 2051, 2061 and 2031 that the platform wants behind DataTime."""
+    spread: Annotated[int, Duration(), Ge(0), Le(1_800_000)] = 0
+    """Within this time after a whole hour its data are sent, each MN at a moment of its own; 0: at once."""
+    heartbeat: Literal["off", "9015", "9021"] = "off"
+    heartbeat_every: Annotated[int, Duration(), Ge(0), Le(3_600_000)] = 60_000
+    """0: once after connecting, as a login."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -310,12 +310,13 @@ class Daemon:
         return answer
 
     async def _status(self, args: dict[str, Any], who: Who) -> dict[str, Any]:
+        now_ms = self._clock.wall_ms()
         try:
             counts = await self._store.do(report.counts_of)
         except StoreFailed as error:  # asked in the same breath as something that a full disk refused
             self._event("edge.store-failed", {"why": explain(error)})
             counts = await self._store.do(report.counts_of)
-        now_ms = self._clock.wall_ms()
+        ahead = await self._store.do(report.qn_ahead_s, now_ms)
         return {
             "daemon": {
                 "site": self._site.site.name,
@@ -326,7 +327,7 @@ class Daemon:
                 "uptime_s": int(self._clock.mono_s() - self._started_s),
                 "memory_kb": report.memory_kb(),
             },
-            "warnings": [*report.warnings(self._site, self._delivering, self._measuring), *self._hanging()],
+            "warnings": [*report.warnings(self._site, self._delivering, self._measuring, ahead), *self._hanging()],
             "platforms": report.platforms(self._delivering, counts),
             "points": report.points(self._measuring),
             "lines": report.lines(self._measuring),

@@ -34,7 +34,7 @@ from edge.uplink.health import SILENT_AFTER
 from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
-from edge.uplink.terms import Terms
+from edge.uplink.terms import Terms, destination
 from edge.uploads import Uploads
 from edge.values import Sample, period_start
 from protocol.edition import edition
@@ -99,7 +99,7 @@ class Delivering:
         for name, platform in self._site.platforms.items():
             kept = await self._store.do(settings.get_all, name)
             now_ms = self._clock.wall_ms()
-            moved_ms = await self._store.do(outbox.address_since, name, platform.address, now_ms)
+            moved_ms = await self._store.do(outbox.address_since, name, destination(platform), now_ms)
             sessions = [
                 self._session(name, platform, outlet, {key[1]: one for key, one in kept.items() if key[0] == outlet})
                 for outlet in platform.outlets

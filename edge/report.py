@@ -13,12 +13,13 @@ from edge.delivering import Delivering
 from edge.measuring import Measuring
 from edge.store import logs, outbox
 from edge.uplink.session import Session
+from edge.uplink.time_request import DRIFT_S
 from edge.values import InfoKey, Known
 from edge.watch.instruments import SERIAL, InstrumentWatch
 from edge.watch.logger import GOOD, LoggerWatch
 from protocol.equipment import is_equipment, state_name
 from protocol.factors import factor
-from protocol.times import iso_text
+from protocol.times import iso_text, parse_time
 
 VALUES_FROM_OUTBOX = ("sent", "answered", "backfilled", "unconfirmed", "expired", "rejected", "lost")
 
@@ -60,6 +61,8 @@ def _platform(delivering: Delivering, session: Session, counts: dict[str, int]) 
         "platform_set": dict(terms.shown()),
         "window": session.exchange.window,
         "resent": health.resent,
+        "damaged_commands": health.damaged,
+        "spread_waiting": session.spread_waiting,
         "unanswered_kinds": session.silent_kinds(),
         "outbox": counts.get("open", 0),
         "outbox_oldest": when(counts.get("oldest")),
@@ -67,6 +70,16 @@ def _platform(delivering: Delivering, session: Session, counts: dict[str, int]) 
         **{name: counts.get(name, 0) for name in VALUES_FROM_OUTBOX},
         "logs_passed_over": counts.get("logs_passed_over", 0),
     }
+
+
+def _span(seconds: int) -> str:
+    """`2 d 3 h`, `5 min`: the two largest units."""
+    found, left = [], seconds
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            found.append(f"{count} {unit}")
+    return " ".join(found[:2])
 
 
 def lines(measuring: Measuring) -> list[dict[str, Any]]:
@@ -144,9 +157,17 @@ def _numbers(counts: outbox.Counts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in VALUES_FROM_OUTBOX}
 
 
-def warnings(site: Site, delivering: Delivering, measuring: Measuring) -> list[dict[str, Any]]:
-    """What a technician should look at: code and params of a text."""
+def qn_ahead_s(db: sqlite3.Connection, now_ms: int) -> int:
+    """Seconds by which the last QN is ahead of the wall clock: the clock once stood there, and QNs must rise."""
+    last = outbox.last_qn(db)
+    return 0 if last is None else max(0, (parse_time(last) - now_ms) // 1000)
+
+
+def warnings(site: Site, delivering: Delivering, measuring: Measuring, qn_ahead: int = 0) -> list[dict[str, Any]]:
+    """What a technician should look at: code and params of a text. `qn_ahead`: seconds."""
     found: list[dict[str, Any]] = []
+    if qn_ahead > DRIFT_S:
+        found.append({"code": "edge.warn-qn-ahead", "params": {"by": _span(qn_ahead), "seconds": qn_ahead}})
     if measuring.disk_error is not None:
         found.append({"code": "edge.warn-disk", "params": {"why": measuring.disk_error}})
     for name, worker in measuring.lines.items():

@@ -1,4 +1,7 @@
-"""Command codes (CN) of HJ 212-2017 Table 9; one that is asked for and uploaded has two rows, one a direction."""
+"""Command codes (CN) of HJ 212-2017 Table 9; one that is asked for and uploaded has two rows, one a direction.
+
+Heartbeat and login (9015, 9021, 9022) stand in no edition up to 2017 and are met in the field: a table of their own.
+"""
 
 from __future__ import annotations
 
@@ -44,6 +47,16 @@ def _by_code() -> dict[tuple[str, str], Command]:
         for direction in ("to-logger", "to-platform") if row.direction == "both" else (row.direction,):
             found[row.cn, direction] = row
     return found
+
+
+@cache
+def _extensions() -> dict[str, Command]:
+    return {row.cn: row for row in load("commands_field")}
+
+
+def extension(cn: str) -> Command | None:
+    """The row of a CN that no edition up to 2017 defines and many platforms use."""
+    return _extensions().get(cn)
 
 
 def command(cn: str, direction: Literal["to-logger", "to-platform"] | None = None) -> Command | None:

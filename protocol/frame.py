@@ -16,6 +16,7 @@ import re
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import islice
+from typing import Literal
 
 from protocol.crc import KNOWN_LOW_BYTES, Variant, check_code, crc, modbus_crc
 from protocol.errors import BadFrame, CannotEncode, Note
@@ -24,6 +25,8 @@ MAX_SEGMENT = 9999
 """What four digits of length can say."""
 SEGMENT_LIMIT = 1024
 """Longest data segment of the standard (Table 2)."""
+Tail = Literal["crlf", "lf", "none"]
+"""What ends a frame: CR LF in the standard (Table 2); some platforms want less."""
 
 _HEAD = re.compile(rb"##\d{4}")
 _START = re.compile(rb"##(?:\d{4}|\d{0,3}\Z)|#\Z")  # a head, or the end of the bytes where one may begin
@@ -35,6 +38,7 @@ _CODE_BYTES = 4
 _ENDS_TRIED = 4  # places where a frame of false length may end
 _RUN_LIMIT = 4096  # dropped bytes that are reported at once, at most
 _BLANK = b"\r\n"
+_TAILS: dict[Tail, bytes] = {"crlf": b"\r\n", "lf": b"\n", "none": b""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +58,11 @@ class Dropped:
     error: BadFrame
 
 
-def wrap(segment: bytes, variant: Variant = "hj212") -> bytes:
+def wrap(segment: bytes, variant: Variant = "hj212", tail: Tail = "crlf") -> bytes:
     """The frame around a segment; CannotEncode when four digits cannot say its length."""
     if len(segment) > MAX_SEGMENT:
         raise CannotEncode("protocol.encode.segment_length", limit=MAX_SEGMENT, came=len(segment))
-    return b"##%04d%b%04X\r\n" % (len(segment), segment, check_code(segment, variant))
+    return b"##%04d%b%04X%b" % (len(segment), segment, check_code(segment, variant), _TAILS[tail])
 
 
 class FrameDecoder:
@@ -344,7 +348,7 @@ def _diagnosis(data: bytes, length: int, variant: Variant) -> BadFrame:
     code = data[end : end + _CODE_BYTES]
     if not (segment.endswith(b"&&") and _CODE.fullmatch(code) and len(code) == _CODE_BYTES):
         at = end - 1 if not segment.endswith(b"&&") else end + 1
-        came = segment[-2:] if not segment.endswith(b"&&") else code
+        came = segment[-2:] if not segment.endswith(b"&&") else code.rstrip(_BLANK)
         error = "protocol.frame.end" if not segment.endswith(b"&&") else "protocol.frame.crc_form"
         return _found_elsewhere(data, len(segment)) or BadFrame(error, at=at, came=_shown(came))
     came_code, modbus = int(code, 16), modbus_crc(segment)
@@ -368,5 +372,5 @@ def _found_elsewhere(data: bytes, length: int) -> BadFrame | None:
 
 def _shown(data: bytes) -> str:
     """Bytes for a message: as text where they are, else escaped; the first 32, without a password."""
-    shown = _PASSWORD.sub(b"PW=***", data[:64])[:32].decode("ascii", "backslashreplace")
-    return shown.encode("unicode_escape").decode("ascii")
+    shown = _PASSWORD.sub(b"PW=***", data[:64])[:32]
+    return "".join(chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02x}" for byte in shown)

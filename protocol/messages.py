@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from protocol.frame import SEGMENT_LIMIT
+from protocol.crc import Variant
+from protocol.frame import SEGMENT_LIMIT, Tail
 from protocol.packet import ANSWER_BIT, VERSION_2017, Packet
 from protocol.region import Item, Region, fields
 from protocol.times import time_text
@@ -34,6 +35,20 @@ class Limits(NamedTuple):
 
 
 LIMITS = Limits()
+
+
+class Form(NamedTuple):
+    """What a link wants of our frames beside their contents; the defaults are the standard's.
+
+    `pno_first`: PNO before PNUM, as 2005 has them, also in an edition that has PNUM first.
+    """
+
+    variant: Variant = "hj212"
+    tail: Tail = "crlf"
+    pno_first: bool = False
+
+
+FORM = Form()
 
 
 def states(data_time_ms: int, equipment: Iterable[tuple[str, str]]) -> Region:
@@ -61,9 +76,9 @@ def command(header: Header, cn: str, region: Region, qn: str) -> Packet:
 
 
 def heartbeat(header: Header, cn: str, qn: str) -> Packet:
-    """9015 or 9021, which no edition up to 2017 defines and many platforms want: an empty packet, answered by 9013.
+    """9015 or 9021, which no edition up to 2017 defines and many platforms want: an empty packet.
 
-    Also used as a login, then once at the start of a link.
+    Answered by 9013, 9014 or 9022, or not at all. Also used as a login, then once at the start of a link.
     """
     return Packet(qn, INTERACTION, cn, header.pw, header.mn, VERSION_2017 | ANSWER_BIT)
 
@@ -85,6 +100,11 @@ def execution_result(packet: Packet, exe_rtn: str | int) -> Packet:
 def notice_answer(packet: Packet) -> Packet:
     """9013: a notice arrived."""
     return _answer(packet, INTERACTION, "9013", ())
+
+
+def login_answer(packet: Packet) -> Packet:
+    """9022: a 9021 arrived; a private extension like that."""
+    return _answer(packet, INTERACTION, "9022", ())
 
 
 def data_answer(packet: Packet) -> Packet:

@@ -38,6 +38,10 @@ _QN_END = len("QN=" + _SOME_QN)
 _LONGEST_HEAD = 160
 _MAX_FLAG = 255
 _SEPARATORS = re.compile(r"[^!-~]|[;=&#,]")
+_FRAME_HEAD = re.compile(rb"##(\d{4})")
+_SOME_CODE = re.compile(rb"[0-9A-Fa-f]{4}")
+_DAMAGED_LIMIT = 16
+_OPENING = re.compile(rb"CP\s*=\s*\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +229,8 @@ def examine(data: bytes, cap: int = MAX_SEGMENT, variant: Variant = "hj212", fra
 def _unwrap(data: bytes, cap: int, variant: Variant, errors: list[ProtocolError], notes: list[Note]) -> bytes:
     """The segment of the frame in `data`, or what looks most like one where no frame is sound."""
     decoder = FrameDecoder(cap, variant=variant)
-    found = decoder.feed(data, 0.0) + decoder.flush()
+    ended = data if data.endswith((b"\r", b"\n")) else data + b"\r\n"  # a line has lost its end, and no more comes
+    found = decoder.feed(ended, 0.0) + decoder.flush()
     frames = [each for each in found if isinstance(each, Frame)]
     dropped = [each for each in found if isinstance(each, Dropped)]
     if len(frames) == 1:
@@ -245,8 +250,34 @@ def _likely_segment(data: bytes) -> bytes:
     start = re.search(rb"(?:##[^;=]{0,6}?)?((?:QN|ST|CN|PW|MN)\s*=)", data, re.IGNORECASE)
     if not start:
         return b""
-    end = data.rfind(b"&&")
-    return data[start.start(1) : end + 2] if end > start.start(1) else data[start.start(1) :].rstrip()
+    segment = data[start.start(1) :].rstrip()
+    end = segment.rfind(b"&&")
+    if end > 0 and not _OPENING.search(segment[:end]):
+        return segment[: end + 2]
+    return segment[:-4] if _fits(data.rstrip()) else segment  # the region's end is missing
 
 
-__all__ = ["BadPacket", "Examined", "Packet", "Region", "examine"]
+def _fits(data: bytes) -> bool:
+    """Whether a frame is as long as it says."""
+    head = _FRAME_HEAD.match(data)
+    return head is not None and int(head[1]) == len(data) - len("##0000") - len("1C80")
+
+
+def damaged(dropped: bytes) -> list[Packet]:
+    """The packets in dropped bytes that are sound but for their check code: length, `&&` and fields are right.
+
+    Nothing in them can be trusted: they may be refused (QnRtn 9), never carried out. At most 16.
+    """
+    found: list[Packet] = []
+    head = _FRAME_HEAD.search(dropped)
+    while head and len(found) < _DAMAGED_LIMIT:
+        begin, end = head.end(), head.end() + int(head[1])
+        whole = dropped[begin:end].endswith(b"&&") and _SOME_CODE.match(dropped, end)
+        reading = lenient.read(dropped[begin:end]) if whole else None
+        if reading is not None and not reading.errors:
+            found.append(_from_reading(reading))
+        head = _FRAME_HEAD.search(dropped, end if whole else begin)
+    return found
+
+
+__all__ = ["BadPacket", "Examined", "Packet", "Region", "damaged", "examine"]

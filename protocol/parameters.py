@@ -29,9 +29,6 @@ CYCLES = range(1, 25)
 _PASSWORD = re.compile(r"[0-9A-Za-z]{1,6}")
 _POL_ID = re.compile(r"[0-9A-Za-z]{1,6}")
 _INFO_ID = re.compile(r"[iI][1-5][1-3][0-9A-Za-z]{3}")
-CYCLES = range(1, 25)
-"""CTime, h."""
-_INFO_ID = re.compile(r"[iI][1-5][1-3][0-9A-Za-z]{3}")
 
 
 @dataclass(frozen=True, slots=True)

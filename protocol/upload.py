@@ -20,12 +20,11 @@ from itertools import chain
 from operator import mul
 from typing import Literal, NamedTuple
 
-from protocol.crc import Variant
 from protocol.edition import EDITION_2017, Edition
 from protocol.errors import CannotEncode
 from protocol.frame import wrap
 from protocol.lenient import checked, region_of
-from protocol.messages import LIMITS, Header, Limits
+from protocol.messages import FORM, LIMITS, Form, Header, Limits
 from protocol.packet import Packet
 from protocol.region import Body, number, write
 from protocol.split import split
@@ -142,7 +141,7 @@ def frames(
     qn_ms: Callable[[], int],
     answer: bool,
     limits: Limits = LIMITS,
-    variant: Variant = "hj212",
+    form: Form = FORM,
     edition: Edition = EDITION_2017,
 ) -> list[Issued]:
     """The frames that carry a body: one, or several cut at factor borders where it does not fit.
@@ -153,7 +152,7 @@ def frames(
     data = body.encode()
     pieces, room = _head(header, cn, answer, None, limits, edition)
     if len(data) <= room:
-        return [_issued(qn_text(qn_ms()), pieces, data, variant)]
+        return [_issued(qn_text(qn_ms()), pieces, data, form)]
     region = region_of(body)
     for digits in range(1, 5):
         largest = 10**digits - 1
@@ -165,22 +164,28 @@ def frames(
         raise CannotEncode("protocol.encode.parts", came=len(parts))
     found: list[Issued] = []
     for pno, part in enumerate(parts, 1):
-        pieces, _ = _head(header, cn, answer, (len(parts), pno), limits, edition)
+        pieces, _ = _head(header, cn, answer, (len(parts), pno), limits, edition, form.pno_first)
         qn = qn_text(qn_ms())
         if found and qn <= found[-1].qn:
             raise CannotEncode("protocol.encode.qn_order", expected=found[-1].qn, came=qn)
-        found.append(_issued(qn, pieces, write(part).encode(), variant, pno, len(parts)))
+        found.append(_issued(qn, pieces, write(part).encode(), form, pno, len(parts)))
     return found
 
 
-def _issued(qn: str, pieces: list[bytes], data: bytes, variant: Variant, pno: int = 1, pnum: int = 1) -> Issued:
+def _issued(qn: str, pieces: list[bytes], data: bytes, form: Form, pno: int = 1, pnum: int = 1) -> Issued:
     segment = b"%b%b&&" % (qn.encode().join(pieces), data)
-    return Issued(qn, pno, pnum, wrap(segment, variant))
+    return Issued(qn, pno, pnum, wrap(segment, form.variant, form.tail))
 
 
 @lru_cache(maxsize=256)
 def _head(
-    header: Header, cn: str, answer: bool, part: tuple[int, int] | None, limits: Limits, edition: Edition
+    header: Header,
+    cn: str,
+    answer: bool,
+    part: tuple[int, int] | None,
+    limits: Limits,
+    edition: Edition,
+    pno_first: bool = False,
 ) -> tuple[list[bytes], int]:
     """The checked header, cut where its QN stands (one piece: it bears none), and the bytes that are left for a body.
 
@@ -190,5 +195,7 @@ def _head(
     flag = edition.flag(answer, part is not None)
     packet = Packet(_SOME_QN, header.st, cn, header.pw, header.mn, flag, pnum, pno)
     head = edition.upload(packet).removesuffix(b"&&")
+    if part and pno_first:
+        head = head.replace(b"PNUM=%d;PNO=%d;" % part, b"PNO=%d;PNUM=%d;" % part[::-1], 1)
     room = min(limits.segment - len(head) - len("&&"), limits.cp - _CP_FRAME)
     return head.split(_SOME_QN.encode(), 1), room

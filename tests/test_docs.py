@@ -208,6 +208,10 @@ def test_keys_of_platform_packets_are_documented_and_the_password_is_masked(site
     assert row["packet"] == "##0000PW=***;"
 
 
+def test_keys_of_platform_presets_are_documented(site: str) -> None:
+    assert set(printed(site, "platform", "presets")[0]) == set(documented("`platform presets")[0])
+
+
 def test_keys_of_the_journal_are_documented(site: str) -> None:
     assert set(printed(site, "journal", "show")[0]) == set(documented("`journal show")[0])
     assert set(printed(site, "journal", "verify")) == set(documented("`journal verify")[0])

@@ -16,6 +16,7 @@ from edge.bench.edition import Edition, any_command
 from edge.bench.received import Finding, Repeat
 from edge.bench.uploads import form
 from protocol import factors
+from protocol.commands import extension
 from protocol.messages import asked_qn
 from protocol.packet import Packet
 from protocol.times import parse_time
@@ -52,7 +53,7 @@ def _header(packet: Packet, now_ms: int, edition: Edition) -> Iterator[Finding]:
         yield Finding("bench.qn_form", {"came": qn})
     elif sent_ms is not None and abs(sent_ms - now_ms) > CLOCK_TOLERANCE_MS:
         yield Finding("bench.qn_off", {"seconds": round((sent_ms - now_ms) / 1000)}, grave=False)
-    if not edition.knows(packet.cn):
+    if not edition.knows(packet.cn) and extension(packet.cn) is None:
         code = "bench.cn_edition" if any_command(packet.cn) else "bench.cn_unknown"
         yield Finding(code, {"came": packet.cn, "edition": edition.name}, grave=False)
     if packet.flag is not None and packet.flag & ~3 != edition.version:

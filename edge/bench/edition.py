@@ -19,8 +19,9 @@ from protocol.messages import Header, asked_qn
 from protocol.packet import VERSION_2017, Packet
 from protocol.region import Field, Region, fields
 
-NOTICES_UP = frozenset({"1013", "2072", "9015"})
-"""Notices of the logger, answered with 9013: calibration request, alarm of 2005, heartbeat of later editions."""
+LOGIN = "9021"
+NOTICES_UP = frozenset({"1013", "2072", "9015", LOGIN})
+"""Notices of the logger: calibration request, alarm of 2005, heartbeat, all answered with 9013; a login with 9022."""
 
 _STREAMS = frozenset({"2011", "2021"})
 _QN_RTN_2005 = frozenset("123")
@@ -78,7 +79,9 @@ class Edition:
         return packet.wants_answer and bool(packet.qn)
 
     def answer(self, packet: Packet) -> Packet:
-        """9013 to a notice, 9014 to data."""
+        """9013 to a notice, 9022 to a login, 9014 to data."""
+        if packet.cn == LOGIN:
+            return messages.login_answer(packet)
         return messages.notice_answer(packet) if packet.cn in NOTICES_UP else messages.data_answer(packet)
 
     def result_answer(self, result: Packet) -> Packet | None:
@@ -133,7 +136,7 @@ class Edition2005(Edition):
         """9013 with the QN in the data region; 9014 with the answered CN and part number, without PW and MN."""
         qn = asked_qn(packet) or ""
         if packet.cn in NOTICES_UP:
-            bare = messages.notice_answer(packet)
+            bare = super().answer(packet)
             return replace(bare, qn=None, flag=0, data=fields(("QN", qn)))
         part: tuple[Field, ...] = ()
         if packet.pnum is not None and packet.pno is not None:

@@ -324,6 +324,8 @@ class BenchPlatform:
         if not packet.mn or packet.cn in _ANSWERS:  # answers echo what they were asked with, also a wrong MN or PW
             return
         logger = self.loggers.get(packet.mn)
+        if logger is None and packet.st == INTERACTION:  # a heartbeat does not tell the station's ST
+            return
         if logger is None:
             logger = self.loggers[packet.mn] = Logger(packet.mn, packet.st, packet.pw or "", link)
         logger.heard(packet, link)

@@ -15,6 +15,7 @@ from edge.bench.edition import any_command
 from edge.bench.received import Finding, Received, Repeat
 from edge.catalogue import LANGUAGES, language, text
 from protocol import factors, marks
+from protocol.commands import extension
 from protocol.packet import Packet
 from protocol.region import Item, Region
 from protocol.times import iso_text
@@ -125,7 +126,7 @@ def _factor_line(code: str, shown: Mapping[str, str | list[str]]) -> str:
 
 def cn_name(cn: str) -> str:
     """What a CN of the logger means; empty for unknown ones."""
-    row = any_command(cn)
+    row = any_command(cn) or extension(cn)
     return "" if row is None else row.name_zh if _zh() else row.name_en
 
 

@@ -79,9 +79,18 @@ def _period(length_ms: int, count: int) -> Fields:
     return build
 
 
-def _logs(rehearsal: Rehearsal) -> Region:
+def _last_hour(rehearsal: Rehearsal) -> Region:
     end = rehearsal.now_ms()
-    return (*fields(("InfoId", "i21001")), *parameters.Period(end - HOUR_MS, end).region())
+    return parameters.Period(end - HOUR_MS, end).region()
+
+
+def _logs(rehearsal: Rehearsal) -> Region:
+    return (*fields(("InfoId", "i21001")), *_last_hour(rehearsal))
+
+
+def _instrument_logs(rehearsal: Rehearsal) -> Region | None:
+    asked = _with_factor(("InfoId", "i11001"))(rehearsal)
+    return None if asked is None else (*asked, *_last_hour(rehearsal))
 
 
 def _step(name: str, cn: str, build: Fields = _none, effect: str = "none", example: Region = ()) -> Step:
@@ -312,6 +321,8 @@ def _time(rehearsal: Rehearsal) -> Region:
 _PARAMETER = "i13003"
 """Measuring interval of an instrument (Table B.10)."""
 _STATE = "i12001"
+_LOGGER_STATE = "i22001"
+"""Working state of the logger itself: not tied to a pollutant, so asked for without PolId."""
 _PAST = fields(("BeginTime", ""), ("EndTime", ""))
 STOP_REALTIME = Step("2012", "2012", "9013", _realtime, "undone")
 STOP_STATES = Step("2022", "2022", "9013", _states, "undone")
@@ -321,6 +332,7 @@ STEPS: tuple[Step, ...] = (
     _step("1061", "1061"),
     _step("1063", "1063"),
     _step("3020-log", "3020", _logs, example=_PAST),
+    _step("3020-logger", "3020", lambda _: fields(("InfoId", _LOGGER_STATE))),
     _refusal("PW", "3", _wrong_password),
     _refusal("MN", "4", _wrong_mn),
     _refusal("ST", "5", _wrong_st),
@@ -344,6 +356,7 @@ STEPS: tuple[Step, ...] = (
     _step("3019", "3019", _with_factor()),
     _step("3020-state", "3020", _with_factor(("InfoId", _STATE))),
     _step("3020-parameter", "3020", _with_factor(("InfoId", _PARAMETER))),
+    _step("3020-log-PolId", "3020", _instrument_logs, example=_PAST),
     _step("3011", "3011", _with_factor(), "control"),
     _step("3012", "3012", _with_factor(), "control"),
     _step("3013", "3013", _with_factor(), "control"),

@@ -60,6 +60,9 @@ def form(packet: Packet) -> Iterator[Finding]:
 
 def _item(cn: str, item: Item, order: tuple[str, ...]) -> Iterator[Finding]:
     code = item[0][0].rpartition("-")[0]
+    if not code:  # some platforms want such fields, a position for example
+        yield Finding("bench.form.extra", {"field": item[0][0]}, grave=False)
+        return
     attributes = []
     for name, value in item:
         owner, _, attribute = name.rpartition("-")

@@ -19,9 +19,10 @@ from edge.bench.errors import NotTested
 from edge.bench.waiting import within
 from edge.clock import Clock
 from protocol import commands
+from protocol.crc import Variant
 from protocol.errors import ProtocolError
 from protocol.exchange import Exchange
-from protocol.frame import MAX_SEGMENT, Frame, FrameDecoder
+from protocol.frame import MAX_SEGMENT, Frame, FrameDecoder, Tail, wrap
 from protocol.messages import Header, command, request_answer
 from protocol.packet import Packet
 from protocol.times import qn_text
@@ -39,6 +40,8 @@ class Target:
     address: str
     header: Header
     role: str = "other"
+    crc: Variant = "hj212"
+    tail: Tail = "crlf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ async def find_window(
         raise NotTested("bench.window.no_link", address=target.address, reason=error.strerror or error) from error
     if opened is None:
         raise NotTested("bench.window.no_link", address=target.address, reason=f"{CONNECT_S:g} s")
-    probe = _Probe(*opened, target.header, timeout_s, clock)
+    probe = _Probe(*opened, target, timeout_s, clock)
     try:
         return await _grow(probe, most, on_trial)
     finally:
@@ -100,16 +103,16 @@ class _Probe:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        header: Header,
+        target: Target,
         timeout_s: float,
         clock: Clock,
     ) -> None:
         self._reader = reader
         self._writer = writer
-        self._header = header
+        self._target = target
         self._timeout_s = timeout_s
         self._clock = clock
-        self._decoder = FrameDecoder(cap=MAX_SEGMENT)
+        self._decoder = FrameDecoder(cap=MAX_SEGMENT, variant=target.crc)
         self._last_qn_ms = 0
 
     async def trial(self, window: int) -> Trial:
@@ -117,9 +120,9 @@ class _Probe:
         exchange = Exchange(self._timeout_s, 0, window)
         begun = self._clock.mono_s()
         for _ in range(window):
-            notice = command(self._header, "1013", (), self._next_qn())
-            exchange.send(notice.qn or "", notice.to_frame(), begun, expect=_ANSWERS)
-            self._writer.write(notice.to_frame())
+            notice = command(self._target.header, "1013", (), self._next_qn())
+            exchange.send(notice.qn or "", self._frame(notice), begun, expect=_ANSWERS)
+            self._writer.write(self._frame(notice))
         is_open = await self._await(exchange, begun + self._timeout_s)
         missing = len(exchange.open())
         last = exchange.last_answer or self._clock.mono_s()
@@ -148,7 +151,10 @@ class _Probe:
         if exchange.answer(packet, now) is not None or packet.cn in _ANSWERS:
             return
         if packet.wants_answer and commands.command(packet.cn, "to-logger") is not None:
-            self._writer.write(request_answer(packet, _REFUSED).to_frame())
+            self._writer.write(self._frame(request_answer(packet, _REFUSED)))
+
+    def _frame(self, packet: Packet) -> bytes:
+        return wrap(packet.to_segment(), self._target.crc, self._target.tail)
 
     def _next_qn(self) -> str:
         self._last_qn_ms = max(self._last_qn_ms + 1, self._clock.wall_ms())

@@ -21,6 +21,7 @@ from protocol.errors import ProtocolError
 from protocol.frame import MAX_SEGMENT
 from protocol.packet import Examined, Packet, examine
 from protocol.region import Item
+from protocol.unusual import unusual
 
 _HEADER = ("qn", "st", "cn", "pw", "mn", "flag", "pnum", "pno", "rf")
 _WIRE = {"flag": "Flag"}
@@ -47,7 +48,7 @@ def packet_group() -> None:
 def decode(file: BinaryIO, as_json: bool, cap: int, variant: str, raw: bool) -> None:
     """Explain packets, one a line, from FILE or standard input."""
     for number, line in _lines(file):
-        examined = examine(line, cap, cast(Variant, variant), framed=True)
+        examined = _examined(line, cap, variant)
         if as_json:
             _print(json.dumps(to_object(examined), ensure_ascii=False))
         else:
@@ -63,7 +64,7 @@ def check(file: BinaryIO, as_json: bool, cap: int, variant: str) -> None:
     """Check packets, one a line; exit code 1 when one is not accepted."""
     all_ok = True
     for number, line in _lines(file):
-        examined = examine(line, cap, cast(Variant, variant), framed=True)
+        examined = _examined(line, cap, variant)
         all_ok &= examined.ok
         if as_json:
             _print(json.dumps(to_object(examined), ensure_ascii=False))
@@ -84,6 +85,13 @@ def encode(file: BinaryIO, as_json: bool, variant: str) -> None:
         except ProtocolError as error:
             click.echo(text("protocol.show.line", number=number) + explain(error), err=True)
             sys.exit(2)
+
+
+def _examined(line: bytes, cap: int, variant: str) -> Examined:
+    """All that is right and wrong with a frame, and what no table of the standard has."""
+    examined = examine(line, cap, cast(Variant, variant), framed=True)
+    more = unusual(examined.packet) if examined.packet else []
+    return examined._replace(notes=(*examined.notes, *more))
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from edge.catalogue import explain, language, text
 from protocol import edition2005
-from protocol.commands import Command, command
+from protocol.commands import Command, command, extension
 from protocol.edition2005 import EDITION_2005, is_2005
 from protocol.factors import Factor, factors
 from protocol.forms import form, is_time
@@ -76,8 +76,9 @@ def _command(packet: Packet) -> Command | None:
     direction = "to-platform" if says else "to-logger"
     if is_2005(packet):
         own = [row for row in edition2005.commands() if row.cn == packet.cn]
-        return next((row for row in own if row.direction in (direction, "both")), own[0] if own else None)
-    return command(packet.cn, "to-platform" if says else "to-logger") or command(packet.cn)
+        row = next((row for row in own if row.direction in (direction, "both")), own[0] if own else None)
+        return row or extension(packet.cn)
+    return command(packet.cn, "to-platform" if says else "to-logger") or command(packet.cn) or extension(packet.cn)
 
 
 def _item_lines(item: Item, raw: bool, old: bool) -> list[str]:

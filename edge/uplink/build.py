@@ -29,6 +29,8 @@ from protocol.times import parse_time
 from protocol.upload import frames, statistics
 
 RUNTIMES = "2041"
+_DATA = frozenset({"2011", "2031", "2051", "2061"})
+"""Uploads of measured data: only they carry a platform's extra fields."""
 _HEAD = len("##0000")
 
 
@@ -104,24 +106,31 @@ class Builder:
     def _issue(
         self, db: sqlite3.Connection, delivery: Delivery, found: list[Record], now_ms: int
     ) -> list[tuple[str, int, int, bytes]]:
-        body = self._first_body(db, delivery) or self._body(db, delivery, found)
+        first = self._first_body(db, delivery)
+        body = first or self._body(db, delivery, found)
         if delivery.payload is None and ";" not in body:
             if not found:
                 raise ValueError(f"no records of {delivery.cn} at {delivery.start}")
             return []
+        body = first or self.with_extra(delivery.cn, body)
         return self.packets(db, delivery.cn, body, self.terms.asks_answer(delivery.cn), now_ms)
 
     def packets(
         self, db: sqlite3.Connection, cn: str, body: Body, asks: bool, now_ms: int
     ) -> list[tuple[str, int, int, bytes]]:
         """(QN, PNO, PNUM, frame) of the packets that carry a body, with new QNs; `asks`: Flag bit A."""
-        header = Header(self.terms.st, self.terms.password, self.terms.mn)
-        crc, spoken = self.terms.site.crc, self.terms.edition
-        return [
-            *frames(
-                header, cn, body, lambda: parse_time(outbox.qn_for(db, now_ms)), asks, variant=crc, edition=spoken
-            )
-        ]
+        terms = self.terms
+        header = Header(terms.st, terms.password, terms.mn)
+        wanted = terms.limits, terms.form, terms.edition
+        return [*frames(header, cn, body, lambda: parse_time(outbox.qn_for(db, now_ms)), asks, *wanted)]
+
+    def with_extra(self, cn: str, body: Body) -> Body:
+        """A body as it is issued first: data uploads carry the platform's extra fields behind DataTime."""
+        extra = self.terms.site.extra
+        if not extra or cn not in _DATA:
+            return body
+        label, _, items = body.partition(";")
+        return Body(";".join([label, *(f"{name}={value}" for name, value in extra.items()), items]))
 
     def _first_body(self, db: sqlite3.Connection, delivery: Delivery) -> Body | None:
         """The body that was sent first, put together again from its parts (each repeats DataTime).

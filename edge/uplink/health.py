@@ -22,6 +22,8 @@ class Health:
     last_received: int | None = None
     misses: dict[str, int] = field(default_factory=dict)
     """Packets given up in a row, by CN."""
+    damaged: int = 0
+    """Commands whose check code was wrong."""
     unheard: int = 0
     """Packets in a row during which nothing at all arrived."""
     looks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=LOOKS))

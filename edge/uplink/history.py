@@ -174,7 +174,7 @@ def build_page(
     broken: list[str] = []
     for body in bodies:
         try:
-            built = builder.packets(db, asked.cn, body, asked.asks, now_ms)
+            built = builder.packets(db, asked.cn, builder.with_extra(asked.cn, body), asked.asks, now_ms)
         except (ProtocolError, ValueError) as error:
             broken.append(str(error))
             continue

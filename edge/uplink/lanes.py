@@ -29,6 +29,7 @@ from edge.store.store import Store
 from edge.uplink.build import Builder
 from edge.uplink.history import TIMEOUT, Asked, build_page
 from edge.uplink.kinds import BACKLOG, EVENTS, kept
+from edge.uplink.spread import Held, delay_ms, to_hold
 from edge.uplink.terms import Terms
 from protocol.region import Body
 
@@ -108,6 +109,8 @@ class Lanes:
         self._after: tuple[int, int] | None = None
         self._asked: Asked | None = None
         self._asked_next = True
+        self.spreading = Held()
+        """Live deliveries that are held back for their turn after the whole hour."""
 
     # filling
 
@@ -120,6 +123,7 @@ class Lanes:
         """The link is down: all that waited is in the outbox; the newest fleeting uploads wait for the next link."""
         for lane in (self._live, self._ready_live, self._ready_backlog):
             lane.clear()
+        self.spreading.clear()
         if self._asked is not None:
             self._asked.end(TIMEOUT)
             self._asked = None
@@ -214,12 +218,15 @@ class Lanes:
         if self._terms.held:
             return math.inf
         waiting = self._ready_backlog or self._backlog or (self._asked is not None and self._asked.waits)
-        return self._turn_at if waiting else max(self._look_at, self._turn_at)
+        turn_at = self._turn_at if waiting else max(self._look_at, self._turn_at)
+        held_at = self.spreading.next_s()
+        return turn_at if held_at is None else min(turn_at, held_at)
 
     async def next(self, room: int) -> Outgoing | None:
         """The packet to write now; None: nothing, or not yet. Raises StoreFailed, with everything as before."""
         if self._terms.held:
             return None
+        self._live.extend(self.spreading.due(self._clock.mono_s()))
         while self.live_waits():
             out = self._pop(self._ready_live)
             if out is not None:
@@ -275,11 +282,22 @@ class Lanes:
         ids = list(islice(self._live, max(1, room)))
         if not ids:
             return
-        ready = await self._prepare(ids, backlog=False)
+        await self._hold(ids)
+        now = [each for each in ids if each not in self.spreading]
+        ready = await self._prepare(now, backlog=False) if now else []
         mute = EVENTS.intersection(self._silent())
         self._ready_live.extend(out for out in ready if out.cn not in mute)  # the others are left to the probe
         for _ in ids:
             self._live.popleft()
+
+    async def _hold(self, ids: list[int]) -> None:
+        """Keep back what the platform wants spread over the time after the whole hour."""
+        delay = delay_ms(self._terms.platform, self._terms.mn, self._terms.site.spread)
+        if not delay:
+            return
+        waits = await self._store.do(to_hold, ids, delay, self._clock.wall_ms())
+        for wait_ms, delivery in waits:
+            self.spreading.hold(self._clock.mono_s() + wait_ms / 1000, delivery)
 
     async def _issue_fleeting(self) -> list[int]:
         items, self._fleeting = self._fleeting, {}
@@ -297,7 +315,7 @@ class Lanes:
             self._backlog.extend(await self._page(now))
         wanted = max(1, room, self._terms.site.window)
         taken = list(islice(self._backlog, wanted))
-        ids = [each for each in taken if each not in self._live and not self._busy(each)]
+        ids = [each for each in taken if each not in self._live and each not in self.spreading and not self._busy(each)]
         ready = await self._prepare(ids, backlog=True) if ids else []
         for _ in taken[: len(self._backlog)]:
             self._backlog.popleft()

@@ -24,7 +24,7 @@ from edge.logs import get_logger
 from protocol.crc import Variant
 from protocol.errors import ProtocolError
 from protocol.frame import Dropped, Frame, FrameDecoder
-from protocol.packet import Packet
+from protocol.packet import Packet, damaged
 
 CONNECT_TIMEOUT_S = 10.0
 USER_TIMEOUT_MS = 30_000
@@ -53,6 +53,10 @@ class LinkUser(Protocol):
 
     def received(self, packet: Packet, frame: bytes, link: Link) -> bool:
         """Take a packet and the bytes it came as; False: not mine."""
+        ...
+
+    def received_damaged(self, packet: Packet) -> None:
+        """Take what can be read of a packet whose check code is wrong."""
         ...
 
     async def pump(self, link: Link) -> None:
@@ -185,10 +189,15 @@ class Link:
             found = decoder.feed(data, self._clock.mono_s()) if data else decoder.tick(self._clock.mono_s())
             for item in found:
                 if isinstance(item, Dropped):
-                    self.bad_frames += 1
-                    self._on_event("edge.bad-frame", {"link": self.name, "why": explain(item.error)})
+                    self._dropped(item)
                 else:
                     self._dispatch(item)
+
+    def _dropped(self, item: Dropped) -> None:
+        self.bad_frames += 1
+        self._on_event("edge.bad-frame", {"link": self.name, "why": explain(item.error)})
+        for packet in damaged(item.data):
+            min(self._users, key=lambda user: user.mn != packet.mn).received_damaged(packet)
 
     async def _read_some(self, reader: asyncio.StreamReader) -> bytes:
         """Bytes; empty after LISTEN_S without any; raises LinkDown at the end."""

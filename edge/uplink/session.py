@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from edge.catalogue import explain
@@ -22,25 +23,29 @@ from edge.store.store import Store
 from edge.uplink.answers import STORE_RETRY_S, Answers
 from edge.uplink.build import Builder
 from edge.uplink.health import SILENT_AFTER, Health
+from edge.uplink.heartbeat import Heartbeat
 from edge.uplink.history import TIMEOUT, Asked, Source
 from edge.uplink.kinds import KIND_OF_CN
 from edge.uplink.lanes import BACKLOG_PAUSE_S, Lanes, Outgoing
 from edge.uplink.link import Link, LinkDown
 from edge.uplink.terms import Terms
+from edge.uplink.time_request import TimeRequest
+from protocol.errors import ProtocolError
 from protocol.exchange import Exchange, Resend
-from protocol.messages import Header, asked_qn, command, refusal
+from protocol.messages import asked_qn, refusal, request_answer
 from protocol.packet import Packet
 from protocol.region import Body
 
 ANSWERS = frozenset({"9013", "9014"})
 EXECUTION_RESULT = "9012"
-ASK_TIME = "1013"
 DRAIN_STEP_S = 0.05
 COMMANDS_WAITING = 64
 LONG_COMMANDS = 8
 """Commands that take their time (an action at an instrument, data asked for) and are carried out at once at most."""
 BUSY = 5
 """ExeRtn (Table 6)."""
+WRONG_CRC = 9
+"""QnRtn (Table 7)."""
 
 
 class Session:
@@ -70,8 +75,8 @@ class Session:
         self._on_packet = on_packet
         self.last_step = clock.mono_s()
         """When the sending last made progress, monotonic seconds."""
-        self._wants_time = wants_time
-        self._time_qn: str | None = None
+        self._time = TimeRequest(terms, clock, self._new_qn, on_event, wants_time)
+        self._heartbeat = Heartbeat(terms, clock, self._new_qn, self._unheard)
         self._link: Link | None = None
         self._log = get_logger("session")
         self._wake = asyncio.Event()
@@ -121,26 +126,54 @@ class Session:
         """Kinds of upload that the platform never answers, by their names."""
         return [KIND_OF_CN.get(cn, cn) for cn in self.health.silent_kinds()]
 
+    @property
+    def spread_waiting(self) -> int:
+        """Deliveries that are held back for their turn after the whole hour."""
+        return len(self._lanes.spreading)
+
     # what the link says
 
     def expects(self, packet: Packet) -> bool:
         """Whether a packet answers one of this session's, whatever MN it bears."""
-        return (qn := asked_qn(packet)) is not None and (qn in self._flying or qn == self._time_qn)
+        is_open = (qn := asked_qn(packet)) is not None and qn in self._flying
+        return is_open or self._time.answered_by(packet) or self._heartbeat.answered_by(packet)
 
     def received(self, packet: Packet, frame: bytes, link: Link) -> bool:
         """A packet from the platform; answers are matched by QN, all else is a command."""
         self._on_packet(self.terms, True, frame)
         self.health.last_received = self._clock.wall_ms()
         self.health.unheard = 0
+        self._heartbeat.heard()
+        if self._heartbeat.answered_by(packet):
+            return True
         if packet.cn in ANSWERS or packet.cn == "9011":
             return self._take_answer(packet, frame, link)
         if packet.cn == EXECUTION_RESULT:
             return False
+        self._time.heard(packet)
         if self._inbox.full():
             self._on_event("edge.commands-flood", {"platform": self.terms.platform, "cn": packet.cn or ""})
         else:
             self._inbox.put_nowait(packet)
         return True
+
+    def received_damaged(self, packet: Packet) -> None:
+        """A command whose check code is wrong is never carried out; it is answered where the site says so."""
+        if packet.cn.startswith("9"):
+            return
+        self.health.damaged += 1
+        asks = self.terms.site.crc_error == "answer" and packet.wants_answer and packet.qn is not None
+        if asks and len(self._commands) < COMMANDS_WAITING:
+            job = asyncio.ensure_future(self._refuse_damaged(packet))
+            self._commands.add(job)
+            job.add_done_callback(self._command_ended)
+
+    async def _refuse_damaged(self, packet: Packet) -> None:
+        try:
+            frame = self.terms.frame(request_answer(packet, WRONG_CRC))
+        except ProtocolError:  # it would echo a PW or MN that no packet may bear
+            return
+        await self.answer(frame)
 
     def _take_answer(self, packet: Packet, frame: bytes, link: Link) -> bool:
         """A 9011 can only refuse an upload: to have accepted it for carrying out is not to have it."""
@@ -148,8 +181,8 @@ class Session:
             return True
         qn = asked_qn(packet)
         out = self._flying.get(qn or "")
-        if qn and qn == self._time_qn:
-            self._time_qn = None
+        if self._time.answered_by(packet):
+            self._time.close()
             return True
         if qn and out is not None and out.asked is not None:
             self._asked_answered(qn, packet, out.asked)
@@ -178,11 +211,14 @@ class Session:
         self._answers.new_link()
         self._lanes.open(self._clock.wall_ms() - self.terms.site.reissue_after)
         name = f"{self.terms.platform}/{self.terms.outlet}"
+        write = partial(self._write, link)
         try:
+            await self._heartbeat.begin(write)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._command_loop(), name=f"commands[{name}]")
                 group.create_task(self._send_loop(link), name=f"send[{name}]")
-                group.create_task(self._ask_time(link), name=f"time[{name}]")
+                group.create_task(self._time.run(write), name=f"time[{name}]")
+                group.create_task(self._heartbeat.go_on(write), name=f"heartbeat[{name}]")
         finally:
             self._link = None
             self.exchange.clear()
@@ -191,24 +227,14 @@ class Session:
             while not self._inbox.empty():  # a command of an hour ago would set the clock of an hour ago
                 self._inbox.get_nowait()
 
-    async def _ask_time(self, link: Link) -> None:
-        """1013 where the clock is not known to be right (C.4); beside the window: unanswered, it holds up nothing."""
-        if not self._wants_time() or not self.terms.edition.carries(ASK_TIME):
-            return
+    async def _new_qn(self) -> str | None:
+        """A QN for what goes beside the window; None: the disk refuses it."""
         try:
             qn: str = await self._store.do(outbox.qn_for, self._clock.wall_ms())
         except StoreFailed as error:
             self._on_event("edge.store-failed", {"why": explain(error)})
-            return
-        terms = self.terms
-        frame = terms.frame(command(Header(terms.st, terms.password, terms.mn), ASK_TIME, (), qn))
-        self._time_qn = qn
-        for _ in range(1 + terms.retries):
-            await self._write(link, frame)
-            await self._clock.sleep(terms.timeout_s)
-            if self._time_qn != qn:
-                return
-        self._time_qn = None
+            return None
+        return qn
 
     # commands
 
@@ -291,6 +317,14 @@ class Session:
             else:
                 self._forget(step.qn)
                 await self._give_up(out)
+        self._check_heard()
+
+    def _unheard(self) -> None:
+        """A heartbeat during which nothing at all has arrived."""
+        self.health.unheard += 1
+        self._check_heard()
+
+    def _check_heard(self) -> None:
         if self.terms.site.no_answer == "close" and self.health.unheard >= SILENT_AFTER:
             raise LinkDown("no answer")
 

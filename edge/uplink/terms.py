@@ -15,7 +15,14 @@ from edge.uplink.kinds import ALARM_NOTICE, ALARMS, KIND_OF_CN
 from edge.values import BEIJING_MS
 from protocol.edition import Edition, edition
 from protocol.frame import wrap
+from protocol.messages import Form, Limits
 from protocol.packet import Packet
+
+
+def destination(site: Platform) -> str:
+    """For whom packets are made: one that was made for another address or check code is of no use to a platform."""
+    usual = site.crc == "hj212" and site.tail == "crlf"
+    return site.address if usual else f"{site.address} {site.crc} {site.tail}"
 
 
 @dataclass(slots=True)
@@ -115,9 +122,19 @@ class Terms:
             return cn == ALARM_NOTICE or bool(choice)
         return choice if isinstance(choice, bool) else KIND_OF_CN.get(cn) in choice
 
+    @property
+    def form(self) -> Form:
+        """How this link wants our frames."""
+        return Form(self.site.crc, self.site.tail, self.site.part_order == "pno-pnum")
+
+    @property
+    def limits(self) -> Limits:
+        """Where uploads are split."""
+        return Limits(self.site.segment_limit, self.site.cp_limit)
+
     def frame(self, packet: Packet) -> bytes:
         """A packet that is no upload, as it goes to this platform; CannotEncode."""
-        return wrap(self.edition.segment(packet), self.site.crc)
+        return wrap(self.edition.segment(packet), self.site.crc, self.site.tail)
 
     def shown(self) -> Mapping[str, str]:
         """Platform-set values without the password's text."""

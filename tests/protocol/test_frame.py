@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from protocol import frame
 from protocol.errors import CannotEncode
-from protocol.frame import Dropped, Frame, FrameDecoder, wrap
+from protocol.frame import Dropped, Frame, FrameDecoder, Tail, wrap
 
 SEGMENT = b"QN=20160801085857223;ST=32;CN=1062;PW=100000;MN=010000A8900016F000169DC0;Flag=5;CP=&&RtdInterval=30&&"
 FRAME = b"##0101" + SEGMENT + b"1C80\r\n"
@@ -45,6 +45,13 @@ def test_wrap_writes_the_frame_of_annex_a() -> None:
 def test_wrap_refuses_what_four_digits_cannot_say() -> None:
     with pytest.raises(CannotEncode):
         wrap(b"x" * 10_000)
+
+
+@pytest.mark.parametrize(("tail", "end"), [("crlf", b"\r\n"), ("lf", b"\n"), ("none", b"")])
+def test_frame_ends_as_the_link_wants_and_is_found_again(tail: Tail, end: bytes) -> None:
+    frame = wrap(SEGMENT, tail=tail)
+    assert frame == FRAME[:-2] + end
+    assert segments(feed(frame * 3)) == [SEGMENT] * 3
 
 
 def test_the_frame_of_annex_a_comes_out_with_its_bytes_and_without_notes() -> None:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from protocol import lenient
 from protocol.errors import BadPacket, CannotEncode
 from protocol.frame import wrap
-from protocol.packet import Packet, examine
+from protocol.packet import Packet, damaged, examine
 from protocol.region import Region
 
 MN = "010000A8900016F000169DC0"
+ANNEX_A = b"QN=20160801085857223;ST=32;CN=1062;PW=100000;MN=010000A8900016F000169DC0;Flag=5;CP=&&RtdInterval=30&&"
 ANNEX_C = [
     line.split("\t")
     for line in (Path(__file__).parent / "annex_c.tsv").read_text(encoding="utf-8").splitlines()
@@ -227,3 +228,29 @@ def test_bare_segment_is_no_frame_where_one_is_due() -> None:
 
 def test_two_frames_where_one_is_due_are_refused() -> None:
     assert [error.code for error in examine(wrap(segment()) * 2).errors] == ["protocol.frame.several"]
+
+
+def test_packets_that_are_damaged_in_their_check_code_alone_can_be_read_and_others_cannot() -> None:
+    """Annex A's packet; its code is 1C80."""
+    whole = b"##0101" + ANNEX_A + b"1C81\r\n"
+    assert [packet.cn for packet in damaged(whole)] == ["1062"]
+    assert [packet.cn for packet in damaged(b"noise#" + whole + b"##12" + whole)] == ["1062", "1062"]
+    for broken in (
+        whole.replace(b"##0101", b"##0100"),  # a wrong length besides
+        whole.replace(b"1C81", b"1CG1"),  # no check code at all
+        b"##0093" + ANNEX_A.replace(b"CN=1062;", b"") + b"1C81\r\n",
+        whole[:60],
+        b"##0101" * 50,
+        b"",
+    ):
+        assert damaged(broken) == []
+    assert len(damaged(whole * 100)) == 16
+
+
+pieces = st.sampled_from([b"##0101", ANNEX_A, b"1C81", b"&&", b"##0002", b"#"])
+
+
+@given(st.binary(max_size=300) | st.lists(pieces).map(b"".join))
+def test_dropped_bytes_never_raise_and_give_packets_that_were_whole(data: bytes) -> None:
+    for packet in damaged(data):
+        assert packet.cn.encode() in data

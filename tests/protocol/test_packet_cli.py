@@ -42,7 +42,11 @@ def decoded(*lines: bytes | str) -> list[dict[str, Any]]:
 def test_annex_c_goes_to_json_and_back_byte_for_byte() -> None:
     stream = "".join(frame + "\r\n" for frame in FRAMES).encode()
     objects = run("decode", "--json", stdin=stream)
-    assert all(each["ok"] and not each["notes"] for each in map(json.loads, objects.splitlines()))
+    found = [json.loads(line) for line in objects.splitlines()]
+    assert all(each["ok"] for each in found)
+    # C.29 prints e01001, although there is no process of code 0 (Tables B.4, B.6)
+    (note,) = [note for each in found for note in each["notes"]]
+    assert "e01001" in note
     assert run("encode", "--json", stdin=objects) == stream
     assert len(objects.splitlines()) == 155
 
@@ -188,3 +192,80 @@ def test_length_in_characters_and_a_modbus_check_code_are_named() -> None:
     assert any("counts characters" in note for note in found["notes"])
     (found,) = decoded(ANNEX_A.replace("1C80", "0759"))
     assert any("Modbus CRC" in error for error in found["errors"])
+
+
+STATION = "PW=123456;MN=010000A8900016F000169DC0"
+HEAD_2011 = f"QN=20160801085857223;ST=32;CN=2011;{STATION};Flag=5;"
+DATA = f"{HEAD_2011}CP=&&DataTime=20160801085857;w01018-Rtd=2.2,w01018-Flag=N&&"
+GOOD = wrap(DATA.encode())[:-2]
+LOG = f"QN=20160801085857223;ST=32;CN=3020;{STATION};Flag=5;CP=&&i11001-Info=//清洗管路//&&"
+
+
+def changed(old: str, new: str) -> bytes:
+    """The packet with something else in it, its length and check code right."""
+    return wrap(DATA.replace(old, new).encode())[:-2]
+
+
+@pytest.mark.parametrize(
+    ("line", "ok", "zh", "en"),
+    [
+        (ANNEX_A.replace("1C80", "0759").encode(), False,
+         "第 108 字节：CRC 校验错误，应为 1C80，实际为 0759；0759 是 Modbus 的 CRC",
+         "byte 108: wrong CRC, expected 1C80, came 0759; 0759 is the Modbus CRC"),
+        (ANNEX_A.replace("1C80", "5907").encode(), False, "5907 是 Modbus 的 CRC", "5907 is the Modbus CRC"),
+        (ANNEX_A.replace("1C80", "FFFF").encode(), False, "使用了其他算法", "uses another algorithm"),
+        (ANNEX_A.replace("1C80", "1c80").encode(), True, "CRC 使用了小写字母", "the CRC is in lower case"),
+        (ANNEX_A.replace("1C80", "1C8").encode(), False, "第 108 字节：CRC 应为 4 位十六进制字符，实际为 1C8",
+         "byte 108: the CRC must be 4 hexadecimal digits, came 1C8"),
+        (ANNEX_A.replace("0101", "0110").encode(), False,
+         "第 3 字节：长度字段错误，数据段实际 101 字节，长度字段为 110",
+         "byte 3: wrong length, the data segment has 101 bytes, the length says 110"),
+        (ANNEX_A.replace("0101", "0090").encode(), False, "数据段实际 101 字节", "the data segment has 101 bytes"),
+        (ANNEX_A.replace("0101", "0x65").encode(), False, "长度应为 4 位十进制数字，实际为 0x65",
+         "the length must be 4 decimal digits, came 0x65"),
+        (b"##%04d%b" % (len(LOG), wrap(LOG.encode())[6:-2]), True, "长度字段按字符数计",
+         "the length counts characters"),
+        (wrap(LOG.encode("gbk"))[:-2], True, "不是 UTF-8 编码，已按 GBK 解读", "not UTF-8; read as GBK"),
+        (changed("N&&", "N"), False, "数据区应以 && 结束，实际为 =N", "the data region must end with &&, came =N"),
+        (changed("CP=&&", "CP="), False, "缺少数据区", "no data region"),
+        (changed("Flag=5", "Flag=7;PNUM=2;PNO=3"), False, "PNO 应为 1-2，实际为 3", "PNO: expected 1-2, came 3"),
+        (changed("Flag=5", "Flag=7;PNO=1;PNUM=2"), True, "字段的顺序与标准不同", "not in the standard's order"),
+        (changed("CN=2011", "CN=1999"), True, "CN=1999 不在标准的命令表中", "CN=1999 is not in the standard's table"),
+        (changed("CN=2011", "CN=9015"), True, "CN=9015 是标准之外常用的扩展", "CN=9015 is an extension"),
+        (changed("Flag=N", "Flag=Q"), True, "w01018-Flag：数据标识 Q 不在标准中",
+         "w01018-Flag: the mark Q is not in the standard"),
+        (changed("w01018", "w01108"), True, "没有监测因子 w01108（最接近的是 w01018）",
+         "factor w01108 is not in the standard (the nearest is w01018)"),
+        (GOOD[6:], False, "没有包头 ##", "no head ##"),
+        (GOOD[:60], False, "数据段应为 139 字节，实际收到 50 字节", "should have 139 bytes, came 50"),
+        (changed("20160801085857;", "20161301085857;"), False, "格式的有效时间，实际为 20161301085857",
+         "of a day that exists, came 20161301085857"),
+    ],
+)  # fmt: skip
+def test_a_broken_packet_is_explained_in_both_languages(line: bytes, ok: bool, zh: str, en: str) -> None:
+    for language, words in (("zh", zh), ("en", en)):
+        catalogue.use_language(language)
+        (found,) = decoded(line)
+        assert found["ok"] is ok
+        assert any(words in text for text in [*found["errors"], *found["notes"]]), found
+        assert words in run("decode", stdin=line).decode()
+
+
+def test_a_sound_packet_of_known_codes_has_no_note_and_what_could_be_read_of_a_broken_one_is_shown() -> None:
+    assert decoded(GOOD)[0]["notes"] == []
+    (found,) = decoded(changed("N&&", "N"))
+    assert found["data"][1] == {"w01018-Rtd": "2.2", "w01018-Flag": "N"}
+
+
+def test_equipment_sampling_information_and_codes_of_2005_are_no_unknown_factors() -> None:
+    for cn, data in (
+        ("2021", "DataTime=20160801085857;SB1-RS=1;SB2-RS=0"),
+        ("3019", "PolId=w01018;w01018-SN=001"),
+        ("3020", "DataTime=20160801085857;i12001-Info=1;i33315-Info=1"),
+        ("2011", "DataTime=20160801085857;e10103-Rtd=1,e10103-Flag=N;LA-Rtd=1,LA-Flag=N;lng=113.7"),
+    ):
+        (found,) = decoded(wrap(f"QN=20160801085857223;ST=32;CN={cn};{STATION};Flag=5;CP=&&{data}&&".encode()))
+        assert (found["ok"], found["notes"]) == (True, []), data
+    old = f"ST=32;CN=2011;{STATION};CP=&&DataTime=20040516020111;011-Rtd=1.1,011-Flag=P;B01-Rtd=3&&"
+    (found,) = decoded(wrap(old.encode()))
+    assert not [note for note in found["notes"] if "factor" in note or "mark" in note]

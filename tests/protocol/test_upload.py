@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from protocol import upload
 from protocol.errors import BadPacket, CannotEncode
 from protocol.lenient import checked, region_of
-from protocol.messages import Header, Limits
+from protocol.messages import Form, Header, Limits
 from protocol.packet import Packet
 from protocol.region import Body, number
 from protocol.split import Reassembler
@@ -62,6 +62,18 @@ def test_record_too_long_for_one_packet_is_cut_as_in_c50() -> None:
     assert b"QN=20160801090000002;" in second.data
     assert b"Flag=7;PNUM=2;PNO=2;CP=&&DataTime=20160801080000;w01018-Cou=63.0" in second.data
     assert b"Flag=6;PNUM=2;PNO=1;" in hour(Limits(segment=300), answer=False)[0].data
+
+
+def test_part_numbers_stand_in_the_order_that_the_link_wants() -> None:
+    usual, other = (
+        upload.frames(HEADER, "2061", upload.statistics(HOUR_MS, HOUR, HOUR_VALUES),
+                      itertools.count(HOUR_MS).__next__, True, Limits(segment=300), Form(pno_first=pno_first))
+        for pno_first in (False, True)
+    )  # fmt: skip
+    for one, two in zip(usual, other, strict=True):
+        swapped = b"PNUM=2;PNO=%d;" % one.pno, b"PNO=%d;PNUM=2;" % one.pno
+        assert segment(two.data) == segment(one.data).replace(*swapped)
+        assert Packet.from_segment(segment(two.data)) == Packet.from_segment(segment(one.data))
 
 
 @pytest.mark.parametrize("count", [1, 9, 10, 17, 60, 130])

@@ -4,10 +4,14 @@ import asyncio
 from dataclasses import replace
 
 import annexc
+import pytest
 from bench_peer import Dial, ManualClock, Peer
 
 from edge.bench.platform import BenchPlatform, Options
 from edge.bench.received import Received, Repeat, Verdict
+from edge.bench.show import packet_lines
+from edge.catalogue import use_language
+from protocol.frame import wrap
 from protocol.packet import Packet
 
 
@@ -41,6 +45,32 @@ async def test_upload_that_does_not_ask_is_kept_and_not_answered(platform: Bench
 async def test_notice_of_the_logger_is_answered_with_9013(peer: Peer) -> None:
     peer.say(annexc.CALIBRATION_REQUEST)
     assert await peer.hear() == annexc.NOTICE_ANSWER
+
+
+@pytest.mark.parametrize(("cn", "answer"), [("9015", b"9013"), ("9021", b"9022")])
+async def test_heartbeat_and_login_are_shown_by_name_and_answered(
+    platform: BenchPlatform, peer: Peer, cn: str, answer: bytes
+) -> None:
+    station = f"PW=123456;MN={annexc.MN}"
+    peer.say(wrap(f"QN=20160801085857223;ST=91;CN={cn};{station};Flag=5;CP=&&&&".encode()))
+    expected = b"QN=20160801085857223;ST=91;CN=%b;%b;Flag=4;CP=&&&&" % (answer, station.encode())
+    assert await peer.hear() == wrap(expected)
+    received = platform.received[0]
+    assert (received.verdict, received.answer) == (Verdict.OK, answer.decode())
+    use_language("en")
+    assert "heartbeat" in next(packet_lines(received))
+    use_language(None)
+
+
+async def test_a_heartbeat_alone_makes_no_logger_to_command_as_it_does_not_tell_the_stations_st(
+    platform: BenchPlatform, peer: Peer
+) -> None:
+    peer.say(wrap(f"QN=20160801085857223;ST=91;CN=9021;PW=123456;MN={annexc.MN};Flag=5;CP=&&&&".encode()))
+    await peer.hear()
+    assert not platform.loggers
+    peer.say(annexc.REALTIME)
+    await peer.hear()
+    assert platform.loggers[annexc.MN].st == "32"
 
 
 async def test_answers_of_the_logger_are_never_answered(platform: BenchPlatform, peer: Peer) -> None:

@@ -15,6 +15,7 @@ from edge.bench.platform import BenchPlatform
 from edge.bench.received import Repeat
 from edge.bench.rehearsal import Rehearsal, Row, Wishes
 from edge.bench.steps import STEPS
+from protocol.commands import commands
 from protocol.packet import Packet
 
 CONFORMS, DEVIATES = Conformity.CONFORMS, Conformity.DEVIATES
@@ -47,6 +48,14 @@ def check(platform: BenchPlatform, clock: ManualClock) -> Callable[..., Any]:
 
 def codes(row: Row) -> list[str]:
     return [finding.code for finding in row.remarks]
+
+
+def test_every_command_of_table_9_is_checked_and_those_with_pol_id_with_and_without_it() -> None:
+    asked = {row.cn for row in commands() if row.direction == "to-logger"}
+    assert {cn for step in STEPS for cn in (step.cn, step.also) if cn} == asked
+    names = {step.name for step in STEPS}
+    assert {"1011", "1011-PolId", "1012", "1012-PolId"} <= names
+    assert {"3020-logger", "3020-state", "3020-log", "3020-log-PolId"} <= names
 
 
 async def test_conforming_logger_passes_every_check_and_is_left_as_it_was(

@@ -36,6 +36,7 @@ def codes(packet: Packet) -> list[str]:
         (replace(MINUTE, data=(LABEL, (AVG, MARK, ("w01018-Cou", "1")))), "bench.form.order"),
         (replace(MINUTE, data=(LABEL, (AVG, ("w01018-Rtd", "1")))), "bench.form.attribute"),
         (replace(MINUTE, data=(LABEL, (MARK,))), "bench.form.no_value"),
+        (replace(MINUTE, data=(LABEL, (("lng", "113.75"),), (AVG, MARK))), "bench.form.extra"),
         (replace(MINUTE, data=(LABEL, (("w01018-Avg", "+40.1"),))), "bench.form.number"),
         (replace(MINUTE, data=(LABEL, (("w01018-Avg", "040.1"),))), "bench.form.number"),
         (replace(MINUTE, data=(LABEL, (("w01018-Avg", ".5"),))), "bench.form.number"),
@@ -51,6 +52,10 @@ def codes(packet: Packet) -> list[str]:
 )
 def test_each_deviation_of_form_is_found(packet: Packet, code: str) -> None:
     assert code in codes(packet)
+
+
+def test_an_extra_field_is_one_word_and_no_fault_of_a_factor() -> None:
+    assert codes(replace(MINUTE, data=(LABEL, (("lng", "113.75"),), (AVG, MARK)))) == ["bench.form.extra"]
 
 
 @pytest.mark.parametrize("value", ["0", "0.0", "-0.5", "-12.25", "100", "63.0"])

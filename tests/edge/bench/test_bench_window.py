@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 import annexc
 import pytest
 from bench_peer import ManualClock, Peer
+from pymodbus.framer.rtu import FramerRTU
 
 from edge.bench.errors import NotTested
 from edge.bench.platform import BenchPlatform
 from edge.bench.window import Target, Trial, find_window, largest
+from protocol.crc import Variant
 from protocol.messages import Header
 from protocol.packet import Packet
 
@@ -149,3 +151,30 @@ async def test_logger_in_table_c4_speaks_as_printed(clock: ManualClock) -> None:
     assert largest(await finding) == 1
     peer.writer.close()
     server.close()
+
+
+@pytest.mark.parametrize("crc", ["modbus-hi-lo", "modbus-lo-hi"])
+async def test_the_links_own_check_code_and_line_end_are_used_both_ways(crc: Variant) -> None:
+    """The CRC of pymodbus, another implementation, low byte first as Modbus sends it."""
+    heard: list[bytes] = []
+
+    def modbus(segment: bytes) -> bytes:
+        low_first = FramerRTU.compute_CRC(segment)
+        swapped = low_first >> 8 | (low_first & 0xFF) << 8
+        return b"%04X" % (low_first if crc == "modbus-lo-hi" else swapped)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\n"))
+        segment = heard[0][6:-5]
+        answer = segment.replace(b"ST=32;CN=1013", b"ST=91;CN=9013").replace(b"Flag=5", b"Flag=4")
+        writer.write(b"##%04d%b%b\r\n" % (len(answer), answer, modbus(answer)))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    target = Target(address=f"{host}:{port}", header=HEADER, crc=crc, tail="lf")
+    trials = await find_window(target, 1, 10, ManualClock(), lambda trial: None)
+    server.close()
+    assert largest(trials) == 1
+    assert heard[0][-5:-1] == modbus(heard[0][6:-5])

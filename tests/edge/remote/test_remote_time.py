@@ -5,18 +5,24 @@ from __future__ import annotations
 import asyncio
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from virtual_time import MN, NOON, Profile, ScriptedPlatform, World, realtime_region, virtual
+from virtual_time import MN, NOON, Profile, ScriptedPlatform, World, realtime_region, site_platform, virtual
 
 from config.load import load
+from config.site import General, Site
+from edge import report
 from edge.actions import ActionResult
+from edge.catalogue import text
 from edge.clock import SimulatedClock, rtc_time
 from edge.delivering import Delivering
 from edge.remote.daily import set_analyzer_clocks
+from edge.store import outbox
 from edge.store.store import Store
 from protocol.frame import wrap
+from protocol.times import qn_text
 
 
 @virtual
@@ -72,12 +78,92 @@ def test_1013_is_sent_where_the_platform_may_set_the_clock(tmp_path: Path, polic
     async def wants() -> list[bool]:
         await delivering.load()
         session = delivering.sessions["city", "ww1"]
-        before = session._wants_time()
+        before = session._time._wants()
         delivering.synchronised = True
-        return [before, session._wants_time()]
+        return [before, session._time._wants()]
 
     assert asyncio.run(wants()) == [asks, False]
     store.close()
+
+
+def seen_at(world: World, apart_s: float, *, head: str = "", cn: str = "1061") -> bytes:
+    """A command that a platform whose clock is so far ahead of ours sends now."""
+    station = head or f"ST=32;CN={cn};PW=123456;MN={MN}"
+    return wrap(f"QN={qn_text(world.clock.wall_ms() + round(apart_s * 1000))};{station};Flag=5;CP=&&&&".encode())
+
+
+@pytest.mark.parametrize(
+    ("apart_s", "code"),
+    [(58, None), (63, "edge.clock-behind"), (86_400, "edge.clock-behind"), (-58, None), (-63, "edge.clock-ahead")],
+)
+@virtual
+async def test_a_clock_that_drifts_from_the_platforms_is_said_and_the_time_is_asked_for(
+    tmp_path: Path, apart_s: float, code: str | None
+) -> None:
+    world, city = World(tmp_path), ScriptedPlatform()
+    world.synchronised = True
+    world.add(city)
+    await world.sleep(1)
+    city.send(seen_at(world, apart_s))
+    await world.sleep(5)
+    told = [(each, params["seconds"]) for each, params in world.events if each.startswith("edge.clock")]
+    assert told == ([(code, abs(apart_s))] if code else [])
+    assert len(city.of("1013")) == (code is not None)
+    await world.stop()
+
+
+@virtual
+async def test_because_of_a_drift_the_time_is_asked_for_once_an_hour_at_most_also_over_links(tmp_path: Path) -> None:
+    world, city = World(tmp_path), ScriptedPlatform()
+    world.synchronised = True
+    world.add(city)
+    await world.sleep(1)
+    for number in range(120):
+        city.send(seen_at(world, 300))
+        await world.sleep(60)
+        if number % 20 == 0:
+            city.cut()
+            city.up = True
+    asked = [seen.at for seen in city.of("1013")]
+    assert len(asked) == 2
+    assert asked[1] - asked[0] >= 3_600
+    await world.stop()
+
+
+@virtual
+async def test_a_qn_that_says_nothing_about_the_clock_asks_for_nothing(tmp_path: Path) -> None:
+    station = f"ST=32;CN=1061;PW=123456;MN={MN}"
+    for number, (policy, head, apart_s) in enumerate([
+        ("refuse", station, 600),  # it may not set the clock
+        ("accept", station.replace("123456", "000000"), 600),  # not our platform
+        ("accept", station.replace("1061", "1012"), 600),  # it is setting the clock
+        ("accept", station, -6 * 365 * 86_400),  # a constant of some year
+    ]):  # fmt: skip
+        world, city = World(tmp_path / str(number)), ScriptedPlatform()
+        world.synchronised = True
+        world.add(city, time=policy)
+        await world.sleep(1)
+        city.send(seen_at(world, apart_s, head=head))
+        await world.sleep(5)
+        assert len(city.of("9011")) == 1
+        assert city.of("1013") == []
+        assert not [code for code in world.codes() if code.startswith("edge.clock")]
+        await world.stop()
+
+
+@virtual
+async def test_status_says_by_how_much_qns_are_ahead_of_a_clock_that_was_set_back(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.store.now(outbox.qn_for, NOON + (26 * 3600 + 120) * 1000)
+    ahead = world.store.now(report.qn_ahead_s, NOON)
+    assert ahead == 26 * 3600 + 120
+    assert world.store.now(report.qn_ahead_s, NOON + 10 * 86_400_000) == 0
+    nothing: Any = SimpleNamespace(disk_error=None, lines={}, sessions={})
+    site = Site(site=General(name="x"), platforms={"city": site_platform()})
+    (warning,) = report.warnings(site, nothing, nothing, ahead)
+    assert text(warning["code"], "en", **warning["params"]).startswith("QNs are 1 d 2 h ahead of the clock")
+    assert report.warnings(site, nothing, nothing, 60) == []
+    await world.stop()
 
 
 def test_the_clock_chip_is_set_in_utc() -> None:
