@@ -23,6 +23,7 @@ from config.site import Access, Instrument, Outlet, Platform, Point, Site
 from drivers.driver import InstrumentSpec, PointSpec
 from drivers.errors import BadOption
 from protocol import factors, units
+from protocol.edition2005 import EDITION_2005
 from protocol.equipment import is_equipment
 from protocol.errors import ProtocolError
 from protocol.frame import SEGMENT_LIMIT
@@ -249,8 +250,9 @@ def _wire(site: Site, merged: Merged, path: Path, platform: Platform) -> Iterato
 
 def _extra(site: Site, merged: Merged, path: Path, name: str, value: str) -> Iterator[Problem]:
     """An extra field must survive the wire, and must never look like something that was measured."""
-    code, dash, _ = name.partition("-")
-    measured = factors.factors(code) or any(point.factor == code for _, _, point in _points(site))
+    code, dash, _ = name.lower().partition("-")
+    known = factors.factors(code) or factors.factors(EDITION_2005.factor(code))
+    measured = known or any(point.factor.lower() == code for _, _, point in _points(site))
     if name.lower() in _TAKEN or (dash and measured):
         yield merged.problem(path, "config.extra-name", got=shown(name))
     elif not _is_field(name, value):

@@ -179,6 +179,8 @@ def test_presets_are_listed_for_people_and_programs(site: Callable[..., Path]) -
         ('extra = { "l g" = "1" }', "config.extra-form", False),
         ('extra = { DataTime = "20260101000000" }', "config.extra-name", False),
         ('extra = { "w01018-Rtd" = "1.0" }', "config.extra-name", False),
+        ('extra = { "W01018-rtd" = "1.0" }', "config.extra-name", False),
+        ('extra = { "011-Rtd" = "1.0" }', "config.extra-name", False),
     ],
 )
 def test_a_wrong_value_is_refused_or_warned_of(
