@@ -13,6 +13,8 @@ from datetime import date
 from typing import Any
 
 from config.check_controls import controls
+from config.check_gas import gas, is_share_of_gas
+from config.check_numbers import numbers
 from config.lines import Path
 from config.markers import duration_text
 from config.merge import Merged
@@ -119,7 +121,7 @@ def _outlets_of_points(site: Site, merged: Merged) -> Iterator[Problem]:
     for path, instrument, point in _points(site):
         if point.outlet not in known and point.outlet != instrument.outlet:
             yield _unknown(merged, (*path, "outlet"), "config.unknown-outlet", point.outlet, known)
-        other = owners.setdefault((point.outlet, point.factor), merged.key(path))
+        other = owners.setdefault((point.outlet, point.channel), merged.key(path))
         if other != merged.key(path):
             yield merged.problem(
                 (*path, "factor"), "config.same-factor", got=point.factor, outlet=point.outlet, other=other
@@ -131,6 +133,8 @@ def _factors(site: Site, merged: Merged) -> Iterator[Problem]:
         rows = factors.factors(point.factor)
         if not rows:
             yield from _no_factor(merged, path, point)
+        elif is_share_of_gas(point):
+            continue
         elif point.unit is not None and not any(units.convertible(point.unit, row.unit) for row in rows):
             yield merged.problem(
                 (*path, "unit"), "config.unit", got=point.unit, factor=point.factor, allowed=rows[0].unit
@@ -174,7 +178,8 @@ def _outlets(site: Site, merged: Merged) -> Iterator[Problem]:
                 if mark not in MARKS:
                     allowed = listed(MARKS)
                     yield merged.problem((*path, key), "config.mark", got=shown(mark), allowed=allowed)
-        if outlet.statistics == "gas" and not outlet.gas.area and _measures(site, name, "a01011"):
+        has_velocity = _measures(site, name, "a01011") or outlet.gas.pitot is not None
+        if outlet.statistics == "gas" and not outlet.gas.area and has_velocity:
             yield merged.problem((*path, "gas", "area"), "config.no-area", True)
         yield from _arithmetic(merged, path, outlet)
 
@@ -254,4 +259,6 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _platforms,
     _accesses,
     controls,
+    gas,
+    numbers,
 )

@@ -88,7 +88,7 @@ def toml_text(value: Any) -> str:
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04X}" for c in escaped) + '"'
     if isinstance(value, dict):
-        return "{…}"
+        return "{…}" if value else "{}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_text(item) for item in value) + "]"
     return str(value)

@@ -15,9 +15,8 @@ from edge.catalogue import explain
 from edge.clock import Clock, plausible
 from edge.logs import get_logger
 from edge.measure.engine import Engine
-from edge.measure.rules import factor_rules
+from edge.measure.rules import decimals_of, factor_rules
 from edge.measure.statistics import Live
-from edge.measure.wire import sample_wire
 from edge.remote.context import Context, Refusals
 from edge.remote.serve import serve
 from edge.store import journal, linklog, outbox, settings
@@ -34,7 +33,6 @@ from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
 from edge.values import period_start
-from protocol.factors import wire_decimals
 from protocol.messages import startup
 from protocol.packet import Packet
 from protocol.region import Body, write
@@ -77,12 +75,6 @@ class Delivering:
         self._builders: dict[tuple[str, str], Builder] = {}
         self.links: list[Link] = []
         self.link_ups: list[asyncio.Event] = []
-        self._decimals = {
-            (point.outlet, point.factor): point.decimals
-            for instrument in site.instruments.values()
-            for point in instrument.points
-            if point.decimals is not None
-        }
         self._refusals: defaultdict[tuple[str, str], Refusals] = defaultdict(Refusals)
         self._log = get_logger("delivering")
 
@@ -114,8 +106,8 @@ class Delivering:
         terms = Terms(name, outlet, settled.st, platform, platform.outlets[outlet])
         for key, one in kept.items():
             terms.override({key: one.value}, one.at_ms)
-        decimals = {factor: count for (where, factor), count in self._decimals.items() if where == outlet}
-        builder = Builder(terms, Engine(settled, outlet, factor_rules(self._site, outlet)), decimals)
+        engine = Engine(settled, outlet, factor_rules(self._site, outlet))
+        builder = Builder(terms, engine, decimals_of(self._site, outlet), self._on_event)
         self._builders[name, outlet] = builder
         parts = terms, self._store, self._clock, builder, self._command, self._on_event, self._packet
         session = Session(*parts, lambda: not self.synchronised and platform.time != "refuse")
@@ -202,18 +194,18 @@ class Delivering:
                 await session.offer_fleeting("2011", tick, body)
 
     def _realtime(self, terms: Terms, tick: int) -> Body | None:
-        items = []
+        items, numbers = [], self._builders[terms.platform, terms.outlet].numbers
         for one in self._live(terms.outlet, tick):
             sample = one.sample
-            decimals = wire_decimals(sample.factor, self._decimals.get((sample.outlet, sample.factor)))
             key = sample.outlet, sample.factor
             if sample.value is not None:
                 self._last_values[key] = sample.value
-            wire = sample_wire(sample, decimals, terms.site.absent, self._last_values.get(key), one.zs)
+            wire = numbers.sample(one, self._last_values.get(key))
             if wire.slots:
                 items.append((sample.factor, wire))
         shape = tuple((factor, wire.slots) for factor, wire in items)
-        return realtime(tick, shape, [value for _, wire in items for value in wire.values]) if items else None
+        values = [value for _, wire in items for value in wire.values]
+        return realtime(tick, shape, values, units=numbers.units) if items else None
 
     # commands
 

@@ -175,7 +175,7 @@ class Measuring:
                 continue
             last = await self._store.do(records.last_start, name, Kind.MINUTE)
             sealed_until = period_start(now_ms, HOUR_MS) if last is None else min(last + Kind.MINUTE.ms, now_ms)
-            from_sample, from_minute, from_hour = Engine.reach(sealed_until)
+            from_sample, from_minute, from_hour = engine.reach(sealed_until)
             stored = await self._store.do_samples(samples.between, from_sample, now_ms)
             minutes = await self._all(name, Kind.MINUTE, from_minute, now_ms)
             hours = await self._all(name, Kind.HOUR, from_hour, now_ms)

@@ -80,7 +80,7 @@ def points(measuring: Measuring) -> list[dict[str, Any]]:
         found.append(
             {
                 "outlet": point.outlet,
-                "factor": point.factor,
+                "factor": point.channel,
                 "name_zh": known.name_zh if known else point.factor,
                 "name_en": known.name_en if known else point.factor,
                 "instrument": instrument,

@@ -6,12 +6,14 @@ I/O.
 A minute is sealed when its end has passed and every expected sample is in, or 2 s later. A sample of a sealed
 minute is dropped and counted. A minute that saw neither tick nor sample never existed for this logger (it was
 off, or the clock jumped over it): no record. A factor without samples in a minute that the engine lived
-through from its beginning has a record with mark B. Only open periods are held.
+through from its beginning has a record with mark B. Only open periods are held, and what a factor that `holds` its
+values may still need: such a value stands in later minutes that bring none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from config.site import Outlet
 from edge.measure.flue_gas import FlueGas
@@ -69,6 +71,8 @@ class Engine:
         self.late = 0
         self._rules = statistics_of(outlet, name, factors)
         self._factors = dict(factors)
+        self._holds = {factor: rule.holds_ms for factor, rule in factors.items() if rule.holds_ms}
+        self._held: dict[str, dict[int, Sample]] = {factor: {} for factor in self._holds}
         self._minutes: dict[int, dict[str, dict[int, Sample]]] = {}
         self._sealed = Labels()
         self._hours = _Level(Kind.HOUR, Kind.MINUTE)
@@ -81,11 +85,11 @@ class Engine:
         """The factors that have records: the sampled ones, and a flow that is computed."""
         return self._rules.factors
 
-    @staticmethod
-    def reach(sealed_until: int) -> tuple[int, int, int]:
+    def reach(self, sealed_until: int) -> tuple[int, int, int]:
         """Since when `resume` needs samples, minutes and hours, where minutes are sealed until `sealed_until`."""
         last = sealed_until - 1
-        return sealed_until, period_start(last, HOUR_MS), period_start(last, DAY_MS)
+        since = sealed_until - max(self._holds.values(), default=0)
+        return since, period_start(last, HOUR_MS), period_start(last, DAY_MS)
 
     def resume(
         self,
@@ -116,6 +120,8 @@ class Engine:
         for sample in samples:
             if sample.outlet != self.name or sample.factor not in self._factors:
                 continue
+            if sample.factor in self._held:
+                self._held[sample.factor].setdefault(sample.time, sample)
             start = period_start(sample.time, MINUTE_MS)
             if start in self._sealed:
                 self.late += 1
@@ -126,6 +132,14 @@ class Engine:
     def live(self, samples: Sequence[Sample]) -> list[Live]:
         """The latest sample of each factor as realtime data show it, and a computed flow."""
         return self._rules.live(samples)
+
+    def has_converted(self, factor: str) -> bool:
+        """Whether a factor has converted (折算) values."""
+        return self._rules.has_converted(factor)
+
+    def sentinels(self, records: Iterable[Record]) -> frozenset[str]:
+        """Of one period's records those factors for which the platform gets the largest number as converted value."""
+        return self._rules.sentinels(records)
 
     def tick(self, now_ms: int, complete_until_ms: int | None = None) -> list[Record]:
         """Seal what has ended, in order of time. `complete_until_ms`: no more samples come for the time
@@ -176,14 +190,25 @@ class Engine:
         found = self._minutes.pop(start)
         lived = self._alive_from is not None and self._alive_from <= start
         series = {
-            factor: [found[factor][time] for time in sorted(found[factor])] if factor in found else []
+            factor: [found[factor][time] for time in sorted(found[factor])] if factor in found else standing
             for factor, rule in self._factors.items()
-            if factor in found or (lived and rule.expected)
+            for standing in (self._standing(factor, start),)
+            if factor in found or standing or (lived and (rule.expected or rule.holds_ms))
         }
         records = self._rules.minute(start, {factor: _honest(samples) for factor, samples in series.items()})
         self._sealed.add(start, start + MINUTE_MS)
         self._hours.add(records)
         return records
+
+    def _standing(self, factor: str, start: int) -> list[Sample]:
+        """The value from before this minute that stands in it, as if it had come at its beginning."""
+        held = self._held.get(factor)
+        if held is None:
+            return []
+        for time in [time for time in held if time < start - self._holds[factor]]:
+            del held[time]
+        last = max((time for time in held if time < start), default=None)
+        return [] if last is None else [replace(held[last], time=start)]
 
     def _seal_above(self, until: int) -> list[Record]:
         hours = self._hours.seal(self._rules, until)

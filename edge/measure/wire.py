@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from edge.measure.marks import NORMAL, NOTHING_CAME
 from edge.measure.rules import factor_rule
 from edge.values import Record, Sample
+from protocol.factors import factor as table_row
 from protocol.region import number
 from protocol.upload import Slot
 
@@ -37,6 +38,7 @@ class Wire(NamedTuple):
         return [(name, what if isinstance(what, str) else number(next(numbers), what)) for name, what in self.slots]
 
 
+ZS_REALTIME, ZS_STATISTICS = ("ZsRtd",), ("ZsMin", "ZsAvg", "ZsMax")
 NOTHING = Wire((), ())
 """The factor is left out."""
 
@@ -47,12 +49,14 @@ def _wire(numbers: Iterable[tuple[str, float | None, int]], mark: str) -> Wire:
     return Wire((*slots, ("Flag", mark)), tuple(value for _, value, _ in there))
 
 
-def record_wire(record: Record, decimals: int, absent: Absent, last: float | None) -> Wire:
+def record_wire(
+    record: Record, decimals: int, absent: Absent, last: float | None, mass_decimals: int = MASS_DECIMALS
+) -> Wire:
     """A record's place; `last`: the last known mean, for `absent = "last"`. NOTHING: leave the factor out."""
     if record.avg is None:
-        return _without_value(record, decimals, absent, last)
+        return _without_value(record, decimals, absent, last, mass_decimals)
     numbers = [
-        ("Cou", record.cou, VOLUME_DECIMALS if record.factor in _FLOWS else MASS_DECIMALS),
+        ("Cou", record.cou, VOLUME_DECIMALS if record.factor in _FLOWS else mass_decimals),
         ("Min", record.min, decimals),
         ("Avg", record.avg, decimals),
         ("Max", record.max, decimals),
@@ -80,7 +84,28 @@ def wire_fields(record: Record, decimals: int, absent: Absent, last: float | Non
     return record_wire(record, decimals, absent, last).fields()
 
 
-def _without_value(record: Record, decimals: int, absent: Absent, last: float | None) -> Wire:
+def with_largest(wire: Wire, factor: str, names: Iterable[str]) -> Wire:
+    """The same with the largest number of the factor's format as converted value, before its flag.
+
+    A text, since it is the same in whatever unit the platform wants its numbers.
+    """
+    row = table_row(factor)
+    if wire is NOTHING or row is None or row.largest is None:
+        return wire
+    slots: list[Slot] = [(name, number(row.largest, row.decimals or 0)) for name in names]
+    return Wire((*wire.slots[:-1], *slots, wire.slots[-1]), wire.values)
+
+
+def without_converted(wire: Wire) -> Wire:
+    """The same without the zeros that stand for converted values, for a factor that has none at its outlet."""
+    if wire is NOTHING:
+        return wire
+    numbers = [name for name, what in wire.slots if not isinstance(what, str)]
+    kept = [value for name, value in zip(numbers, wire.values, strict=True) if not name.startswith("Zs")]
+    return Wire(tuple(slot for slot in wire.slots if not slot[0].startswith("Zs")), tuple(kept))
+
+
+def _without_value(record: Record, decimals: int, absent: Absent, last: float | None, mass_decimals: int) -> Wire:
     mark = _abnormal(record.mark)
     if absent == "omit":
         return NOTHING
@@ -89,15 +114,15 @@ def _without_value(record: Record, decimals: int, absent: Absent, last: float | 
         return _wire([], mark)
     means = [(name, shown, decimals) for name in ("Min", "Avg", "Max")]
     converted = absent == "zero" and _has_zs(record.factor)
-    zeros = [(name, 0.0, decimals) for name in ("ZsMin", "ZsAvg", "ZsMax")] if converted else []
-    return _wire([*_no_sum(record.factor), *means, *zeros], mark)
+    zeros = [(name, 0.0, decimals) for name in ZS_STATISTICS] if converted else []
+    return _wire([*_no_sum(record.factor, mass_decimals), *means, *zeros], mark)
 
 
-def _no_sum(factor: str) -> list[tuple[str, float, int]]:
+def _no_sum(factor: str, mass_decimals: int) -> list[tuple[str, float, int]]:
     """Cou of a period that measured nothing, for a factor that has one."""
     if factor in _FLOWS:
         return [("Cou", 0.0, VOLUME_DECIMALS)]
-    return [("Cou", 0.0, MASS_DECIMALS)] if factor_rule(factor).mass_ratio is not None else []
+    return [("Cou", 0.0, mass_decimals)] if factor_rule(factor).mass_ratio is not None else []
 
 
 def _has_zs(factor: str) -> bool:
