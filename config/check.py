@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import Any
 
+from config.check_alarms import alarms
 from config.check_controls import controls
 from config.check_gas import gas, is_share_of_gas
 from config.check_numbers import numbers
@@ -261,4 +262,5 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     controls,
     gas,
     numbers,
+    alarms,
 )

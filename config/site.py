@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
+from config.alarms import AlarmRules
 from config.controls import Action, Info
 from config.markers import Duration, NumberAsText, OneOf, Pattern
 
@@ -106,6 +107,8 @@ class Outlet:
     """Which mark a period bears when abnormal ones tie or the rule asks for one, strongest first."""
     decimals: dict[str, Annotated[int, Ge(0), Le(9)]] = field(default_factory=dict)
     """On the wire, by factor: for what is computed and has no point; a point's own come first."""
+    alarms: dict[Name, AlarmRules] = field(default_factory=dict)
+    """By factor: what its values are watched for."""
     gas: GasRules = field(default_factory=GasRules)
     water: WaterRules = field(default_factory=WaterRules)
 
@@ -141,7 +144,9 @@ class Point:
     decimals: Annotated[int, Ge(0), Le(9)] | None = None
     """On the wire; None: the factor table's format."""
     limit: float | None = None
+    """Emission limit in `unit` (of ppm: in the factor's unit), for alarms."""
     warn: float | None = None
+    """Warning level, as `limit`."""
     quantity: Literal["value", "zs"] = "value"
     """`zs`: the instrument delivers the converted (折算) value of the factor, beside the point of its value."""
     zs: Zs | None = None

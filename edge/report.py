@@ -9,6 +9,7 @@ from typing import Any
 
 from config.site import Site
 from edge.catalogue import explain
+from edge.control.queries import alarm_row
 from edge.delivering import Delivering
 from edge.measuring import Measuring
 from edge.store import outbox
@@ -91,6 +92,11 @@ def points(measuring: Measuring) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def alarms(measuring: Measuring) -> list[dict[str, Any]]:
+    """The alarms that go on, oldest first."""
+    return [alarm_row(alarm) for alarm in measuring.alarms.open()]
 
 
 def counts_of(db: sqlite3.Connection) -> dict[tuple[str, str], dict[str, int]]:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge.store import connection, journal, linklog, outbox, records, samples, settings
+from edge.measure.alarms import Alarm
+from edge.store import alarms, connection, journal, linklog, outbox, records, samples, settings
 from edge.uplink.kinds import KIND_OF_CN
 from edge.values import Kind, Record, Sample
+from protocol.factors import factor
 from protocol.times import iso_text, parse_time
 
 _PASSWORD = re.compile(r"(?<=PW=)[^;&]*", re.IGNORECASE)
@@ -230,7 +232,31 @@ def journal_verdict(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, A
     return asdict(journal.verify(db))
 
 
+def stored_alarms(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Alarms by their beginning, the newest: limit, open (only those that go on)."""
+    found = alarms.newest(db, min(int(args.get("limit") or LIMIT), LIMIT), bool(args.get("open")))
+    return [{"id": each.id, **alarm_row(each.alarm), "action": each.action} for each in found]
+
+
+def alarm_row(alarm: Alarm) -> dict[str, Any]:
+    """An alarm as plain data."""
+    known = factor(alarm.factor)
+    return {
+        "outlet": alarm.outlet,
+        "factor": alarm.factor,
+        "name_zh": known.name_zh if known else alarm.factor,
+        "name_en": known.name_en if known else alarm.factor,
+        "kind": alarm.kind,
+        "begin": iso(alarm.begin),
+        "end": iso(alarm.end),
+        "peak": alarm.peak,
+        "limit": alarm.limit,
+        "unit": known.unit if known else None,
+    }
+
+
 QUERIES = {
+    "events": Query(stored_alarms),
     "journal": Query(journal_entries),
     "journal_verify": Query(journal_verdict),
     "settings": Query(platform_settings),

@@ -29,6 +29,7 @@ def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
     needed = _oldest_needed(db)
     keep = {Kind.MINUTE: limits.minute, Kind.HOUR: limits.hour, Kind.DAY: limits.day}
     gone = sum(_sweep_records(db, kind, _earlier(now_ms - keep_ms, needed)) for kind, keep_ms in keep.items())
+    gone += _sweep_alarms(db, now_ms - limits.hour)
     gone += _sweep_deliveries(db, "live", now_ms - min(LIVE_MS, limits.deliveries), "NOT kept AND state >= 2")
     gone += _sweep_deliveries(db, "kept", _earlier(now_ms - limits.deliveries, needed), "kept AND state >= 2")
     return gone + _strip_bytes(db, now_ms - BYTES_MS)
@@ -67,6 +68,14 @@ def _sweep_records(db: sqlite3.Connection, kind: Kind, cutoff: int) -> int:
         meta.put(db, mark, end)
         begin = db.execute("SELECT min(start) FROM record WHERE start >= ?", (end,)).fetchone()[0]
     return gone
+
+
+def _sweep_alarms(db: sqlite3.Connection, cutoff: int) -> int:
+    """Ended alarms; one that goes on stays."""
+    return db.execute(
+        'DELETE FROM alarm WHERE id IN (SELECT id FROM alarm WHERE begin < ? AND "end" < ? ORDER BY begin LIMIT ?)',
+        (cutoff, cutoff, SLICE_ROWS),
+    ).rowcount
 
 
 def _sweep_deliveries(db: sqlite3.Connection, name: str, cutoff: int, which: str) -> int:
