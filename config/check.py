@@ -179,6 +179,10 @@ def _outlets(site: Site, merged: Merged) -> Iterator[Problem]:
                 if mark not in MARKS:
                     allowed = listed(MARKS)
                     yield merged.problem((*path, key), "config.mark", got=shown(mark), allowed=allowed)
+        if outlet.noise.day_from == outlet.noise.night_from:
+            yield merged.problem((*path, "noise", "night_from"), "config.day-night", got=outlet.noise.night_from)
+        if (outlet.statistics == "noise") != _measures(site, name, "LA"):
+            yield merged.problem((*path, "statistics"), "config.noise", outlet.statistics == "noise")
         has_velocity = _measures(site, name, "a01011") or outlet.gas.pitot is not None
         if outlet.statistics == "gas" and not outlet.gas.area and has_velocity:
             yield merged.problem((*path, "gas", "area"), "config.no-area", True)

@@ -95,12 +95,22 @@ class WaterRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseRules:
+    """`[outlets.NAME.noise]`: noise (Table B.3); validity as `[outlets.NAME.gas]` says."""
+
+    day_from: Annotated[int, Ge(0), Le(23)] = 6
+    """Hour at which the day (昼间) begins."""
+    night_from: Annotated[int, Ge(0), Le(23)] = 22
+    """Hour at which the night (夜间) begins, as the local government has set it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outlet:
     """`[outlets.NAME]`: 排放口."""
 
     name: str
     st: Annotated[str, NumberAsText(2), Pattern(r"[0-9A-Z]{2}", "st")]
-    statistics: Literal["water", "gas"]
+    statistics: Literal["water", "gas", "noise"]
     averaging: tuple[str, ...] = ("N",)
     """Marks whose values enter the means."""
     precedence: tuple[str, ...] = ("B", "F", "D", "M", "C", "T", "S")
@@ -111,6 +121,7 @@ class Outlet:
     """By factor: what its values are watched for."""
     gas: GasRules = field(default_factory=GasRules)
     water: WaterRules = field(default_factory=WaterRules)
+    noise: NoiseRules = field(default_factory=NoiseRules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -186,7 +186,7 @@ class Measuring:
             last = await self._store.do(records.last_start, name, Kind.MINUTE)
             sealed_until = period_start(now_ms, HOUR_MS) if last is None else min(last + Kind.MINUTE.ms, now_ms)
             from_sample, from_minute, from_hour = engine.reach(sealed_until)
-            stored = await self._store.do_samples(samples.between, from_sample, now_ms)
+            stored = await self._stored(name, from_sample, now_ms)
             minutes = await self._all(name, Kind.MINUTE, from_minute, now_ms)
             hours = await self._all(name, Kind.HOUR, from_hour, now_ms)
             days = await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), now_ms)
@@ -196,9 +196,17 @@ class Measuring:
                 for platform in self._site.platforms
             }
             # all is read: nothing can fail half way from here
-            engine.resume([one for one in stored if one.outlet == name], minutes, hours, sealed_until, days)
+            engine.resume(stored, minutes, hours, sealed_until, days)
             self._unsent += self._agenda.resume(name, recent, covered)
             self._resumed.add(name)
+
+    async def _stored(self, outlet: str, begin: int, end: int) -> list[Sample]:
+        """Stored samples of an outlet, read an hour at a time: the whole site's day would not fit into memory."""
+        found: list[Sample] = []
+        for start in range(begin, end + 1, HOUR_MS):
+            page = await self._store.do_samples(samples.between, start, min(start + HOUR_MS - 1, end))
+            found += [one for one in page if one.outlet == outlet]
+        return found
 
     async def _all(self, outlet: str, kind: Kind, begin: int, end: int) -> list[Record]:
         found: list[Record] = []

@@ -29,7 +29,7 @@ from edge.catalogue import text
 from edge.cli.common import Stop, config_option, json_option, table
 from edge.measure.engine import Engine
 from edge.measure.rules import FactorRule, decimals_of, factor_rule, point_rule, points_of
-from edge.measure.wire import ZS_STATISTICS, Absent, record_wire, with_largest, without_converted
+from edge.measure.wire import ZS_STATISTICS, Absent, record_wire, wire_code, with_largest, without_converted
 from edge.values import MINUTE_MS, SLOT_MS, Record, Sample, period_start
 from protocol.factors import factor as table_row
 from protocol.factors import nearest, wire_decimals
@@ -65,7 +65,8 @@ class OutletPlan:
     def wire(self, record: Record, engine: Engine, is_sentinel: bool) -> dict[str, str]:
         """The record's fields as edition 2017 sends them."""
         key = (record.kind, record.factor)
-        decimals = wire_decimals(record.factor, self.decimals.get(record.factor))
+        code = wire_code(record.factor)
+        decimals = wire_decimals(code, self.decimals.get(code))
         wire = record_wire(record, decimals, self.absent, self.last.get(key))
         if is_sentinel:
             wire = with_largest(wire, record.factor, ZS_STATISTICS)

@@ -19,6 +19,7 @@ from config.site import Outlet
 from edge.measure.flue_gas import FlueGas
 from edge.measure.periods import Labels
 from edge.measure.rules import FactorRule
+from edge.measure.sound_levels import LA, OF_MINUTES, Levels, SoundLevels
 from edge.measure.statistics import Live, Span, Statistics
 from edge.measure.waste_water import WasteWater
 from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample, period_start
@@ -28,8 +29,10 @@ GRACE_MS = 2_000
 _BEGINNING = -(1 << 62)
 
 
-def statistics_of(outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) -> Statistics:
-    """The rules that the outlet's `statistics` names."""
+def statistics_of(outlet: Outlet, name: str, factors: Mapping[str, FactorRule], levels: Levels) -> Statistics:
+    """The rules that the outlet's `statistics` names; `levels`: where noise finds the samples of its day."""
+    if outlet.statistics == "noise":
+        return SoundLevels(outlet, name, factors, levels)
     return FlueGas(outlet, name, factors) if outlet.statistics == "gas" else WasteWater(outlet, name, factors)
 
 
@@ -69,7 +72,9 @@ class Engine:
     def __init__(self, outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) -> None:
         self.name = name
         self.late = 0
-        self._rules = statistics_of(outlet, name, factors)
+        self._levels = Levels()
+        self._is_noise = outlet.statistics == "noise"
+        self._rules = statistics_of(outlet, name, factors, self._levels)
         self._factors = dict(factors)
         self._holds = {factor: rule.holds_ms for factor, rule in factors.items() if rule.holds_ms}
         self._held: dict[str, dict[int, Sample]] = {factor: {} for factor in self._holds}
@@ -89,6 +94,7 @@ class Engine:
         """Since when `resume` needs samples, minutes and hours, where minutes are sealed until `sealed_until`."""
         last = sealed_until - 1
         since = sealed_until - max(self._holds.values(), default=0)
+        since = min(since, period_start(last, DAY_MS)) if self._is_noise else since
         return since, period_start(last, HOUR_MS), period_start(last, DAY_MS)
 
     def resume(
@@ -106,7 +112,7 @@ class Engine:
         already.
         """
         self._sealed.add(_BEGINNING, sealed_until)
-        self._resumed_at = sealed_until
+        self._resumed_at = self._levels.sealed_until = sealed_until
         hours = list(hours)
         self._hours.sealed_are(hours)
         self._days.sealed_are(days)
@@ -120,6 +126,8 @@ class Engine:
         for sample in samples:
             if sample.outlet != self.name or sample.factor not in self._factors:
                 continue
+            if self._is_noise and sample.factor == LA:
+                self._levels.add(sample)
             if sample.factor in self._held:
                 self._held[sample.factor].setdefault(sample.time, sample)
             start = period_start(sample.time, MINUTE_MS)
@@ -166,7 +174,7 @@ class Engine:
             if record.kind is Kind.MINUTE and start <= record.start < start + minutes * MINUTE_MS:
                 below.setdefault(record.factor, []).append(record)
         if minutes == 1:
-            return [record for parts in below.values() for record in parts]
+            return [one for factor, parts in below.items() if OF_MINUTES not in factor for one in parts]
         return self._rules.period(Span(Kind.MINUTE, start, minutes, by_count=True), below)
 
     def _live_through(self, now_ms: int) -> None:

@@ -1,6 +1,6 @@
 """Records and samples as they are uploaded: attributes and numbers of one factor (HJ 212-2017 Table 4, Annex C.16).
 
-    Cou,Min,Avg,Max[,ZsMin,ZsAvg,ZsMax],Flag        Rtd[,ZsRtd],Flag
+    Cou,Min,Avg,Max[,ZsMin,ZsAvg,ZsMax],Flag        Rtd[,ZsRtd],Flag        of noise: Data, DayData, NightData   Rtd
 
 A number that is not there is left out, since an empty attribute breaks parsers; what stands for a factor
 without any value is the platform's `absent`. Units are the table's and do not travel.
@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 from edge.measure.marks import NORMAL, NOTHING_CAME
 from edge.measure.rules import factor_rule
+from edge.measure.sound_levels import OF_MINUTES
 from edge.values import Record, Sample
 from protocol.factors import factor as table_row
 from protocol.region import number
@@ -24,6 +25,8 @@ Fields = list[tuple[str, str]]
 MASS_DECIMALS = 6
 VOLUME_DECIMALS = 3
 _FLOWS = ("w00000", "a00000")
+_LEVELS = frozenset({"LA", "L5", "L10", "L50", "L90", "L95", "Leq", "Ldn", "Ld", "Ln", "LMx", "LMn"})
+_NOISE_DATA = {"": "Data", "Day": "DayData", "Night": "NightData"}
 
 
 class Wire(NamedTuple):
@@ -53,6 +56,10 @@ def record_wire(
     record: Record, decimals: int, absent: Absent, last: float | None, mass_decimals: int = MASS_DECIMALS
 ) -> Wire:
     """A record's place; `last`: the last known mean, for `absent = "last"`. NOTHING: leave the factor out."""
+    if OF_MINUTES in record.factor:  # for `derive` alone
+        return NOTHING
+    if is_noise(record.factor):
+        return _noise(_NOISE_DATA[record.factor.partition("-")[2]], record.avg, record.mark, decimals)
     if record.avg is None:
         return _without_value(record, decimals, absent, last, mass_decimals)
     numbers = [
@@ -70,6 +77,8 @@ def record_wire(
 def sample_wire(sample: Sample, decimals: int, absent: Absent, last: float | None, zs: float | None = None) -> Wire:
     """A realtime value's place; `last` is the last known value, for `absent = "last"`. NOTHING: leave it out."""
     value, mark = sample.value, sample.mark
+    if is_noise(sample.factor):
+        return _noise("Rtd", value, mark, decimals)
     if value is None:
         mark = _abnormal(mark)
         if absent == "omit":
@@ -77,6 +86,21 @@ def sample_wire(sample: Sample, decimals: int, absent: Absent, last: float | Non
         value = 0.0 if absent == "zero" else last if absent == "last" else None
         zs = 0.0 if absent == "zero" and _has_zs(sample.factor) else None
     return _wire([("Rtd", value, decimals), ("ZsRtd", zs, decimals)], mark)
+
+
+def is_noise(factor: str) -> bool:
+    """Whether this is a level of Table B.3, also one of a day's day or night (`L5-Day`)."""
+    return factor.partition("-")[0] in _LEVELS
+
+
+def wire_code(factor: str) -> str:
+    """The code under which a record goes on the wire."""
+    return factor.partition("-")[0] if is_noise(factor) else factor
+
+
+def _noise(attribute: str, value: float | None, mark: str, decimals: int) -> Wire:
+    """Packets of noise have no marks (C.25–C.28): what is not valid must not be in them."""
+    return NOTHING if value is None or mark != NORMAL else Wire(((attribute, decimals),), (value,))
 
 
 def wire_fields(record: Record, decimals: int, absent: Absent, last: float | None) -> Fields:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.measure.engine import Engine
+from edge.measure.wire import wire_code
 from edge.store import outbox, records
 from edge.store.outbox import Delivery, OpenPacket
 from edge.uplink.numbers import Numbers, OnEvent
@@ -138,7 +139,7 @@ class Builder:
         found.sort(key=lambda record: order.get(record.factor, len(order)))
         numbers, sentinels = self.numbers, self.engine.sentinels(found)
         wires = [(one.factor, numbers.record(one, self._last(db, one), one.factor in sentinels)) for one in found]
-        items = [(factor, wire) for factor, wire in wires if wire.slots]
+        items = [(wire_code(factor), wire) for factor, wire in wires if wire.slots]
         shape = tuple((factor, wire.slots) for factor, wire in items)
         return statistics(start, shape, [value for _, wire in items for value in wire.values], units=numbers.units)
 

@@ -18,6 +18,7 @@ from edge.measure.wire import (
     Wire,
     record_wire,
     sample_wire,
+    wire_code,
     with_largest,
     without_converted,
 )
@@ -58,7 +59,8 @@ class Numbers:
         return self._with_zs(wire, sample.factor, ZS_REALTIME if live.sentinel else (), sample.value is None)
 
     def _decimals(self, code: str) -> int:
-        return wire_decimals(code, self.decimals.get(code))
+        own = wire_code(code)
+        return wire_decimals(own, self.decimals.get(own))
 
     def _with_zs(self, wire: Wire, code: str, sentinels: tuple[str, ...], is_absent: bool) -> Wire:
         if sentinels:
