@@ -153,20 +153,22 @@ def _acted(db: Any, alarm: Alarm, target: str, result: ActionResult, now_ms: int
 def watched_at(site: Site, outlet: str) -> list[Watched]:
     """What is watched at an outlet: the tables `alarms`, and points with a limit or a warning level."""
     decimals, valid = decimals_of(site, outlet), site.outlets[outlet].averaging
-    points = {point.factor: point for point, _ in points_of(site, outlet) if point.quantity == "value"}
+    points: dict[str, list[Point]] = {}
+    for point, _ in points_of(site, outlet):
+        if (point.limit, point.warn) != (None, None):
+            points.setdefault(point.factor, []).append(point)
     tables: dict[str, AlarmRules] = dict(site.outlets[outlet].alarms)
-    of_points = [code for code, point in points.items() if (point.limit, point.warn) != (None, None)]
     found = []
-    for code in dict.fromkeys([*of_points, *tables]):
-        rules = _with_limits(tables.get(code, AlarmRules()), points.get(code))
+    for code in dict.fromkeys([*points, *tables]):
+        rules = tables.get(code, AlarmRules())
+        for point in points.get(code, ()):  # two where the converted value has a point of its own
+            rules = _with_limits(rules, point)
         found.append(Watched(outlet, code, rules, wire_decimals(code, decimals.get(code)), valid))
     return found
 
 
-def _with_limits(rules: AlarmRules, point: Point | None) -> AlarmRules:
-    """The point's limits where the table has none, in the factor's unit."""
-    if point is None:
-        return rules
+def _with_limits(rules: AlarmRules, point: Point) -> AlarmRules:
+    """The point's limits where there are none yet, in the factor's unit."""
     limit = rules.limit if rules.limit is not None else _in_unit_of_factor(point.limit, point)
     warn = rules.warn if rules.warn is not None else _in_unit_of_factor(point.warn, point)
     return replace(rules, limit=limit, warn=warn)

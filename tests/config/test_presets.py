@@ -50,6 +50,7 @@ def test_decimals_are_raised_where_the_tables_format_is_too_coarse() -> None:
         for point in instrument.points
     ]
     assert {p.factor: p.decimals for p in points if p.decimals} == {"a34013": 2, "w21003": 3, "w21011": 3}
+    assert load(PRESETS / "gas.toml").outlets["fg1"].decimals == {"a00000": 3}  # computed: it has no point
     assert all(p.decimals > wire_decimals(p.factor) for p in points if p.decimals)
 
 

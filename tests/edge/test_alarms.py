@@ -97,6 +97,11 @@ def test_table_of_the_outlet_comes_before_the_point_and_takes_its_limits_where_i
     assert (watched.rules.limit, watched.rules.warn, watched.rules.jump) == (50.0, 30.0, 10.0)
 
 
+def test_limit_may_stand_at_the_point_of_the_converted_value() -> None:
+    place = site(point("a21026"), point("a21026", quantity="zs", limit=35.0), gas=True)
+    assert [(one.factor, one.rules.limit) for one in watched_at(place, "o")] == [("a21026", 35.0)]
+
+
 def test_computed_factor_can_be_watched() -> None:
     place = site(point("a21003"), point("a21004"), gas=True, a21002=AlarmRules(limit=50.0))
     assert [(one.factor, one.rules.limit) for one in watched_at(place, "o")] == [("a21002", 50.0)]
