@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import Any
 
+from config.check_alarms import alarms
 from config.check_controls import controls
 from config.check_edition import codes_of_2005, mn_form
 from config.check_equipment import equipment
+from config.check_gas import gas, is_share_of_gas
+from config.check_numbers import numbers
 from config.lines import Path
 from config.markers import duration_text
 from config.merge import Merged
@@ -133,7 +136,7 @@ def _outlets_of_points(site: Site, merged: Merged) -> Iterator[Problem]:
     for path, instrument, point in _points(site):
         if point.outlet not in known and point.outlet != instrument.outlet:
             yield _unknown(merged, (*path, "outlet"), "config.unknown-outlet", point.outlet, known)
-        other = owners.setdefault((point.outlet, point.factor), merged.key(path))
+        other = owners.setdefault((point.outlet, point.channel), merged.key(path))
         if other != merged.key(path):
             yield merged.problem(
                 (*path, "factor"), "config.same-factor", got=point.factor, outlet=point.outlet, other=other
@@ -147,6 +150,8 @@ def _factors(site: Site, merged: Merged) -> Iterator[Problem]:
             continue
         if not rows:
             yield from _no_factor(merged, path, point)
+        elif is_share_of_gas(point):
+            continue
         elif point.unit is not None and not any(units.convertible(point.unit, row.unit) for row in rows):
             allowed = listed(row.unit for row in rows)
             yield merged.problem((*path, "unit"), "config.unit", got=point.unit, factor=point.factor, allowed=allowed)
@@ -201,7 +206,12 @@ def _outlets(site: Site, merged: Merged) -> Iterator[Problem]:
                 if mark not in MARKS:
                     allowed = listed(MARKS)
                     yield merged.problem((*path, key), "config.mark", got=shown(mark), allowed=allowed)
-        if outlet.statistics == "gas" and not outlet.gas.area and _measures(site, name, "a01011"):
+        if outlet.noise.day_from == outlet.noise.night_from:
+            yield merged.problem((*path, "noise", "night_from"), "config.day-night", got=outlet.noise.night_from)
+        if (outlet.statistics == "noise") != _measures(site, name, "LA"):
+            yield merged.problem((*path, "statistics"), "config.noise", outlet.statistics == "noise")
+        has_velocity = _measures(site, name, "a01011") or outlet.gas.pitot is not None
+        if outlet.statistics == "gas" and not outlet.gas.area and has_velocity:
             yield merged.problem((*path, "gas", "area"), "config.no-area", True)
         yield from _arithmetic(merged, path, outlet)
 
@@ -321,4 +331,7 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _conditions,
     equipment,
     controls,
+    gas,
+    numbers,
+    alarms,
 )

@@ -255,10 +255,10 @@ def _check_driver(merged: Merged, path: Path, table: Table, of_model: Table) -> 
 
 def _points(merged: Merged, path: Path, written: list[Any], of_model: list[Table], outlet: Any) -> Iterator[Any]:
     """The model's points that the file leaves alone, then the file's."""
-    bases: dict[str | None, Table] = {point["factor"]: point for point in of_model}
-    named = {_factor(point) for point in written}
+    bases: dict[tuple[str, str] | None, Table] = {_quantity(point): point for point in of_model}
+    named = {_quantity(point) for point in written}
     plan: list[tuple[Table, int | None]] = [(point, None) for f, point in bases.items() if f not in named]
-    plan += [(bases.get(_factor(point), {}), number) for number, point in enumerate(written)]
+    plan += [(bases.get(_quantity(point), {}), number) for number, point in enumerate(written)]
     for index, (base, number) in enumerate(plan):
         where = (*path, "points", index)
         own = {} if number is None else written[number]
@@ -272,9 +272,10 @@ def _points(merged: Merged, path: Path, written: list[Any], of_model: list[Table
         yield _without_options(merged, where, whole)
 
 
-def _factor(point: Any) -> str | None:
+def _quantity(point: Any) -> tuple[str, str] | None:
+    """What a point reads: its factor, and which quantity of it."""
     factor = point.get("factor") if isinstance(point, dict) else None
-    return factor if isinstance(factor, str) else None
+    return (factor, str(point.get("quantity", "value"))) if isinstance(factor, str) else None
 
 
 def _with_outlet(merged: Merged, path: Path, point: Table, of_instrument: Any) -> Table:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from annotated_types import Ge, Le
 
+from config.alarms import AlarmRules
 from config.controls import Action, Info, Read, Until, Write
 from config.lines import Path
 from config.markers import Duration, OneOf, Pattern, duration_text
@@ -24,6 +25,7 @@ from config.site import (
     General,
     Instrument,
     Line,
+    NoiseRules,
     Outlet,
     Platform,
     Point,
@@ -35,8 +37,10 @@ from config.site import (
 TABLES: dict[str, type] = {
     "[site]": General,
     "[outlets.NAME]": Outlet,
+    "[outlets.NAME.alarms.NAME]": AlarmRules,
     "[outlets.NAME.water]": WaterRules,
     "[outlets.NAME.gas]": GasRules,
+    "[outlets.NAME.noise]": NoiseRules,
     "[lines.NAME]": Line,
     "[instruments.NAME]": Instrument,
     "[[instruments.NAME.points]]": Point,

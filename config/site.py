@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
+from config.alarms import AlarmRules
 from config.controls import Action, Info, RawCode
 from config.markers import Duration, NumberAsText, OneOf, Pattern
 
@@ -27,6 +28,11 @@ UploadKind = Literal[
 """Kinds of upload: CN 2011, 2051, 2061, 2031, 2021, 2041, 2081, 3015, 3019, 3020."""
 EventKind = Literal["3015", "3019", "3020", "3020-log", "3020-state", "3020-parameter"]
 """What uploads itself when it happens: a kept sample, a replaced instrument, and, all or in part, what 3020 carries."""
+Basis = Literal["actual-wet", "actual-dry", "standard-dry"]
+"""What a flue gas analyzer's value refers to."""
+ZS_CHANNEL = "-Zs"
+Zs = Literal["computed", "from-point", "none"]
+"""Where a factor's converted (折算) values come from."""
 
 
 CommandCode = Literal[
@@ -64,9 +70,17 @@ class GasRules:
     excess_air: Annotated[float, Ge(1)] | None = None
     """Excess air coefficient of the emission standard, αs (equation 26); used without `o2_reference`."""
     o2_limit: Annotated[float, Ge(10), Le(21)] = 20.0
-    """Above this oxygen, %, no conversion: the measured value stands in its place."""
-    basis: Literal["actual-wet", "actual-dry", "standard-dry"] = "standard-dry"
-    """What the analyzers' concentrations refer to."""
+    """Above this oxygen, %, no conversion: `zs_above` says what stands in its place."""
+    zs_above: Literal["omit", "measured", "sentinel"] = "measured"
+    """Nothing, the measured value, or the largest number of the factor's format, which only the wire knows."""
+    zs_on: Literal["minute", "mean"] = "minute"
+    """Minutes are converted and then averaged, or the means of hours and of longer minute intervals are converted."""
+    basis: Basis = "standard-dry"
+    """What the analyzers' concentrations and oxygen refer to; a point may have its own."""
+    pitot: Annotated[float, Ge(0)] | None = None
+    """Coefficient Kp of the pitot tube: velocity is computed from the dynamic pressure a01017."""
+    gas_density: Annotated[float, Ge(0.1), Le(10)] = 1.34
+    """Density of the gas at standard state, kg/m³, for the pitot tube."""
     minute_samples: Annotated[int, Ge(1)] | None = None
     """Valid samples that a minute needs; None: 60 s ÷ the instrument's `every` (12 at 5 s)."""
     hour_minutes: Annotated[int, Ge(1), Le(60)] = 45
@@ -86,18 +100,33 @@ class WaterRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseRules:
+    """`[outlets.NAME.noise]`: noise (Table B.3); validity as `[outlets.NAME.gas]` says."""
+
+    day_from: Annotated[int, Ge(0), Le(23)] = 6
+    """Hour at which the day (昼间) begins."""
+    night_from: Annotated[int, Ge(0), Le(23)] = 22
+    """Hour at which the night (夜间) begins, as the local government has set it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outlet:
     """`[outlets.NAME]`: 排放口."""
 
     name: str
     st: Annotated[str, NumberAsText(2), Pattern(r"[0-9A-Z]{2}", "st")]
-    statistics: Literal["water", "gas"]
+    statistics: Literal["water", "gas", "noise"]
     averaging: tuple[str, ...] = ("N",)
     """Marks whose values enter the means."""
     precedence: tuple[str, ...] = ("B", "F", "D", "M", "C", "T", "S")
     """Which mark a period bears when abnormal ones tie or the rule asks for one, strongest first."""
+    decimals: dict[str, Annotated[int, Ge(0), Le(9)]] = field(default_factory=dict)
+    """On the wire, by factor: for what is computed and has no point; a point's own come first."""
+    alarms: dict[Name, AlarmRules] = field(default_factory=dict)
+    """By factor: what its values are watched for."""
     gas: GasRules = field(default_factory=GasRules)
     water: WaterRules = field(default_factory=WaterRules)
+    noise: NoiseRules = field(default_factory=NoiseRules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +160,7 @@ class Point:
     decimals: Annotated[int, Ge(0), Le(9)] | None = None
     """On the wire; None: the factor table's format."""
     limit: float | None = None
+    """Emission limit in `unit` (of ppm: in the factor's unit), for alarms."""
     warn: float | None = None
     name: str | None = None
     """What `status` calls it; None: the factor's name."""
@@ -144,8 +174,24 @@ class Point:
     """Above `on` for this long."""
     off_for: Millis = 0
     """Below `off` for this long."""
+    """Warning level, as `limit`."""
+    quantity: Literal["value", "zs"] = "value"
+    """`zs`: the instrument delivers the converted (折算) value of the factor, beside the point of its value."""
+    zs: Zs | None = None
+    """None: from the point with `quantity = "zs"` where the outlet has one, else computed."""
+    basis: Basis | None = None
+    """None: the outlet's; a flow that is measured: `standard-dry`."""
+    molar_mass: Annotated[float, Ge(1), Le(1000)] | None = None
+    """g/mol, for a unit that is a volume share (ppm); None: the factor's."""
+    holds: Annotated[int, Duration(), Le(86_400_000)] = 0
+    """A value stands for this long where no newer one has come: 1.5 cycles of a cyclic analyzer."""
     options: Any = None
     """The driver's `PointOptions`, flat in the file."""
+
+    @property
+    def channel(self) -> str:
+        """The name of its samples: the factor, or `a21026-Zs` for its converted value."""
+        return self.factor if self.quantity == "value" else self.factor + ZS_CHANNEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +282,10 @@ class Platform:
     heartbeat: Literal["off", "9015", "9021"] = "off"
     heartbeat_every: Annotated[int, Duration(), Ge(0), Le(3_600_000)] = 60_000
     """0: once after connecting, as a login."""
+    units: dict[str, str] = field(default_factory=dict)
+    """Unit of a factor's values by its code, where it is not the table's; Cou stays in the emission unit."""
+    mass_decimals: Annotated[int, Ge(0), Le(9)] = 6
+    """Decimals of the masses in Cou."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,9 +18,10 @@ from config.site import Instrument, Point, Site
 from drivers.driver import InstrumentSpec, PointSpec, Reading
 from drivers.line import PollResult
 from edge.measure.equipment import Decision, decision
+from edge.measure.gas import from_volume_share
 from edge.values import Sample
-from protocol.factors import factor
-from protocol.units import convert
+from protocol.factors import factor, molar_mass
+from protocol.units import convert, is_volume_share
 
 NORMAL, ABOVE, FAULT, NO_LINK = "N", "T", "D", "B"
 FAILED_POLLS = 3
@@ -44,8 +45,8 @@ class _Watched:
 
 
 def instrument_spec(name: str, instrument: Instrument) -> InstrumentSpec:
-    """An instrument as its driver wants it; points are known by `outlet/factor`."""
-    points = tuple(PointSpec(f"{point.outlet}/{point.factor}", point.options) for point in instrument.points)
+    """An instrument as its driver wants it; points are known by `outlet/channel`."""
+    points = tuple(PointSpec(f"{point.outlet}/{point.channel}", point.options) for point in instrument.points)
     return InstrumentSpec(name, instrument.address, points, instrument.options)
 
 
@@ -69,7 +70,7 @@ class Acquirer:
         self._by_instrument: dict[str, dict[str, _Watched]] = {}
         for name, instrument in site.instruments.items():
             self._by_instrument[name] = {
-                f"{point.outlet}/{point.factor}": _watched(name, point, instrument) for point in instrument.points
+                f"{point.outlet}/{point.channel}": _watched(name, point, instrument) for point in instrument.points
             }
 
     def accept(self, poll: PollResult) -> list[Sample]:
@@ -136,21 +137,30 @@ class Acquirer:
         last_heard = watched.heard_slot if watched.heard_slot is not None else watched.first_slot
         if last_heard is None or slot - last_heard < _patience(watched.instrument):
             return None
-        return Sample(slot, watched.point.outlet, watched.point.factor, None, NO_LINK)
+        return Sample(slot, watched.point.outlet, watched.point.channel, None, NO_LINK)
 
 
 def _heard(watched: _Watched, reading: Reading, slot: int) -> Sample:
     point = watched.point
     if reading.value is None:
-        return Sample(slot, point.outlet, point.factor, None, FAULT)
+        return Sample(slot, point.outlet, point.channel, None, FAULT)
     value = reading.value * point.scale + point.offset
     if not math.isfinite(value):
-        return Sample(slot, point.outlet, point.factor, None, FAULT)
+        return Sample(slot, point.outlet, point.channel, None, FAULT)
     if watched.decision is not None:
         state = watched.decision.state(value, slot)
-        return Sample(slot, point.outlet, point.factor, state, FAULT if state is None else NORMAL)
+        return Sample(slot, point.outlet, point.channel, state, FAULT if state is None else NORMAL)
     mark = range_mark(point, value)
-    return Sample(slot, point.outlet, point.factor, convert(value, point.unit or watched.unit, watched.unit), mark)
+    return Sample(slot, point.outlet, point.channel, _in_unit_of_factor(value, point, watched.unit), mark)
+
+
+def _in_unit_of_factor(value: float, point: Point, unit: str) -> float:
+    """A volume share by its molar mass (HJ 212-2017 D.2, equation 20), anything else by its unit."""
+    if point.unit is None or not is_volume_share(point.unit) or is_volume_share(unit):
+        return convert(value, point.unit or unit, unit)
+    mass = point.molar_mass or molar_mass(point.factor)
+    assert mass is not None, point.factor  # the site file was checked
+    return convert(from_volume_share(convert(value, point.unit, "ppm"), mass), "mg/m³", unit)
 
 
 def _watched(name: str, point: Point, instrument: Instrument) -> _Watched:
@@ -167,9 +177,9 @@ def _newest(watched: _Watched, now_ms: int) -> Sample | None:
         watched.first_slot = now_ms
     if last is None and now_ms - watched.first_slot < _patience(watched.instrument):
         return None
-    if last is not None and now_ms - last.time <= FAILED_POLLS * watched.instrument.every:
+    if last is not None and now_ms - last.time <= max(FAILED_POLLS * watched.instrument.every, watched.point.holds):
         return last  # an older value is not what the instrument shows now
-    return Sample(now_ms, watched.point.outlet, watched.point.factor, None, NO_LINK)
+    return Sample(now_ms, watched.point.outlet, watched.point.channel, None, NO_LINK)
 
 
 def _factor_unit(point: Point) -> str:

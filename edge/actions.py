@@ -152,6 +152,9 @@ class Actions:
         place = self._with_action(outlet, pol_id, action)
         if place is None:
             return ActionResult("no-action", why=Why("actions.none", {"action": action, "pol_id": pol_id or "–"}))
+        return self._hindrance(place, action)
+
+    def _hindrance(self, place: _Place, action: str) -> ActionResult | None:
         declared = place.instrument.actions[action]
         if declared.write and place.name in self._running:
             return ActionResult("busy", why=Why("actions.busy", {"instrument": place.name}))
@@ -166,10 +169,22 @@ class Actions:
 
         `values`: `time_ms` for set-time (default: now), `cstart` (hhmmss) and `ctime` (hours) for set-cycle.
         """
-        hindered = self.hindrance(outlet, pol_id, action)
         place = self._with_action(outlet, pol_id, action)
-        if hindered is not None or place is None:
-            return hindered or ActionResult("no-action")
+        if place is None:
+            return ActionResult("no-action", why=Why("actions.none", {"action": action, "pol_id": pol_id or "–"}))
+        return await self._run(place, action, values)
+
+    async def run_at(self, instrument: str, action: str) -> ActionResult:
+        """The same for an instrument by its name in the site file."""
+        one = self._site.instruments.get(instrument)
+        if one is None or action not in one.actions or instrument not in self._drivers:
+            return ActionResult("no-action", why=Why("actions.none", {"action": action, "pol_id": "–"}))
+        return await self._run(_Place(instrument, one), action, {})
+
+    async def _run(self, place: _Place, action: str, values: Mapping[str, Scalar]) -> ActionResult:
+        hindered = self._hindrance(place, action)
+        if hindered is not None:
+            return hindered
         with self._occupied(place.name, action, place.instrument.actions[action]):
             return await _ended(self._carry_out(place, action, values))
 

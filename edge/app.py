@@ -26,6 +26,7 @@ from drivers.line import LineWorker
 from edge import __version__, report
 from edge.actions import Actions
 from edge.agenda import Agenda
+from edge.alarms import Alarms
 from edge.catalogue import explain, text, use_language
 from edge.clock import Clock, SimulatedClock, SystemClock, machine_up_s, plausible
 from edge.control.client import socket_path
@@ -100,7 +101,8 @@ class Daemon:
             await self._delivering.load()
             agenda = Agenda(self._delivering.terms)
             parts = self._site, self._store, self._clock, agenda, self._delivering.offer, self._event
-            self._measuring = Measuring(*parts, self._lines, self._actions.mark_of)
+            alarms = Alarms(self._site, self._actions, self._store, self._clock, self._event)
+            self._measuring = Measuring(*parts, self._lines, self._actions.mark_of, alarms)
             self._watch(Changes(await self._store.do(infos.known)))
             await self._until(stop)
         finally:
@@ -333,6 +335,7 @@ class Daemon:
             "lines": report.lines(self._measuring),
             "infos": report.infos(self._instruments, self._logger),
             "events": self._events.shown(),
+            "alarms": report.alarms(self._measuring),
         }
 
     def _hanging(self) -> list[dict[str, Any]]:

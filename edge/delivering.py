@@ -12,14 +12,14 @@ from typing import Any
 
 from config.site import Platform, Site
 from edge.actions import Actions
-from edge.alarming import Alarming
+from edge.alarms2005 import Alarming
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
 from edge.logs import get_logger
 from edge.measure.engine import Engine
-from edge.measure.rules import factor_rules
+from edge.measure.rules import decimals_of, factor_rules
 from edge.measure.statistics import Live
-from edge.measure.wire import own_decimals, sample_wire, state_text
+from edge.measure.wire import state_text
 from edge.remote.context import Context, Refusals
 from edge.remote.serve import serve
 from edge.store import again, journal, linklog, outbox, settings
@@ -38,7 +38,6 @@ from edge.uplink.terms import Terms, destination
 from edge.uploads import Uploads
 from edge.values import Sample, period_start
 from protocol.edition import edition
-from protocol.factors import wire_decimals
 from protocol.messages import startup, states
 from protocol.packet import Packet
 from protocol.region import Body, write
@@ -84,7 +83,6 @@ class Delivering:
         self.links: list[Link] = []
         self.link_ups: list[asyncio.Event] = []
         self._alarming = Alarming(store, clock, live, on_event)
-        self._decimals = own_decimals(site)
         self.uploads = Uploads(self.sessions, store, clock, on_event)
         self._refusals: defaultdict[tuple[str, str], Refusals] = defaultdict(Refusals)
         self._log = get_logger("delivering")
@@ -120,8 +118,8 @@ class Delivering:
         terms = Terms(name, outlet, settled.st, platform, platform.outlets[outlet])
         for key, one in kept.items():
             terms.override({key: one.value}, one.at_ms)
-        decimals = {factor: count for (where, factor), count in self._decimals.items() if where == outlet}
-        builder = Builder(terms, Engine(settled, outlet, factor_rules(self._site, outlet)), decimals)
+        engine = Engine(settled, outlet, factor_rules(self._site, outlet))
+        builder = Builder(terms, engine, decimals_of(self._site, outlet), self._on_event)
         self._builders[name, outlet] = builder
         parts = terms, self._store, self._clock, builder, self._command, self._on_event, self._packet
         session = Session(*parts, lambda: not self.synchronised and platform.time != "refuse")
@@ -223,19 +221,18 @@ class Delivering:
         return write(states(tick, known)) if known else None
 
     def _realtime(self, terms: Terms, tick: int) -> Body | None:
-        items = []
+        items, numbers = [], self._builders[terms.platform, terms.outlet].numbers
         for one in self._live(terms.outlet, tick):
             sample = one.sample
-            decimals = wire_decimals(sample.factor, self._decimals.get((sample.outlet, sample.factor)))
             key = sample.outlet, sample.factor
             if sample.value is not None:
                 self._last_values[key] = sample.value
-            wire = sample_wire(sample, decimals, terms.site.absent, self._last_values.get(key), one.zs)
+            wire = numbers.sample(one, self._last_values.get(key))
             if wire.slots:
                 items.append((sample.factor, wire))
         shape = tuple((factor, wire.slots) for factor, wire in items)
         values = [value for _, wire in items for value in wire.values]
-        return realtime(tick, shape, values, terms.edition) if items else None
+        return realtime(tick, shape, values, terms.edition, numbers.units) if items else None
 
     # commands
 

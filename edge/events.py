@@ -21,7 +21,7 @@ KEPT = 200
 SUBJECTS = 1_000
 """Things whose last event is remembered."""
 REMIND_S = 3600.0
-SUBJECT_PARAMS = ("platform", "outlet", "link", "line", "part", "file", "cn", "instrument")
+SUBJECT_PARAMS = ("platform", "outlet", "link", "line", "part", "file", "cn", "instrument", "factor", "alarm")
 _ALWAYS = frozenset({"edge.connection", "edge.part-restarted"})
 """Each of these is news."""
 

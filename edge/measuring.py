@@ -24,11 +24,14 @@ from drivers.port import LineSettings
 from drivers.registry import driver_class
 from edge.acquire import Acquirer, instrument_spec
 from edge.agenda import Agenda
+from edge.alarms import Alarms
 from edge.catalogue import explain
 from edge.clock import Clock, Steps, plausible
 from edge.logs import get_logger
+from edge.measure.alarms import Alarm
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
+from edge.store import alarms as alarm_store
 from edge.store import journal, outbox, records, samples
 from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
@@ -63,11 +66,15 @@ class Measuring:
         on_event: Callable[[str, dict[str, Any]], None],
         lines: dict[str, LineWorker],
         mark_of: Callable[[str], str | None],
+        alarms: Alarms,
     ) -> None:
         """`lines` is filled here; `mark_of` gives the mark of an instrument's points while an action runs at it."""
         self.acquirer = Acquirer(site, mark_of)
         self.engines = {name: Engine(outlet, name, factor_rules(site, name)) for name, outlet in site.outlets.items()}
         self.lines = lines
+        self.alarms = alarms
+        self._looked_ms = 0
+        """The slot in which the alarms were last told the time."""
         self._site = site
         self._store = store
         self._clock = clock
@@ -113,6 +120,7 @@ class Measuring:
                     self._tell_port(name, ports)
                 await asyncio.sleep(LOOK_S)
 
+        self.alarms.start(group, count)
         group.create_task(keep_alive("measuring", self._run, self._clock, count), name="measuring")
         group.create_task(keep_alive("lines", look_after_lines, self._clock, count), name="lines")
 
@@ -177,13 +185,15 @@ class Measuring:
         An outlet without records (the daemon ended before its first minute did, or the records were lost) begins with
         the samples of the present hour, where there are any.
         """
+        if not self._resumed:
+            self.alarms.resume(await self._store.do(alarm_store.still_open), now_ms)
         for name, engine in self.engines.items():
             if name in self._resumed:
                 continue
             last = await self._store.do(records.last_start, name, Kind.MINUTE)
             sealed_until = period_start(now_ms, HOUR_MS) if last is None else min(last + Kind.MINUTE.ms, now_ms)
-            from_sample, from_minute, from_hour = Engine.reach(sealed_until)
-            stored = await self._store.do_samples(samples.between, from_sample - MINUTE_MS, now_ms)
+            from_sample, from_minute, from_hour = engine.reach(sealed_until)
+            stored = await self._stored(name, from_sample - MINUTE_MS, now_ms)
             minutes = await self._all(name, Kind.MINUTE, from_minute, now_ms)
             hours = await self._all(name, Kind.HOUR, from_hour, now_ms)
             days = await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), now_ms)
@@ -194,9 +204,17 @@ class Measuring:
             }
             # all is read: nothing can fail half way from here
             self.acquirer.recall(stored)  # the minute before is for this; the engine passes over what is sealed
-            engine.resume([one for one in stored if one.outlet == name], minutes, hours, sealed_until, days)
+            engine.resume(stored, minutes, hours, sealed_until, days)
             self._unsent += self._agenda.resume(name, recent, covered)
             self._resumed.add(name)
+
+    async def _stored(self, outlet: str, begin: int, end: int) -> list[Sample]:
+        """Stored samples of an outlet, read an hour at a time: the whole site's day would not fit into memory."""
+        found: list[Sample] = []
+        for start in range(begin, end + 1, HOUR_MS):
+            page = await self._store.do_samples(samples.between, start, min(start + HOUR_MS - 1, end))
+            found += [one for one in page if one.outlet == outlet]
+        return found
 
     async def _all(self, outlet: str, kind: Kind, begin: int, end: int) -> list[Record]:
         found: list[Record] = []
@@ -224,12 +242,33 @@ class Measuring:
         await self._tell_step(now_ms)
         if not self._clock_is_known(now_ms) or not await self._is_resumed(now_ms):
             return
-        await self._keep(self._measure(now_ms), now_ms)
-        sealed = [record for engine in self.engines.values() for record in engine.tick(now_ms)]
+        found = self._measure(now_ms)
+        await self._keep(found, now_ms)
+        self._watch(found, now_ms)
+        sealed = self._tick(now_ms)
         self._unsealed += sealed
         self._unsent += self._agenda.after(sealed)
-        if sealed or ((self._unsealed or self._unsent) and self._clock.mono_s() >= self._retry_at):
+        waits = bool(self._unsealed or self._unsent or self.alarms.pending)
+        if sealed or (waits and self._clock.mono_s() >= self._retry_at):
             await self._seal(now_ms)
+
+    def _tick(self, now_ms: int) -> list[Record]:
+        sealed: list[Record] = []
+        for engine in self.engines.values():
+            fresh = engine.tick(now_ms)
+            self.alarms.judge(engine, fresh)
+            sealed += fresh
+        return sealed
+
+    def _watch(self, found: list[Sample], now_ms: int) -> None:
+        """The alarms see the newest values of each outlet that brought some, and once a slot that time passes."""
+        for outlet in {sample.outlet for sample in found} & self.alarms.outlets:
+            engine = self.engines[outlet]
+            self.alarms.see(engine, engine.live(self.acquirer.latest(outlet, now_ms)))
+        slot = period_start(now_ms, SLOT_MS)
+        if slot != self._looked_ms:
+            self._looked_ms = slot
+            self.alarms.tick(now_ms)
 
     async def _is_resumed(self, now_ms: int) -> bool:
         """Before anything is measured, what is stored must be known: an hour is not made of half its minutes."""
@@ -299,17 +338,24 @@ class Measuring:
         self._unkept = [sample for sample in self._unkept if sample.time + SLOT_MS > now_ms]
 
     async def _seal(self, now_ms: int) -> None:
-        """Records and what is due for them, in one transaction; refused by the disk, they stay for the next."""
+        """Records, what is due for them and alarms, in one transaction; refused by the disk, they stay for the next."""
+        changed = list(self.alarms.pending)
         try:
-            ids = await self._store.do(records.seal, self._unsealed, self._unsent, now_ms)
+            ids = await self._store.do(_seal_all, self._unsealed, self._unsent, changed, now_ms)
         except StoreFailed as error:
             self._refuse(error)
             return
         self._unsealed, self._unsent = [], []
+        del self.alarms.pending[: len(changed)]
         if self.disk_error is not None:
             self.disk_error = None
             self._on_event("edge.store-works", {})
         self._offer(ids)
+
+
+def _seal_all(db: Any, sealed: list[Record], dues: list[Due], changed: list[Alarm], now_ms: int) -> list[int]:
+    alarm_store.keep(db, changed)
+    return records.seal(db, sealed, dues, now_ms)
 
 
 def _append_all(db: Any, found: list[Sample]) -> None:

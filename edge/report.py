@@ -9,6 +9,7 @@ from typing import Any
 
 from config.site import Site
 from edge.catalogue import explain, text
+from edge.control.queries import alarm_row
 from edge.delivering import Delivering
 from edge.measuring import Measuring
 from edge.store import logs, outbox
@@ -101,7 +102,7 @@ def points(measuring: Measuring) -> list[dict[str, Any]]:
         found.append(
             {
                 "outlet": point.outlet,
-                "factor": point.factor,
+                "factor": point.channel,
                 "name_zh": point.name or (known.name_zh if known else point.factor),
                 "name_en": point.name or (known.name_en if known else point.factor),
                 "instrument": instrument,
@@ -139,6 +140,9 @@ def _info(key: InfoKey, known: Known | None, error: str | None, *, declared: boo
         "error": error,
         "declared": declared,
     }
+def alarms(measuring: Measuring) -> list[dict[str, Any]]:
+    """The alarms that go on, oldest first."""
+    return [alarm_row(alarm) for alarm in measuring.alarms.open()]
 
 
 def counts_of(db: sqlite3.Connection) -> dict[tuple[str, str], dict[str, int]]:

@@ -32,6 +32,18 @@ class Factor:
     integers: int | None
     decimals: int | None
 
+    @property
+    def largest(self) -> float | None:
+        """The largest number of the format, 9999.99 of N4.2; None where the format is free."""
+        if self.integers is None:
+            return None
+        return float(f"{'9' * self.integers}.{'9' * (self.decimals or 0)}")
+
+    def is_wider(self, value: float) -> bool:
+        """Whether a number has more digits before the point than the format, once it is rounded to its decimals."""
+        largest = self.largest
+        return largest is not None and abs(value) >= largest + 0.5 * 10.0 ** -(self.decimals or 0)
+
 
 def _factor(columns: list[str]) -> Factor:
     code, old_code, zh, en, unit, emission_unit, form = columns
@@ -81,6 +93,12 @@ def is_condition(code: str) -> bool:
 def all_factors() -> tuple[Factor, ...]:
     """Every row, in the order of the standard."""
     return tuple(row for same in _table().values() for row in same)
+
+
+@cache
+def molar_mass(code: str) -> float | None:
+    """g/mol of a gas, for equation 20 of HJ 212-2017: nitrogen oxides as NO2, hydrocarbons as carbon (HJ 38)."""
+    return next((float(mass) for row, mass, _ in rows("molar_masses") if row == code), None)
 
 
 def nearest(code: str) -> str | None:

@@ -14,10 +14,13 @@ from collections.abc import Callable
 from functools import lru_cache
 from itertools import chain
 from operator import itemgetter
-from typing import NamedTuple, NewType, cast
+from typing import TYPE_CHECKING, NamedTuple, NewType, cast
 
 from protocol.errors import CannotEncode
 from protocol.forms import form, has_form, is_time
+
+if TYPE_CHECKING:
+    from decimal import Decimal
 
 Field = tuple[str, str]
 Item = tuple[Field, ...]
@@ -189,6 +192,18 @@ def number(value: float, decimals: int) -> str:
     return text[1:] if text[0] == "-" and not text.strip("-0.") else text
 
 
+def rated_number(value: float, rate: tuple[int, int], decimals: int) -> str:
+    """`number` of value × the first ÷ the second of `rate`: multiplied as decimals, so that a tie stays one."""
+    over, under = rate
+    shortest = repr(float(value))
+    if over == under or "n" in shortest:
+        return number(value, decimals)
+    from decimal import Decimal
+
+    text = _quantized(Decimal(shortest) * over / under, decimals)
+    return text[1:] if text[0] == "-" and not text.strip("-0.") else text
+
+
 def _rounded_tie(whole: str, kept: str) -> str:
     """Half-even at the end of `whole`.`kept`, whose next and last digit is a 5."""
     digits = int(whole.lstrip("-") + kept)
@@ -198,9 +213,15 @@ def _rounded_tie(whole: str, kept: str) -> str:
 
 
 def _rounded_exponent(shortest: str, decimals: int) -> str:
-    from decimal import ROUND_HALF_EVEN, Context, Decimal
+    from decimal import Decimal
 
     if "n" in shortest:
         raise CannotEncode("protocol.encode.not_a_number", came=shortest)
-    exact = Context(prec=400, rounding=ROUND_HALF_EVEN)
-    return format(Decimal(shortest).quantize(Decimal(1).scaleb(-decimals), context=exact), "f")
+    return _quantized(Decimal(shortest), decimals)
+
+
+def _quantized(exact: Decimal, decimals: int) -> str:
+    from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+    context = Context(prec=400, rounding=ROUND_HALF_EVEN)
+    return format(exact.quantize(Decimal(1).scaleb(-decimals), context=context), "f")

@@ -101,6 +101,11 @@ def known(unit: str) -> bool:
     return _spelling(unit) in _UNITS
 
 
+def is_volume_share(unit: str) -> bool:
+    """Whether this is a volume share (ppm, ppb), which the gas's molar mass makes a mass concentration."""
+    return _UNITS.get(_spelling(unit), ("",))[0] == "volume share"
+
+
 def convertible(unit: str, to_unit: str) -> bool:
     """Whether both are units of one kind; the same text twice always is."""
     return unit == to_unit or (known(unit) and known(to_unit) and _rule(unit, to_unit) is not None)

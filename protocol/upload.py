@@ -20,21 +20,25 @@ from itertools import chain
 from operator import mul
 from typing import Literal, NamedTuple
 
-from protocol.edition import EDITION_2017, Edition
+from protocol.edition import EDITION_2017, Edition, Rate
 from protocol.errors import CannotEncode
+from protocol.factors import factor as table_row
 from protocol.frame import wrap
 from protocol.lenient import checked, region_of
 from protocol.messages import FORM, LIMITS, Form, Header, Limits
 from protocol.packet import Packet
-from protocol.region import Body, number, write
+from protocol.region import Body, number, rated_number, write
 from protocol.split import split
 from protocol.times import qn_text, time_text
+from protocol.units import ratio
 
 Message = Literal["realtime", "statistics"]
 Slot = tuple[str, int | str]
 """Attribute and the decimals of its number, or its text: `("Rtd", 2)`, `("Flag", "N")`."""
 Shape = tuple[tuple[str, tuple[Slot, ...]], ...]
 """Factors (2017 codes) with their attributes, in the order of Annex C."""
+Units = tuple[tuple[str, str], ...]
+"""Factors and the units that a platform wants their values in, where those are not its edition's."""
 
 _ORDERS = {
     "realtime": ("SampleTime", "Rtd", "ZsRtd", "Flag", "EFlag"),
@@ -56,21 +60,40 @@ class Issued(NamedTuple):
     data: bytes
 
 
-def realtime(data_time_ms: int, shape: Shape, values: Sequence[float], edition: Edition = EDITION_2017) -> Body:
+def realtime(
+    data_time_ms: int, shape: Shape, values: Sequence[float], edition: Edition = EDITION_2017, units: Units = ()
+) -> Body:
     """CN 2011: per factor SampleTime, Rtd, ZsRtd, Flag, EFlag; DataTime is the moment of acquisition."""
-    return _layout("realtime", shape, edition).body(data_time_ms, values)
+    return _layout("realtime", shape, edition, units).body(data_time_ms, values)
 
 
-def statistics(data_time_ms: int, shape: Shape, values: Sequence[float], edition: Edition = EDITION_2017) -> Body:
+def statistics(
+    data_time_ms: int, shape: Shape, values: Sequence[float], edition: Edition = EDITION_2017, units: Units = ()
+) -> Body:
     """CN 2051, 2061, 2031: per factor Cou, Min, Avg, Max, ZsMin, ZsAvg, ZsMax, Flag; DataTime is the period's start."""
-    return _layout("statistics", shape, edition).body(data_time_ms, values)
+    return _layout("statistics", shape, edition, units).body(data_time_ms, values)
+
+
+def unit_format(factor: str, unit: str, decimals: int) -> tuple[int, Rate]:
+    """Decimals and rate of a factor's numbers in another unit than the table's: as fine as before, so that nothing is
+    lost (2 decimals of µg/L are 5 of mg/L). ProtocolError where the unit is of another kind.
+    """
+    row = table_row(factor)
+    over, under = ratio(row.unit, unit) if row else (1, 1)
+    finer = decimals
+    while finer > 0 and 10 ** (decimals - finer + 1) * under <= over:
+        finer -= 1
+    while 10 ** (finer - decimals) * over < under:
+        finer += 1
+    return finer, (over, under)
 
 
 class _Layout:
     """The body of one shape, with places for its numbers."""
 
-    def __init__(self, message: Message, shape: Shape, edition: Edition) -> None:
-        columns = [_columns(message, factor, slots, edition) for factor, slots in shape]
+    def __init__(self, message: Message, shape: Shape, edition: Edition, units: Units) -> None:
+        wanted = dict(units)
+        columns = [_columns(message, factor, slots, edition, wanted.get(factor)) for factor, slots in shape]
         numbers = [(column.decimals, column.scale) for item in columns for column in item if column.text is None]
         self._decimals = [decimals for decimals, _ in numbers]
         self._scales = [10.0**decimals for decimals in self._decimals]
@@ -83,13 +106,15 @@ class _Layout:
         """The text; CannotEncode for other than one number a place, and for what is no number."""
         if len(values) != len(self._decimals):
             raise CannotEncode("protocol.encode.values", expected=len(self._decimals), came=len(values))
+        rated = values
         if self._rates:
-            values = [value * over / under for value, (over, under) in zip(values, self._rates, strict=True)]
-        if self._plain(values):
-            text = self._fast % (time_text(data_time_ms), *values)
+            rated = [value * over / under for value, (over, under) in zip(values, self._rates, strict=True)]
+        if self._plain(rated):
+            text = self._fast % (time_text(data_time_ms), *rated)
             if "=-" not in text:  # -0.0
                 return Body(text)
-        return Body(self._exact % (time_text(data_time_ms), *map(number, values, self._decimals)))
+        texts = map(rated_number, values, self._rates, self._decimals) if self._rates else None
+        return Body(self._exact % (time_text(data_time_ms), *(texts or map(number, values, self._decimals))))
 
     def _plain(self, values: Sequence[float]) -> bool:
         """Whether `%.nf` rounds every value as `region.number` does: none near a tie, negative, huge or no number."""
@@ -106,22 +131,28 @@ class _Column(NamedTuple):
     name: str
     text: str | None
     decimals: int
-    scale: tuple[int, int]
+    scale: Rate
 
 
-def _columns(message: Message, factor: str, slots: tuple[Slot, ...], edition: Edition) -> list[_Column]:
+def _columns(
+    message: Message, factor: str, slots: tuple[Slot, ...], edition: Edition, unit: str | None
+) -> list[_Column]:
     order = _ORDERS[message]
     names = tuple(name for name, _ in slots)
     places = [order.index(name) if name in order else -1 for name in names]
     if -1 in places or places != sorted(set(places)) or not slots:
         raise CannotEncode("protocol.encode.attributes", field=factor, expected=",".join(order), came=",".join(names))
-    return [_column(factor, name, what, edition) for name, what in slots if name not in edition.unknown_attributes]
+    return [
+        _column(factor, name, what, edition, unit) for name, what in slots if name not in edition.unknown_attributes
+    ]
 
 
-def _column(factor: str, attribute: str, what: int | str, edition: Edition) -> _Column:
+def _column(factor: str, attribute: str, what: int | str, edition: Edition, unit: str | None) -> _Column:
     name = f"{edition.code(factor)}-{attribute}"
     if isinstance(what, str):
         return _Column(name, edition.mark(what) if attribute == "Flag" else what, 0, (1, 1))
+    if unit is not None and attribute != "Cou":
+        return _Column(name, None, *unit_format(factor, unit, what))
     decimals, scale = edition.number_format(factor, attribute, what)
     return _Column(name, None, decimals, scale)
 

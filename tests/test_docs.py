@@ -18,7 +18,8 @@ from drivers.bus import Counters
 from edge.catalogue import use_language
 from edge.cli.main import hj212
 from edge.events import Event
-from edge.store import connection, database, delivery, journal, linklog, records, samples
+from edge.measure.alarms import Alarm
+from edge.store import alarms, connection, database, delivery, journal, linklog, records, samples
 from edge.store.connection import Receipt
 from edge.values import HOUR_MS, Kind, Record, Sample
 
@@ -150,6 +151,7 @@ def _fill_records(folder: Path) -> None:
     assert connection.keep(db, receipt, "connection.receipt", NOON)
     record = Record("ww1", Kind.MINUTE, "w01018", NOON, min=1.0, avg=2.0, max=3.0, cou=0.1, count=12, mark="N")
     records.seal(db, [record], [delivery.Due("city", "ww1", "2051", NOON)], NOON + HOUR_MS)
+    alarms.keep(db, [Alarm("ww1", "w01018", "limit", NOON, None, 41.0, 40.0)])
     journal.append(db, "logger", "started", {"version": "0"}, NOON)
     db.close()
 
@@ -215,6 +217,10 @@ def test_keys_of_platform_presets_are_documented(site: str) -> None:
 def test_keys_of_the_journal_are_documented(site: str) -> None:
     assert set(printed(site, "journal", "show")[0]) == set(documented("`journal show")[0])
     assert set(printed(site, "journal", "verify")) == set(documented("`journal verify")[0])
+
+
+def test_keys_of_events_are_documented(site: str) -> None:
+    assert set(printed(site, "events")[0]) == set(documented("`events")[0])
 
 
 def test_keys_of_config_are_documented(site: str) -> None:

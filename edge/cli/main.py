@@ -23,6 +23,7 @@ VERBS = {
     "platform": "edge.cli.platform:platform_group",
     "packet": "edge.cli.packet:packet_group",
     "connection": "edge.cli.connection:connection",
+    "events": "edge.cli.events:events",
     "journal": "edge.cli.journal:journal_group",
     "backup": "edge.cli.care:backup",
     "restore": "edge.cli.care:restore",

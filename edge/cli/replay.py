@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
 from statistics import median_low
 from typing import IO, Any
@@ -28,8 +28,16 @@ from config.site import Site
 from edge.catalogue import text
 from edge.cli.common import Stop, config_option, json_option, table
 from edge.measure.engine import Engine
-from edge.measure.rules import FactorRule, factor_rule, points_of
-from edge.measure.wire import Absent, wire_fields
+from edge.measure.rules import FactorRule, decimals_of, factor_rule, point_rule, points_of
+from edge.measure.wire import (
+    ZS_STATISTICS,
+    Absent,
+    record_wire,
+    wire_code,
+    wire_fields,
+    with_largest,
+    without_converted,
+)
 from edge.values import MINUTE_MS, SLOT_MS, Record, Sample, period_start
 from protocol.equipment import is_equipment
 from protocol.factors import factor as table_row
@@ -63,14 +71,21 @@ class OutletPlan:
     last: dict[tuple[int, str], float] = field(default_factory=dict)
     """The last mean of each kind and factor, for platforms that want it where nothing came."""
 
-    def wire(self, record: Record) -> dict[str, str]:
+    def wire(self, record: Record, engine: Engine, is_sentinel: bool) -> dict[str, str]:
         """The record's fields as edition 2017 sends them."""
+        if is_equipment(record.factor):
+            return dict(wire_fields(record, 0, self.absent, None))
         key = (record.kind, record.factor)
-        decimals = self.decimals.get(record.factor, wire_decimals(record.factor))
-        fields = wire_fields(record, decimals, self.absent, self.last.get(key))
+        code = wire_code(record.factor)
+        decimals = wire_decimals(code, self.decimals.get(code))
+        wire = record_wire(record, decimals, self.absent, self.last.get(key))
+        if is_sentinel:
+            wire = with_largest(wire, record.factor, ZS_STATISTICS)
+        elif record.avg is None and not engine.has_converted(record.factor):
+            wire = without_converted(wire)
         if record.avg is not None:
             self.last[key] = record.avg
-        return dict(fields)
+        return dict(wire.fields())
 
 
 @click.command(help=text("measure.cli.replay"))
@@ -85,7 +100,7 @@ def replay(samples: IO[str], config: Path, as_json: bool) -> None:
     except SamplesError as error:
         raise Stop(error.code, **error.params) from error
     plans = {name: plan(site, name, found) for name in _in_use(found)}
-    sealed = ((record, plans[record.outlet].wire(record)) for record in seal(site, plans, found))
+    sealed = seal(site, plans, found)
     if as_json:
         for record, wire in sealed:
             click.echo(json.dumps(as_object(record, wire), ensure_ascii=False))
@@ -125,7 +140,7 @@ def read_samples(lines: Iterable[str], site: Site) -> list[Sample]:
                 "measure.csv.header", expected=",".join(COLUMNS), came=",".join(header), missing=missing[0]
             )
         places = {name: header.index(name) for name in COLUMNS}
-        known = {outlet: {point.factor for point, _ in points_of(site, outlet)} for outlet in site.outlets}
+        known = {outlet: {point.channel for point, _ in points_of(site, outlet)} for outlet in site.outlets}
         rows = (row for row in reader if any(cell.strip() for cell in row))
         samples = [_sample(_Row(reader.line_num, row, places), known) for row in rows]
     except (csv.Error, UnicodeDecodeError) as error:
@@ -193,13 +208,13 @@ def plan(site: Site, outlet: str, samples: Iterable[Sample]) -> OutletPlan:
     for sample in samples:
         if sample.outlet == outlet:
             times.setdefault(sample.factor, set()).add(sample.time)
-    points = {point.factor: (point, every) for point, every in points_of(site, outlet)}
+    points = {point.channel: (point, every) for point, every in points_of(site, outlet)}
     rules: dict[str, FactorRule] = {}
     for name in [*points, *(name for name in times if name not in points)]:
         spacing = _spacing(times.get(name, set()))
         point, every = points.get(name, (None, SLOT_MS if spacing <= MINUTE_MS else spacing))
-        rules[name] = factor_rule(name, point.unit if point else None, every, slot_ms=spacing)
-    decimals = {name: wire_decimals(name, point.decimals, point.unit) for name, (point, _) in points.items()}
+        rules[name] = point_rule(point, every, spacing) if point else factor_rule(name, None, every, spacing)
+    decimals = decimals_of(site, outlet)
     serving = [platform for platform in site.platforms.values() if outlet in platform.outlets]
     return OutletPlan(rules, decimals, serving[0].absent if serving else "zero")
 
@@ -215,8 +230,12 @@ def _spacing(times: set[int]) -> int:
     return usual if usual > MINUTE_MS else MINUTE_MS // max(1, round(MINUTE_MS / usual))
 
 
-def seal(site: Site, plans: Mapping[str, OutletPlan], samples: list[Sample]) -> Iterator[Record]:
-    """The records that the samples seal, in order of time; minutes without any sample have none."""
+def seal(
+    site: Site, plans: Mapping[str, OutletPlan], samples: list[Sample]
+) -> Iterator[tuple[Record, dict[str, str]]]:
+    """The records that the samples seal, in order of time, with their fields on the wire; minutes without any sample
+    have none.
+    """
     if not samples:
         return
     engines = [Engine(site.outlets[name], name, plan.rules) for name, plan in plans.items()]
@@ -225,11 +244,19 @@ def seal(site: Site, plans: Mapping[str, OutletPlan], samples: list[Sample]) -> 
         minutes.setdefault(period_start(sample.time, MINUTE_MS), []).append(sample)
     for start, group in minutes.items():
         for engine in engines:
-            yield from engine.tick(start, complete_until_ms=start)
+            yield from _worded(engine, plans[engine.name], engine.tick(start, complete_until_ms=start))
             engine.add(group)
     covered = max(sample.time + plans[sample.outlet].rules[sample.factor].slot_ms for sample in samples)
     for engine in engines:
-        yield from engine.tick(max(minutes), complete_until_ms=covered)
+        yield from _worded(engine, plans[engine.name], engine.tick(max(minutes), complete_until_ms=covered))
+
+
+def _worded(engine: Engine, plan: OutletPlan, records: list[Record]) -> Iterator[tuple[Record, dict[str, str]]]:
+    for _, label in groupby(records, key=lambda record: (record.kind, record.start)):
+        period = list(label)
+        sentinels = engine.sentinels(period)
+        for record in period:
+            yield record, plan.wire(record, engine, record.factor in sentinels)
 
 
 # the output

@@ -45,6 +45,8 @@ def show(page: dict[str, Any]) -> None:
     click.echo(text("cli.status-head", **{**head, "clock": text(f"cli.clock-{head['clock']}")}))
     for warning in page["warnings"]:
         click.secho("! " + text(warning["code"], **warning["params"]), fg="yellow")
+    for alarm in page["alarms"]:
+        click.secho("! " + text("cli.status-alarm", **_alarm(alarm)), fg="red")
     titles = ("platform", "link", "last-answer", "outbox", "backfilled", "rejected", "lost")
     numbers = ("outbox", "backfilled", "rejected", "lost")
     _table(
@@ -100,6 +102,18 @@ def show(page: dict[str, Any]) -> None:
 def _table(caption: str, titles: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     if rows:
         table([f"cli.col-{title}" for title in titles], rows, text(caption), columns=80)
+
+
+def _alarm(alarm: dict[str, Any]) -> dict[str, Any]:
+    numbers = {key: "–" if alarm[key] is None else f"{alarm[key]:.6g}" for key in ("peak", "limit")}
+    begin = alarm["begin"][:19].replace("T", " ")
+    return {
+        **alarm,
+        **numbers,
+        "begin": begin,
+        "name": alarm[f"name_{language()}"],
+        "alarm": text(f"edge.alarm.{alarm['kind']}"),
+    }
 
 
 def _clock(moment: str | None) -> str | None:

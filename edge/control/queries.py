@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edge.gaps import HISTORY
-from edge.store import again, connection, journal, linklog, outbox, records, samples, settings
+from edge.measure.alarms import Alarm
+from edge.store import again, alarms, connection, journal, linklog, outbox, records, samples, settings
 from edge.store.delivery import RECORD_KINDS
 from edge.uplink.kinds import KIND_OF_CN
 from edge.values import Kind, Record, Sample
+from protocol.factors import factor
 from protocol.times import iso_text, parse_time
 
 _PASSWORD = re.compile(r"(?<=PW=)[^;&]*", re.IGNORECASE)
@@ -239,6 +241,29 @@ def journal_verdict(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, A
     return asdict(journal.verify(db))
 
 
+def stored_alarms(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Alarms by their beginning, the newest: limit, open (only those that go on)."""
+    found = alarms.newest(db, min(int(args.get("limit") or LIMIT), LIMIT), bool(args.get("open")))
+    return [{"id": each.id, **alarm_row(each.alarm), "action": each.action} for each in found]
+
+
+def alarm_row(alarm: Alarm) -> dict[str, Any]:
+    """An alarm as plain data."""
+    known = factor(alarm.factor)
+    return {
+        "outlet": alarm.outlet,
+        "factor": alarm.factor,
+        "name_zh": known.name_zh if known else alarm.factor,
+        "name_en": known.name_en if known else alarm.factor,
+        "kind": alarm.kind,
+        "begin": iso(alarm.begin),
+        "end": iso(alarm.end),
+        "peak": alarm.peak,
+        "limit": alarm.limit,
+        "unit": known.unit if known else None,
+    }
+
+
 def history(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
     """Journal entries that tell why there is no record: since the last one before `from` (UTC ms)."""
     return [{**asdict(each), "hash": each.hash.hex()} for each in journal.telling(db, HISTORY, args["from"], LIMIT)]
@@ -261,6 +286,7 @@ def again_count(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, int]:
 
 
 QUERIES = {
+    "events": Query(stored_alarms),
     "again_count": Query(again_count),
     "history": Query(history),
     "undelivered": Query(undelivered),

@@ -4,7 +4,9 @@ rules      what is known of a factor: units, mass, how often it is sampled
 periods    labels that are sealed once, means
 marks      which mark a period bears, which values enter its mean
 water, gas the formulas of Annex D.1 and D.2, one function each
+standard_state, converted   a stack's samples standard and dry; converted (折算) values
 waste_water, flue_gas   the two sets of statistics, built from the formulas
+sound_levels, noise     noise: levels of minutes, hours, days; their formulas
 engine     keeps the open minute, hour and day of one outlet and seals them
 wire       a record or a sample as the fields of edition 2017
 """

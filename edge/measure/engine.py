@@ -6,18 +6,21 @@ I/O.
 A minute is sealed when its end has passed and every expected sample is in, or 2 s later. A sample of a sealed
 minute is dropped and counted. A minute that saw neither tick nor sample never existed for this logger (it was
 off, or the clock jumped over it): no record. A factor without samples in a minute that the engine lived
-through from its beginning has a record with mark B. Only open periods are held.
+through from its beginning has a record with mark B. Only open periods are held, and what a factor that `holds` its
+values may still need: such a value stands in later minutes that bring none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from config.site import Outlet
 from edge.measure.equipment import Equipment, WithEquipment
 from edge.measure.flue_gas import FlueGas
 from edge.measure.periods import Labels
 from edge.measure.rules import FactorRule
+from edge.measure.sound_levels import LA, OF_MINUTES, Levels, SoundLevels
 from edge.measure.statistics import Live, Span, Statistics
 from edge.measure.waste_water import WasteWater
 from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample, period_start
@@ -28,12 +31,17 @@ GRACE_MS = 2_000
 _BEGINNING = -(1 << 62)
 
 
-def statistics_of(outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) -> Statistics:
-    """The rules that the outlet's `statistics` names, and those of its equipment."""
+def statistics_of(outlet: Outlet, name: str, factors: Mapping[str, FactorRule], levels: Levels) -> Statistics:
+    """The rules that the outlet's `statistics` names, and those of its equipment; `levels`: where noise finds the
+    samples of its day.
+    """
     measured = {factor: rule for factor, rule in factors.items() if not is_equipment(factor)}
     equipment = {factor: rule for factor, rule in factors.items() if factor not in measured}
-    rules = FlueGas if outlet.statistics == "gas" else WasteWater
-    return WithEquipment(rules(outlet, name, measured), Equipment(outlet, name, equipment))
+    if outlet.statistics == "noise":
+        rules: Statistics = SoundLevels(outlet, name, measured, levels)
+    else:
+        rules = (FlueGas if outlet.statistics == "gas" else WasteWater)(outlet, name, measured)
+    return WithEquipment(rules, Equipment(outlet, name, equipment))
 
 
 class _Level:
@@ -72,8 +80,12 @@ class Engine:
     def __init__(self, outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) -> None:
         self.name = name
         self.late = 0
-        self._rules = statistics_of(outlet, name, factors)
+        self._levels = Levels()
+        self._is_noise = outlet.statistics == "noise"
+        self._rules = statistics_of(outlet, name, factors, self._levels)
         self._factors = dict(factors)
+        self._holds = {factor: rule.holds_ms for factor, rule in factors.items() if rule.holds_ms}
+        self._held: dict[str, dict[int, Sample]] = {factor: {} for factor in self._holds}
         self._minutes: dict[int, dict[str, dict[int, Sample]]] = {}
         self._sealed = Labels()
         self._hours = _Level(Kind.HOUR, Kind.MINUTE)
@@ -86,11 +98,12 @@ class Engine:
         """The factors that have records: the sampled ones, and a flow that is computed."""
         return self._rules.factors
 
-    @staticmethod
-    def reach(sealed_until: int) -> tuple[int, int, int]:
+    def reach(self, sealed_until: int) -> tuple[int, int, int]:
         """Since when `resume` needs samples, minutes and hours, where minutes are sealed until `sealed_until`."""
         last = sealed_until - 1
-        return sealed_until, period_start(last, HOUR_MS), period_start(last, DAY_MS)
+        since = sealed_until - max(self._holds.values(), default=0)
+        since = min(since, period_start(last, DAY_MS)) if self._is_noise else since
+        return since, period_start(last, HOUR_MS), period_start(last, DAY_MS)
 
     def resume(
         self,
@@ -107,7 +120,7 @@ class Engine:
         already.
         """
         self._sealed.add(_BEGINNING, sealed_until)
-        self._resumed_at = sealed_until
+        self._resumed_at = self._levels.sealed_until = sealed_until
         hours = list(hours)
         self._hours.sealed_are(hours)
         self._days.sealed_are(days)
@@ -121,6 +134,10 @@ class Engine:
         for sample in samples:
             if sample.outlet != self.name or sample.factor not in self._factors:
                 continue
+            if self._is_noise and sample.factor == LA:
+                self._levels.add(sample)
+            if sample.factor in self._held:
+                self._held[sample.factor].setdefault(sample.time, sample)
             start = period_start(sample.time, MINUTE_MS)
             if start in self._sealed:
                 self.late += 1
@@ -131,6 +148,14 @@ class Engine:
     def live(self, samples: Sequence[Sample]) -> list[Live]:
         """The latest sample of each factor as realtime data show it, and a computed flow."""
         return self._rules.live(samples)
+
+    def has_converted(self, factor: str) -> bool:
+        """Whether a factor has converted (折算) values."""
+        return self._rules.has_converted(factor)
+
+    def sentinels(self, records: Iterable[Record]) -> frozenset[str]:
+        """Of one period's records those factors for which the platform gets the largest number as converted value."""
+        return self._rules.sentinels(records)
 
     def tick(self, now_ms: int, complete_until_ms: int | None = None) -> list[Record]:
         """Seal what has ended, in order of time. `complete_until_ms`: no more samples come for the time
@@ -157,7 +182,7 @@ class Engine:
             if record.kind is Kind.MINUTE and start <= record.start < start + minutes * MINUTE_MS:
                 below.setdefault(record.factor, []).append(record)
         if minutes == 1:
-            return [record for parts in below.values() for record in parts]
+            return [one for factor, parts in below.items() if OF_MINUTES not in factor for one in parts]
         return self._rules.period(Span(Kind.MINUTE, start, minutes, by_count=True), below)
 
     def _live_through(self, now_ms: int) -> None:
@@ -181,14 +206,25 @@ class Engine:
         found = self._minutes.pop(start)
         lived = self._alive_from is not None and self._alive_from <= start
         series = {
-            factor: [found[factor][time] for time in sorted(found[factor])] if factor in found else []
+            factor: [found[factor][time] for time in sorted(found[factor])] if factor in found else standing
             for factor, rule in self._factors.items()
-            if factor in found or (lived and rule.expected)
+            for standing in (self._standing(factor, start),)
+            if factor in found or standing or (lived and (rule.expected or rule.holds_ms))
         }
         records = self._rules.minute(start, {factor: _honest(samples) for factor, samples in series.items()})
         self._sealed.add(start, start + MINUTE_MS)
         self._hours.add(records)
         return records
+
+    def _standing(self, factor: str, start: int) -> list[Sample]:
+        """The value from before this minute that stands in it, as if it had come at its beginning."""
+        held = self._held.get(factor)
+        if held is None:
+            return []
+        for time in [time for time in held if time < start - self._holds[factor]]:
+            del held[time]
+        last = max((time for time in held if time < start), default=None)
+        return [] if last is None else [replace(held[last], time=start)]
 
     def _seal_above(self, until: int) -> list[Record]:
         hours = self._hours.seal(self._rules, until)

@@ -11,7 +11,7 @@ out of all statistics of pollutants.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 from typing import TypeVar
 
@@ -141,6 +141,14 @@ class WithEquipment:
         """The records of a longer period."""
         pollutants, equipment = _parted(below)
         return self._pollutants.period(span, pollutants) + self._equipment.period(span, equipment)
+
+    def has_converted(self, factor: str) -> bool:
+        """Whether a factor has converted (折算) values."""
+        return self._pollutants.has_converted(factor)
+
+    def sentinels(self, records: Iterable[Record]) -> frozenset[str]:
+        """Factors that have the largest number as converted value; equipment has none."""
+        return self._pollutants.sentinels(records)
 
     def live(self, samples: Sequence[Sample]) -> list[Live]:
         """Pollutants only: states go by themselves (CN 2021)."""

@@ -7,6 +7,8 @@ equation 33: daily mass is the plain sum of the hours.
 
 from __future__ import annotations
 
+from math import sqrt
+
 AIR_OXYGEN = 21.0
 _STANDARD_PA = 101_325.0
 ZERO_K = 273.0
@@ -29,9 +31,9 @@ def from_volume_share(ppm: float, molar_mass: float) -> float:
     return molar_mass / _MOLAR_LITRES * ppm
 
 
-def nox_from_mass(no: float, no2: float) -> float:
+def nox_from_mass(no: float, no2: float, no_mass: float = _M_NO, no2_mass: float = _M_NO2) -> float:
     """(21) CNOx = CNO·M(NO2)/M(NO) + CNO2, all mg/m³, as NO2."""
-    return no * _M_NO2 / _M_NO + no2
+    return no * no2_mass / no_mass + no2
 
 
 def nox_from_volume_share(no_ppm: float, no2_ppm: float) -> float:
@@ -52,6 +54,16 @@ def converted_by_excess_air(dry: float, alpha: float, alpha_standard: float) -> 
 def converted_by_oxygen(dry: float, oxygen_standard: float, oxygen: float) -> float:
     """(28) Cz = C·(21−O2s)/(21−O2)."""
     return dry * (AIR_OXYGEN - oxygen_standard) / (AIR_OXYGEN - oxygen)
+
+
+def density(standard: float, ambient_pa: float, static_pa: float, celsius: float) -> float:
+    """ρ = ρ0·273/(273+ts)·(Ba+Ps)/101325, kg/m³, of gas that has ρ0 at standard state."""
+    return standard * ZERO_K / (ZERO_K + celsius) * (ambient_pa + static_pa) / _STANDARD_PA
+
+
+def pitot_velocity(kp: float, dynamic_pa: float, density_kg_m3: float) -> float:
+    """Vp = Kp·√(2·Pd/ρ), m/s. A dynamic pressure below 0 is the drift of a gas that stands still."""
+    return kp * sqrt(2 * max(dynamic_pa, 0.0) / density_kg_m3)
 
 
 def mean_velocity(kv: float, velocity: float) -> float:

@@ -8,12 +8,14 @@ the two units (mg/L and kg: 10⁻³, mg/m³ and kg: 10⁻⁶) is the power of te
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from config.site import Point, Site
+from config.site import Basis, Point, Site, Zs
 from edge.values import MINUTE_MS, SLOT_MS
 from protocol.equipment import is_equipment
 from protocol.factors import factor as table_row
+from protocol.factors import factors, wire_decimals
+from protocol.units import is_volume_share
 
 # grams of one m³ at concentration 1, as powers of ten: 1 mg/L = 1 g/m³
 _CONCENTRATIONS = {"mg/L": 0, "µg/L": -3, "ng/L": -6, "g/m³": 0, "mg/m³": -3, "µg/m³": -6, "ng/m³": -9}
@@ -26,13 +28,20 @@ class FactorRule:
 
     `unit` is the unit of its samples, `emission_unit` that of Cou (None: it has none). `expected` is how many
     samples a minute should bring; 0: fewer than one, so that a minute without any is nothing unusual.
-    `slot_ms` is how long one sample stands for: T of equation 1.
+    `slot_ms` is how long one sample stands for: T of equation 1. `holds_ms`: so long a value stands where no newer
+    one has come; one value then makes a minute. `basis`, `zs`, `molar_mass`: as the point says.
     """
 
     unit: str
     emission_unit: str | None = None
     expected: int = MINUTE_MS // SLOT_MS
     slot_ms: int = SLOT_MS
+    holds_ms: int = 0
+    basis: Basis | None = None
+    zs: Zs | None = None
+    molar_mass: float | None = None
+    is_volume_share: bool = False
+    """It was measured as a share (ppm), and so is at standard state already."""
 
     @property
     def is_concentration(self) -> bool:
@@ -64,6 +73,21 @@ def factor_rule(code: str, unit: str | None = None, every_ms: int = SLOT_MS, slo
     return FactorRule(row.unit, row.emission_unit or None, MINUTE_MS // every_ms, slot)
 
 
+def point_rule(point: Point, every_ms: int, slot_ms: int | None = None) -> FactorRule:
+    """The rule of a point's samples."""
+    rule = factor_rule(point.factor, point.unit, every_ms, slot_ms)
+    return replace(
+        rule,
+        expected=0 if point.holds else rule.expected,
+        slot_ms=MINUTE_MS if point.holds else rule.slot_ms,
+        holds_ms=point.holds,
+        basis=point.basis,
+        zs=point.zs,
+        molar_mass=point.molar_mass,
+        is_volume_share=rule.is_concentration and point.unit is not None and is_volume_share(point.unit),
+    )
+
+
 def points_of(site: Site, outlet: str) -> Iterable[tuple[Point, int]]:
     """The points of an outlet, each with how often its instrument is asked, ms."""
     for instrument in site.instruments.values():
@@ -73,5 +97,18 @@ def points_of(site: Site, outlet: str) -> Iterable[tuple[Point, int]]:
 
 
 def factor_rules(site: Site, outlet: str) -> Mapping[str, FactorRule]:
-    """The rules of all factors that the site measures at an outlet, in the order of the file."""
-    return {point.factor: factor_rule(point.factor, point.unit, every) for point, every in points_of(site, outlet)}
+    """The rules of all that the site measures at an outlet, by the name of the samples, in the order of the file."""
+    return {point.channel: point_rule(point, every) for point, every in points_of(site, outlet)}
+
+
+def decimals_of(site: Site, outlet: str) -> Mapping[str, int]:
+    """Decimals on the wire by factor, where its code alone does not tell: set at the outlet, or at the point, which
+    wins; or a code with two meanings.
+    """
+    points = (point for point, _ in points_of(site, outlet) if point.quantity == "value")
+    of_points = {
+        point.factor: wire_decimals(point.factor, point.decimals, point.unit)
+        for point in points
+        if point.decimals is not None or len(factors(point.factor)) > 1
+    }
+    return {**site.outlets[outlet].decimals, **of_points}

@@ -6,7 +6,7 @@ samples of a minute ──minute()──▶ records ──period()──▶ hour
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,6 +30,8 @@ class Live:
 
     sample: Sample
     zs: float | None = None
+    sentinel: bool = False
+    """The platform gets the largest number of the format as converted value, which there is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,14 @@ class Statistics(Protocol):
 
     def live(self, samples: Sequence[Sample]) -> list[Live]:
         """The latest sample of each factor as realtime data show it."""
+        ...
+
+    def has_converted(self, factor: str) -> bool:
+        """Whether a factor has converted (折算) values."""
+        ...
+
+    def sentinels(self, records: Iterable[Record]) -> frozenset[str]:
+        """Of one period's records those factors for which the platform gets the largest number as converted value."""
         ...
 
 

@@ -11,7 +11,7 @@ marked: their Cou holds the valid slots only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import fsum
 
@@ -72,6 +72,14 @@ class WasteWater:
     def live(self, samples: Sequence[Sample]) -> list[Live]:
         """The samples as they are: waste water has no converted values."""
         return [Live(sample) for sample in samples]
+
+    def has_converted(self, factor: str) -> bool:
+        """Waste water has no converted values."""
+        return False
+
+    def sentinels(self, records: Iterable[Record]) -> frozenset[str]:
+        """None."""
+        return frozenset()
 
     def minute(self, start: int, series: Series) -> list[Record]:
         """The records of one minute."""

@@ -1,6 +1,5 @@
-"""Alarms of edition 2005: when a value passed a limit that a platform had set, and when it kept it again.
-
-They stand here for the platform that asks for them later (CN 2071), and so that a restart knows which ones go on.
+"""Alarms with their beginnings, ends and peaks. Key: begin, outlet, factor, kind; what is known of one later replaces
+what was known before.
 """
 
 from __future__ import annotations
@@ -9,51 +8,51 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edge.store import delivery, names
-from edge.store.delivery import Due
+from edge.measure.alarms import Alarm
+
+_COLUMNS = 'outlet, factor, kind, begin, "end", peak, "limit"'
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
-    """`over`: the limit was passed; else it is kept again. `value` in the factor's unit, unrounded."""
+class Kept:
+    """An alarm as it is stored; `action`: what was done on it, and how that ended."""
 
-    at_ms: int
-    factor: str
-    value: float
-    over: bool
+    id: int
+    alarm: Alarm
+    action: str | None
 
 
-def note(
-    db: sqlite3.Connection, platform: str, outlet: str, alarms: Iterable[Alarm], dues: Iterable[Due], now_ms: int
-) -> list[int]:
-    """Alarms and what is due for them, in one transaction; the ids of the new deliveries."""
-    key = names.intern(db, platform), names.intern(db, outlet)
+def keep(db: sqlite3.Connection, alarms: Iterable[Alarm]) -> None:
+    """New alarms, and what has changed of those that are known."""
     db.executemany(
-        "INSERT INTO alarm VALUES (?, ?, ?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET value = excluded.value, over = excluded.over",  # a clock that was set back
-        [(each.at_ms, *key, names.intern(db, each.factor), each.value, each.over) for each in alarms],
+        f"INSERT INTO alarm ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (begin, outlet, factor, kind)"
+        ' DO UPDATE SET "end" = excluded."end", peak = excluded.peak',
+        [(one.outlet, one.factor, one.kind, one.begin, one.end, one.peak, one.limit) for one in alarms],
     )
-    return delivery.enqueue(db, dues, now_ms)
 
 
-def standing(db: sqlite3.Connection, platform: str, outlet: str) -> set[str]:
-    """The factors whose last alarm has not ended."""
+def keep_new(db: sqlite3.Connection, alarm: Alarm) -> None:
+    """An alarm that may not be stored yet; what is stored of it stays."""
+    row = (alarm.outlet, alarm.factor, alarm.kind, alarm.begin, alarm.end, alarm.peak, alarm.limit)
+    db.execute(f"INSERT INTO alarm ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", row)
+
+
+def acted(db: sqlite3.Connection, alarm: Alarm, action: str) -> None:
+    """What was done on an alarm."""
+    key = alarm.begin, alarm.outlet, alarm.factor, alarm.kind
+    db.execute("UPDATE alarm SET action = ? WHERE begin = ? AND outlet = ? AND factor = ? AND kind = ?", (action, *key))
+
+
+def still_open(db: sqlite3.Connection) -> list[Alarm]:
+    """The alarms that go on, oldest first."""
+    rows = db.execute(f'SELECT {_COLUMNS} FROM alarm WHERE "end" IS NULL ORDER BY begin, id')
+    return [Alarm(*row) for row in rows]
+
+
+def newest(db: sqlite3.Connection, limit: int, is_open: bool = False) -> list[Kept]:
+    """The newest alarms by their beginning, in order; `is_open`: only those that go on."""
+    which = 'WHERE "end" IS NULL' if is_open else ""
     rows = db.execute(
-        "SELECT n.text, a.over, max(a.at) FROM alarm AS a JOIN name AS n ON n.id = a.factor"
-        " WHERE a.platform = ? AND a.outlet = ? GROUP BY a.factor",
-        (names.find(db, platform), names.find(db, outlet)),
+        f"SELECT id, action, {_COLUMNS} FROM alarm {which} ORDER BY begin DESC, id DESC LIMIT ?", (limit,)
     )
-    return {factor for factor, over, _ in rows if over}
-
-
-def begun(
-    db: sqlite3.Connection, key: tuple[str, str], period: tuple[int, int], behind: int, count: int
-) -> list[Alarm]:
-    """When limits of a platform and outlet were passed in a period, both ends included: `count` behind so many."""
-    rows = db.execute(
-        "SELECT a.at, n.text, a.value, a.over FROM alarm AS a JOIN name AS n ON n.id = a.factor"
-        " WHERE a.at BETWEEN ? AND ? AND a.platform = ? AND a.outlet = ? AND a.over ORDER BY a.at, a.factor"
-        " LIMIT ? OFFSET ?",
-        (*period, names.find(db, key[0]), names.find(db, key[1]), count, behind),
-    )
-    return [Alarm(at_ms, factor, value, bool(over)) for at_ms, factor, value, over in rows]
+    return [Kept(number, Alarm(*rest), action) for number, action, *rest in rows][::-1]

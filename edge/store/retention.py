@@ -33,7 +33,8 @@ def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
     gone = sum(_sweep_records(db, kind, _earlier(now_ms - keep_ms, needed)) for kind, keep_ms in keep.items())
     gone += _sweep_deliveries(db, _LIVE, now_ms - min(LIVE_MS, limits.deliveries), "NOT kept AND state >= 2")
     gone += _sweep_deliveries(db, _KEPT, _earlier(now_ms - limits.deliveries, needed), "kept AND state >= 2")
-    gone += _sweep_alarms(db, now_ms - limits.deliveries)
+    gone += _sweep_alarms(db, now_ms - limits.hour)
+    gone += _sweep_alarms_2005(db, now_ms - limits.deliveries)
     return gone + _strip_bytes(db, now_ms - BYTES_MS)
 
 
@@ -97,9 +98,17 @@ def _sweep_deliveries(db: sqlite3.Connection, mark: str, cutoff: int, which: str
 
 
 def _sweep_alarms(db: sqlite3.Connection, cutoff: int) -> int:
+    """Ended alarms; one that goes on stays."""
+    return db.execute(
+        'DELETE FROM alarm WHERE id IN (SELECT id FROM alarm WHERE begin < ? AND "end" < ? ORDER BY begin LIMIT ?)',
+        (cutoff, cutoff, SLICE_ROWS),
+    ).rowcount
+
+
+def _sweep_alarms_2005(db: sqlite3.Connection, cutoff: int) -> int:
     key = "at, platform, outlet, factor"
-    oldest = f"SELECT {key} FROM alarm WHERE at < ? ORDER BY at LIMIT ?"
-    return db.execute(f"DELETE FROM alarm WHERE ({key}) IN ({oldest})", (cutoff, SLICE_ROWS)).rowcount
+    oldest = f"SELECT {key} FROM alarm_2005 WHERE at < ? ORDER BY at LIMIT ?"
+    return db.execute(f"DELETE FROM alarm_2005 WHERE ({key}) IN ({oldest})", (cutoff, SLICE_ROWS)).rowcount
 
 
 def finished(db: sqlite3.Connection, start: int) -> None:

@@ -13,8 +13,8 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from edge.store import alarms
-from edge.store.alarms import Alarm
+from edge.store import alarms2005
+from edge.store.alarms2005 import Alarm
 from edge.store.outbox import Due
 from edge.uplink.history import Page
 from edge.uplink.kinds import ALARM_NOTICE, ALARM_RECORD
@@ -132,7 +132,7 @@ class AlarmRecords:
     def page(self, db: sqlite3.Connection, place: int, count: int) -> Page:
         """`place`: how many were given."""
         key = self.terms.platform, self.terms.outlet
-        found = alarms.begun(db, key, (self.begin_ms, self.end_ms), place, count)
+        found = alarms2005.begun(db, key, (self.begin_ms, self.end_ms), place, count)
         bodies: list[Body] = [
             write(EDITION_2005.region(_record(alarm.at_ms, [alarm]), ALARM_RECORD)) for alarm in found
         ]

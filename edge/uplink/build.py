@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.measure.engine import Engine
-from edge.measure.wire import Wire, record_wire, runtime_text
+from edge.measure.wire import runtime_text, wire_code
 from edge.store import outbox, records
 from edge.store.outbox import Delivery, OpenPacket
+from edge.uplink.numbers import Numbers, OnEvent
 from edge.uplink.terms import Terms
 from edge.values import MINUTE_MS, Record
 from protocol.edition import edition
 from protocol.equipment import is_equipment
 from protocol.errors import ProtocolError
-from protocol.factors import wire_decimals
 from protocol.lenient import checked, region_of
 from protocol.messages import Header, runtimes
 from protocol.packet import Packet
@@ -59,6 +59,12 @@ class Builder:
     """The outlet's rules, for intervals longer than a minute; no samples go in here."""
     decimals: Mapping[str, int]
     """Decimals on the wire by factor, where the site file sets them."""
+    on_event: OnEvent = lambda _code, _params: None
+
+    @property
+    def numbers(self) -> Numbers:
+        """How the platform gets the outlet's numbers."""
+        return Numbers(self.terms, self.engine, self.decimals, self.on_event)
 
     def prepare(
         self, db: sqlite3.Connection, ids: Sequence[int], fresh_from_ms: int, now_ms: int
@@ -170,19 +176,24 @@ class Builder:
         """Body of the records of one period; `minutes`: the period that minute records are to be joined to."""
         if minutes is not None:
             found = self.engine.derive(found, start, minutes)
-        items = [(record.factor, wire) for record in self._ordered(found) if (wire := self._wire(db, record)).slots]
+        numbers, sentinels = self.numbers, self.engine.sentinels(found)
+        wires = [
+            (one.factor, numbers.record(one, self._last(db, one), one.factor in sentinels))
+            for one in self._ordered(found)
+        ]
+        items = [(wire_code(factor), wire) for factor, wire in wires if wire.slots]
         shape = tuple((factor, wire.slots) for factor, wire in items)
-        return statistics(start, shape, [value for _, wire in items for value in wire.values], self.terms.edition)
+        values = [value for _, wire in items for value in wire.values]
+        return statistics(start, shape, values, self.terms.edition, numbers.units)
 
     def _ordered(self, found: list[Record]) -> list[Record]:
         """As the site file has the factors."""
         order = {factor: place for place, factor in enumerate(self.engine.factors)}
         return sorted(found, key=lambda record: order.get(record.factor, len(order)))
 
-    def _wire(self, db: sqlite3.Connection, record: Record) -> Wire:
-        absent = self.terms.site.absent
-        last = records.last_average(db, record) if record.avg is None and absent == "last" else None
-        return record_wire(record, wire_decimals(record.factor, self.decimals.get(record.factor)), absent, last)
+    def _last(self, db: sqlite3.Connection, record: Record) -> float | None:
+        """The last known mean, where the platform wants it for a record without one."""
+        return records.last_average(db, record) if record.avg is None and self.terms.site.absent == "last" else None
 
 
 def _header(frame: bytes) -> list[bytes]:

@@ -20,7 +20,7 @@ PRESETS = ROOT / "config" / "presets"
 CODE = re.compile(r'"(config\.[a-z][a-z.-]*[a-z])"')
 
 
-@pytest.mark.parametrize("name", ["water", "gas"])
+@pytest.mark.parametrize("name", ["water", "gas", "voc"])
 def test_preset_checks_with_the_default_password_as_the_only_finding(name: str) -> None:
     assert [p.code for p in problems(PRESETS / f"{name}.toml")] == ["config.password-default"]
 
@@ -50,6 +50,7 @@ def test_decimals_are_raised_where_the_tables_format_is_too_coarse() -> None:
         for point in instrument.points
     ]
     assert {p.factor: p.decimals for p in points if p.decimals} == {"a34013": 2, "w21003": 3, "w21011": 3}
+    assert load(PRESETS / "gas.toml").outlets["fg1"].decimals == {"a00000": 3}  # computed: it has no point
     assert all(p.decimals > wire_decimals(p.factor) for p in points if p.decimals)
 
 

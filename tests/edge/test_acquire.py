@@ -163,3 +163,44 @@ def test_an_instrument_that_never_answered_is_silent_after_its_silence_and_one_a
     assert one.heard(NOON + 59_999) == {}
     assert one.heard(NOON + 60_000) == {"cod": False}
     assert busy.heard(NOON + 60_000) == {}
+
+def gas(**point: Any) -> Acquirer:
+    one = Point(outlet="fg1", **point)
+    return Acquirer(
+        Site(
+            site=General(name="x"),
+            outlets={"fg1": Outlet(name="x", st="31", statistics="gas")},
+            instruments={"so2": Instrument(line="a", driver="modbus", points=(one,), every=60_000)},
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("factor", "unit", "mass", "raw", "value"),
+    [
+        ("a21026", "ppm", None, 50.0, 142.8571),  # HJ 212-2017 (20): 64/22.4
+        ("a21026", "ppm", 64.06, 50.0, 142.9911),
+        ("a21026", "ppb", None, 50_000.0, 142.8571),
+        ("a21002", "ppm", None, 105.0, 215.6250),  # as NO2
+        ("a21001", "ppm", None, 2.0, 17 / 22.4 * 2 * 1e6),  # the table has ng/m³
+    ],
+)
+def test_volume_share_becomes_a_mass_concentration(
+    factor: str, unit: str, mass: float | None, raw: float, value: float
+) -> None:
+    one = gas(factor=factor, unit=unit, molar_mass=mass, range=(0.0, 1e9))
+    (sample,) = one.accept(PollResult("so2", NOON, (Reading(f"fg1/{factor}", raw),), None, 0.0))
+    assert sample.value == pytest.approx(value, rel=1e-6)
+
+
+def test_converted_value_of_an_instrument_has_samples_of_its_own() -> None:
+    (sample,) = gas(factor="a21026", quantity="zs").accept(
+        PollResult("so2", NOON, (Reading("fg1/a21026-Zs", 48.0),), None, 0.0)
+    )
+    assert (sample.factor, sample.value) == ("a21026-Zs", 48.0)
+
+
+def test_value_that_holds_is_shown_as_present_for_so_long() -> None:
+    one = gas(factor="a24088", holds=600_000)
+    one.accept(PollResult("so2", NOON, (Reading("fg1/a24088", 3.0),), None, 0.0))
+    assert [one.latest("fg1", NOON + age)[0].value for age in (180_001, 600_000, 600_001)] == [3.0, 3.0, None]

@@ -16,7 +16,6 @@ from measure_streams import (
     water,
 )  # fmt: skip
 
-from edge.measure.engine import Engine
 from edge.measure.periods import Labels
 
 PH = "w01001"
@@ -165,8 +164,8 @@ def test_hour_that_is_stored_is_not_sealed_again() -> None:
 
 
 def test_reach_names_the_beginnings_of_the_open_hour_and_day() -> None:
-    assert Engine.reach(T0 + 90_000) == (T0 + 90_000, T0, T0 - 8 * HOUR_MS)
-    assert Engine.reach(T0) == (T0, T0 - HOUR_MS, T0 - 8 * HOUR_MS)
+    assert engine(water(), "w01018").reach(T0 + 90_000) == (T0 + 90_000, T0, T0 - 8 * HOUR_MS)
+    assert engine(water(), "w01018").reach(T0) == (T0, T0 - HOUR_MS, T0 - 8 * HOUR_MS)
 
 
 def test_samples_of_other_outlets_and_factors_are_passed_over() -> None:

@@ -13,8 +13,8 @@ from measure_streams import T0, flue, pick, sealed, steady, water
 from config.site import General, Instrument, Outlet, Point, Site
 from edge.cli.replay import replay
 from edge.measure.engine import Engine
-from edge.measure.rules import factor_rules
-from edge.measure.wire import own_decimals, wire_fields
+from edge.measure.rules import decimals_of, factor_rules
+from edge.measure.wire import wire_fields
 from edge.values import Kind
 from protocol.factors import wire_decimals
 
@@ -84,7 +84,7 @@ def test_of_a_code_with_two_meanings_the_unit_says_which(
     """e701xx: lift pump N4.2 or dosing N5.1; g119xx: efficiency N3.2 or inlet SO2 N3.3."""
     made = site(water(), Point(factor=factor, outlet="o", unit=unit))
     assert factor_rules(made, "o")[factor].unit == unit_of_samples
-    assert own_decimals(made) == {("o", factor): decimals}
+    assert decimals_of(made, "o") == {factor: decimals}
 
 
 SITE = """

@@ -184,7 +184,7 @@ def test_a_restart_leaves_the_records_of_an_undisturbed_run(letters: list[str], 
     first, second = (engine(water(), "SB1", every_ms=MINUTE_MS) for _ in range(2))
     before = sealed(first, [one for one in samples if one.time < T0 + stop * MINUTE_MS], T0, stop)
     until = max(record.start for record in before if record.kind is Kind.MINUTE) + MINUTE_MS
-    _, from_minute, _ = Engine.reach(until)
+    _, from_minute, _ = first.reach(until)
     minutes = [one for one in before if one.kind is Kind.MINUTE and one.start >= from_minute]
     hours = [one for one in before if one.kind is Kind.HOUR and one.start >= period_start(until - 1, DAY_MS)]
     second.resume([], minutes, hours, until)

@@ -13,8 +13,9 @@ import pytest
 from virtual_time import Profile, ScriptedPlatform, World, virtual
 
 from edge.actions import ActionResult
-from edge.store import alarms, records, settings
-from edge.store.alarms import Alarm
+from edge.store import alarms2005 as alarms
+from edge.store import records, settings
+from edge.store.alarms2005 import Alarm
 from edge.store.errors import StoreFailed
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms

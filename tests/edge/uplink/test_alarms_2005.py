@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from virtual_time import NOON, Profile, ScriptedPlatform, World, virtual
 
 from config.site import Retention
-from edge.alarming import Alarming
+from edge.alarms2005 import Alarming
 from edge.measure.statistics import Live
-from edge.store import alarms, retention
-from edge.store.alarms import Alarm
+from edge.store import alarms2005 as alarms
+from edge.store import retention
+from edge.store.alarms2005 import Alarm
 from edge.uplink.alarms2005 import DEFAULT_WARN_S, Rules, Watch, limits, rules, setting_of
 from edge.values import DAY_MS, Sample
 from protocol.frame import wrap

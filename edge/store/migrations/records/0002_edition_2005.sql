@@ -2,7 +2,7 @@
 
 ALTER TABLE payload ADD COLUMN edition TEXT NOT NULL DEFAULT '2017';
 
-CREATE TABLE alarm (                -- a limit that a platform of edition 2005 set was passed, or is kept again
+CREATE TABLE alarm_2005 (           -- a limit that a platform of edition 2005 set was passed, or is kept again
     at       INTEGER NOT NULL,      -- UTC ms
     platform INTEGER NOT NULL,
     outlet   INTEGER NOT NULL,

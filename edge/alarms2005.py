@@ -13,7 +13,7 @@ from typing import Any
 from edge.catalogue import explain
 from edge.clock import Clock
 from edge.measure.statistics import Live
-from edge.store import alarms
+from edge.store import alarms2005
 from edge.store.errors import StoreFailed
 from edge.store.store import Store
 from edge.uplink.alarms2005 import Rules, Watch, dues, rules
@@ -60,13 +60,13 @@ class Alarming:
         terms = session.terms
         key = terms.platform, terms.outlet
         if key not in self._watches:
-            self._watches[key] = Watch(await self._store.do(alarms.standing, *key))
+            self._watches[key] = Watch(await self._store.do(alarms2005.standing, *key))
         watch = self._watches[key]
         samples = [one.sample for one in self._live(terms.outlet, now_ms)]
         news = watch.look(samples, known, self._clock.mono_s(), now_ms)
         if not news:
             return
-        ids = await self._store.do(alarms.note, *key, news, dues(terms, now_ms, news), now_ms)
+        ids = await self._store.do(alarms2005.note, *key, news, dues(terms, now_ms, news), now_ms)
         watch.took(news)
         session.offer(ids)
         for alarm in news:
