@@ -13,11 +13,13 @@ from datetime import date
 from typing import Any
 
 from config.check_controls import controls
+from config.check_switches import derived, switches
 from config.lines import Path
 from config.markers import duration_text
 from config.merge import Merged
 from config.problem import Problem, listed, nearest, shown
 from config.site import Access, Instrument, Outlet, Point, Site
+from config.switches import Derived
 from drivers.driver import InstrumentSpec, PointSpec
 from drivers.errors import BadOption
 from protocol import factors, units
@@ -126,18 +128,27 @@ def _outlets_of_points(site: Site, merged: Merged) -> Iterator[Problem]:
             )
 
 
-def _factors(site: Site, merged: Merged) -> Iterator[Problem]:
+def _coded(site: Site) -> Iterator[tuple[Path, Point | Derived]]:
+    """Everything that has a factor and a unit: points and derived points."""
     for path, _, point in _points(site):
+        yield path, point
+    for name, outlet in site.outlets.items():
+        for index, one in enumerate(outlet.derived):
+            yield ("outlets", name, "derived", index), one
+
+
+def _factors(site: Site, merged: Merged) -> Iterator[Problem]:
+    for path, point in _coded(site):
         rows = factors.factors(point.factor)
         if not rows:
-            yield from _no_factor(merged, path, point)
+            yield from () if isinstance(point, Point) and point.internal else _no_factor(merged, path, point)
         elif point.unit is not None and not any(units.convertible(point.unit, row.unit) for row in rows):
             yield merged.problem(
                 (*path, "unit"), "config.unit", got=point.unit, factor=point.factor, allowed=rows[0].unit
             )
 
 
-def _no_factor(merged: Merged, path: Path, point: Point) -> Iterator[Problem]:
+def _no_factor(merged: Merged, path: Path, point: Point | Derived) -> Iterator[Problem]:
     near = factors.nearest(point.factor)
     row = factors.factor(near) if near else None
     params: dict[str, Any] = {
@@ -254,4 +265,6 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _platforms,
     _accesses,
     controls,
+    derived,
+    switches,
 )

@@ -31,12 +31,15 @@ from config.site import (
     Site,
     WaterRules,
 )
+from config.switches import Derived, Maintenance, MaintenanceSwitch, StopSource
 
 TABLES: dict[str, type] = {
     "[site]": General,
     "[outlets.NAME]": Outlet,
     "[outlets.NAME.water]": WaterRules,
     "[outlets.NAME.gas]": GasRules,
+    "[[outlets.NAME.derived]]": Derived,
+    "[outlets.NAME.stop]": StopSource,
     "[lines.NAME]": Line,
     "[instruments.NAME]": Instrument,
     "[[instruments.NAME.points]]": Point,
@@ -48,6 +51,8 @@ TABLES: dict[str, type] = {
     "[platforms.NAME]": Platform,
     "[platforms.NAME.outlets.NAME]": Access,
     "[store]": Retention,
+    "[maintenance]": Maintenance,
+    "[[maintenance.switches]]": MaintenanceSwitch,
 }
 """Every table of the file, as its header is written."""
 

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from config.site import Outlet
 from edge.measure.flue_gas import FlueGas
+from edge.measure.manual import NO_MARKS, ManualMarks
 from edge.measure.periods import Labels
 from edge.measure.rules import FactorRule
 from edge.measure.statistics import Live, Span, Statistics
@@ -31,6 +32,13 @@ def statistics_of(outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) 
     return FlueGas(outlet, name, factors) if outlet.statistics == "gas" else WasteWater(outlet, name, factors)
 
 
+def minute_records(
+    rules: Statistics, start: int, series: Mapping[str, Sequence[Sample]], manual: ManualMarks
+) -> list[Record]:
+    """The records of one minute from its samples, with the marks by hand laid over them."""
+    return rules.minute(start, {name: _honest(manual.over(name, start, samples)) for name, samples in series.items()})
+
+
 class _Level:
     """The open hours, or the open days: the records of the level below that are already there."""
 
@@ -45,6 +53,12 @@ class _Level:
             start = period_start(record.start, self.kind.ms)
             if start not in self.sealed:
                 self._open.setdefault(start, {}).setdefault(record.factor, []).append(record)
+
+    def revise(self, records: Iterable[Record]) -> None:
+        """These take the place of the records of the same factor and start, where their period is still open."""
+        for record in records:
+            there = self._open.get(period_start(record.start, self.kind.ms), {}).get(record.factor, [])
+            there[:] = [record if one.start == record.start else one for one in there]
 
     def sealed_are(self, records: Iterable[Record]) -> None:
         """These periods are stored already."""
@@ -67,6 +81,8 @@ class Engine:
     def __init__(self, outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) -> None:
         self.name = name
         self.late = 0
+        self.manual: ManualMarks = NO_MARKS
+        """Marks set by hand: laid over the samples when a minute is sealed."""
         self._rules = statistics_of(outlet, name, factors)
         self._factors = dict(factors)
         self._minutes: dict[int, dict[str, dict[int, Sample]]] = {}
@@ -125,7 +141,13 @@ class Engine:
 
     def live(self, samples: Sequence[Sample]) -> list[Live]:
         """The latest sample of each factor as realtime data show it, and a computed flow."""
-        return self._rules.live(samples)
+        return self._rules.live([self.manual.on(sample) for sample in samples])
+
+    def revise(self, records: Iterable[Record]) -> None:
+        """Minutes and hours whose mark has changed since they were sealed: what is open above counts with these."""
+        records = list(records)
+        self._hours.revise(record for record in records if record.kind is Kind.MINUTE)
+        self._days.revise(record for record in records if record.kind is Kind.HOUR)
 
     def tick(self, now_ms: int, complete_until_ms: int | None = None) -> list[Record]:
         """Seal what has ended, in order of time. `complete_until_ms`: no more samples come for the time
@@ -180,7 +202,7 @@ class Engine:
             for factor, rule in self._factors.items()
             if factor in found or (lived and rule.expected)
         }
-        records = self._rules.minute(start, {factor: _honest(samples) for factor, samples in series.items()})
+        records = minute_records(self._rules, start, series, self.manual)
         self._sealed.add(start, start + MINUTE_MS)
         self._hours.add(records)
         return records

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import lcm
 
+from config.formula import parse
 from config.site import Point, Site
+from config.switches import Derived
 from edge.values import MINUTE_MS, SLOT_MS
 from protocol.factors import factor as table_row
 
@@ -62,13 +65,31 @@ def factor_rule(code: str, unit: str | None = None, every_ms: int = SLOT_MS, slo
 
 
 def points_of(site: Site, outlet: str) -> Iterable[tuple[Point, int]]:
-    """The points of an outlet, each with how often its instrument is asked, ms."""
+    """The points of an outlet that are data, each with how often its instrument is asked, ms."""
+    return ((point, every) for point, every in _all_points(site, outlet) if not point.internal)
+
+
+def _all_points(site: Site, outlet: str) -> Iterable[tuple[Point, int]]:
     for instrument in site.instruments.values():
         for point in instrument.points:
             if point.outlet == outlet:
                 yield point, instrument.every
 
 
+def derived_of(site: Site, outlet: str) -> Iterable[tuple[Derived, int]]:
+    """The derived points of an outlet, each with how often it has a value, ms: when all its inputs have one.
+
+    A constant has one as often as any point.
+    """
+    paces = {point.factor: every for point, every in _all_points(site, outlet)}
+    shortest = min(paces.values(), default=SLOT_MS)
+    for one in site.outlets[outlet].derived:
+        inputs = parse(one.formula).factors if one.formula is not None else ()
+        paces[one.factor] = lcm(*(paces[name] for name in inputs)) if inputs else shortest
+        yield one, paces[one.factor]
+
+
 def factor_rules(site: Site, outlet: str) -> Mapping[str, FactorRule]:
-    """The rules of all factors that the site measures at an outlet, in the order of the file."""
-    return {point.factor: factor_rule(point.factor, point.unit, every) for point, every in points_of(site, outlet)}
+    """The rules of all factors of an outlet, in the order of the file: measured ones, then derived ones."""
+    both: list[tuple[Point | Derived, int]] = [*points_of(site, outlet), *derived_of(site, outlet)]
+    return {point.factor: factor_rule(point.factor, point.unit, every) for point, every in both}

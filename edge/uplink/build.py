@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from edge.measure.engine import Engine
+from edge.measure.stops import OUT_OF_OPERATION, Stops
 from edge.measure.wire import Wire, record_wire
 from edge.store import outbox, records
+from edge.store.delivery import first_revision
 from edge.store.outbox import Delivery, OpenPacket
 from edge.uplink.terms import Terms
 from edge.values import MINUTE_MS, Record
@@ -54,6 +56,8 @@ class Builder:
     """The outlet's rules, for intervals longer than a minute; no samples go in here."""
     decimals: Mapping[str, int]
     """Decimals on the wire by factor, where the site file sets them."""
+    stops: Stops = field(default_factory=Stops)
+    """When the outlet's source stood still."""
 
     def prepare(
         self, db: sqlite3.Connection, ids: Sequence[int], fresh_from_ms: int, now_ms: int
@@ -123,20 +127,44 @@ class Builder:
         if delivery.payload is not None:  # the very text that was taken in, or an error, never a smaller packet
             return checked(delivery.payload.decode())
         minutes = None if delivery.end is None else (delivery.end - delivery.start) // MINUTE_MS
-        return self.statistics(db, found, delivery.start, minutes)
+        first = None
+        if minutes is not None and delivery.revision:
+            first = outbox.records_at(db, delivery, self.first_revision(db, delivery.cn, delivery.start))
+        return self.statistics(db, found, delivery.start, minutes, first)
 
-    def statistics(self, db: sqlite3.Connection, found: list[Record], start: int, minutes: int | None) -> Body:
-        """Body of the records of one period; `minutes`: the period that minute records are to be joined to."""
+    def first_revision(self, db: sqlite3.Connection, cn: str, start: int) -> int:
+        """The revision with which a label went out first here."""
+        return first_revision(db, self.terms.platform, self.terms.outlet, cn, start) or 0
+
+    def statistics(
+        self,
+        db: sqlite3.Connection,
+        found: list[Record],
+        start: int,
+        minutes: int | None,
+        first: list[Record] | None = None,
+    ) -> Body:
+        """Body of the records of one period; `minutes`: the period that minute records are to be joined to.
+
+        `first`: the records as they went out first. A mark that came later must not change the joined numbers.
+        """
         if minutes is not None:
-            found = self.engine.derive(found, start, minutes)
+            joined = self.engine.derive(found, start, minutes)
+            numbers = joined if first is None else self.engine.derive(first, start, minutes)
+            marks = {record.factor: record.mark for record in joined}
+            found = [replace(record, mark=marks.get(record.factor, record.mark)) for record in numbers]
         order = {factor: place for place, factor in enumerate(self.engine.factors)}
         found.sort(key=lambda record: order.get(record.factor, len(order)))
-        items = [(record.factor, wire) for record in found if (wire := self._wire(db, record)).slots]
+        length_ms = max((record.kind.ms for record in found), default=0) * (minutes or 1)
+        items = [(record.factor, wire) for record in found if (wire := self._wire(db, record, length_ms)).slots]
         shape = tuple((factor, wire.slots) for factor, wire in items)
         return statistics(start, shape, [value for _, wire in items for value in wire.values])
 
-    def _wire(self, db: sqlite3.Connection, record: Record) -> Wire:
+    def _wire(self, db: sqlite3.Connection, record: Record, length_ms: int) -> Wire:
         absent = self.terms.site.absent
+        if self.terms.site.stopped == OUT_OF_OPERATION:
+            end = record.start + length_ms
+            record = replace(record, mark=self.stops.mark(record.mark, record.outlet, record.start, end))
         last = records.last_average(db, record) if record.avg is None and absent == "last" else None
         return record_wire(record, wire_decimals(record.factor, self.decimals.get(record.factor)), absent, last)
 
