@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
 from edge.measure.statistics import Live
+from edge.measure.stops import OUT_OF_OPERATION, Stops
 from edge.measure.wire import sample_wire
 from edge.remote.context import Context, Refusals
 from edge.remote.serve import serve
@@ -33,7 +35,7 @@ from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
-from edge.values import period_start
+from edge.values import Sample, period_start
 from protocol.factors import wire_decimals
 from protocol.messages import startup
 from protocol.packet import Packet
@@ -64,6 +66,8 @@ class Delivering:
     ) -> None:
         self._site = site
         self._actions = actions
+        self.stops = Stops()
+        """When the sources stood still; set before `load`."""
         self._store = store
         self._clock = clock
         self._live = live
@@ -82,6 +86,11 @@ class Delivering:
             for instrument in site.instruments.values()
             for point in instrument.points
             if point.decimals is not None
+        } | {
+            (name, one.factor): one.decimals
+            for name, outlet in site.outlets.items()
+            for one in outlet.derived
+            if one.decimals is not None
         }
         self._refusals: defaultdict[tuple[str, str], Refusals] = defaultdict(Refusals)
         self._log = get_logger("delivering")
@@ -115,7 +124,7 @@ class Delivering:
         for key, one in kept.items():
             terms.override({key: one.value}, one.at_ms)
         decimals = {factor: count for (where, factor), count in self._decimals.items() if where == outlet}
-        builder = Builder(terms, Engine(settled, outlet, factor_rules(self._site, outlet)), decimals)
+        builder = Builder(terms, Engine(settled, outlet, factor_rules(self._site, outlet)), decimals, self.stops)
         self._builders[name, outlet] = builder
         parts = terms, self._store, self._clock, builder, self._command, self._on_event, self._packet
         session = Session(*parts, lambda: not self.synchronised and platform.time != "refuse")
@@ -204,7 +213,7 @@ class Delivering:
     def _realtime(self, terms: Terms, tick: int) -> Body | None:
         items = []
         for one in self._live(terms.outlet, tick):
-            sample = one.sample
+            sample = self._on_wire(one.sample, terms)
             decimals = wire_decimals(sample.factor, self._decimals.get((sample.outlet, sample.factor)))
             key = sample.outlet, sample.factor
             if sample.value is not None:
@@ -214,6 +223,12 @@ class Delivering:
                 items.append((sample.factor, wire))
         shape = tuple((factor, wire.slots) for factor, wire in items)
         return realtime(tick, shape, [value for _, wire in items for value in wire.values]) if items else None
+
+    def _on_wire(self, sample: Sample, terms: Terms) -> Sample:
+        """A sample with the mark that this platform wants while the source stands still."""
+        if terms.site.stopped != OUT_OF_OPERATION:
+            return sample
+        return replace(sample, mark=self.stops.mark(sample.mark, sample.outlet, sample.time, sample.time + 1))
 
     # commands
 

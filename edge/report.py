@@ -73,9 +73,10 @@ def lines(measuring: Measuring) -> list[dict[str, Any]]:
 
 
 def points(measuring: Measuring) -> list[dict[str, Any]]:
-    """Newest value of every point."""
+    """Newest value of every point and derived point."""
     found = []
-    for instrument, point, sample in measuring.acquirer.points():
+    for point in measuring.points():
+        sample = point.sample
         known = factor(point.factor)
         found.append(
             {
@@ -83,7 +84,7 @@ def points(measuring: Measuring) -> list[dict[str, Any]]:
                 "factor": point.factor,
                 "name_zh": known.name_zh if known else point.factor,
                 "name_en": known.name_en if known else point.factor,
-                "instrument": instrument,
+                "instrument": point.instrument,
                 "value": sample.value if sample else None,
                 "unit": known.unit if known else point.unit,
                 "mark": sample.mark if sample else None,

@@ -140,8 +140,8 @@ class Engine:
             of_factor.setdefault(sample.time, sample)
 
     def live(self, samples: Sequence[Sample]) -> list[Live]:
-        """The latest sample of each factor as realtime data show it, and a computed flow."""
-        return self._rules.live([self.manual.on(sample) for sample in samples])
+        """The latest sample of each factor as realtime data show it, and a computed flow; a switch is no factor."""
+        return self._rules.live([self.manual.on(sample) for sample in samples if sample.factor in self._factors])
 
     def revise(self, records: Iterable[Record]) -> None:
         """Minutes and hours whose mark has changed since they were sealed: what is open above counts with these."""

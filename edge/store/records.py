@@ -8,7 +8,7 @@ deliveries that are due with them are one transaction, so that no record can be 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from edge.store import names
@@ -67,11 +67,13 @@ def revise(
     `changed`: the newest revisions with what is new in them; `platforms`: those that want revisions. What was never
     due at a platform is not sent because of its revision.
     """
-    new = [replace(one, revision=max(one.revision, _sent_first(db, one)) + 1) for one in changed]
+    changed = list(changed)
+    labels = sorted({(record.outlet, record.kind, record.start) for record in changed})
+    sent = {label: _sent_first(db, *label) for label in labels}
+    new = [replace(r, revision=max(r.revision, sent[r.outlet, r.kind, r.start]) + 1) for r in changed]
     numbers = {name: names.intern(db, name) for record in new for name in (record.outlet, record.factor)}
     rows = [_row(record, numbers) for record in new]
     db.executemany(f"INSERT INTO record ({_COLUMNS}) VALUES ({'?, ' * 13}?)", rows)
-    labels = sorted({(record.outlet, record.kind, record.start) for record in new})
     again = {due for platform in platforms for label in labels if (due := _again(db, platform, *label)) is not None}
     return new, enqueue(db, sorted(again, key=lambda due: (due.start, due.cn, due.platform)), now_ms)
 
@@ -85,17 +87,18 @@ def _covering(db: sqlite3.Connection, outlet: str, kind: Kind, start: int) -> tu
     return start - HOUR_MS, start, names.find(db, outlet), cn, start, start
 
 
-def _sent_first(db: sqlite3.Connection, record: Record) -> int:
+def _sent_first(db: sqlite3.Connection, outlet: str, kind: Kind, start: int) -> int:
     """The highest revision that a first delivery of a label may hold: a later mark must not slip into it."""
     firsts = f"SELECT min(revision) AS first {_COVERING} GROUP BY platform, start"
-    row = db.execute(f"SELECT max(first) FROM ({firsts})", _covering(db, record.outlet, record.kind, record.start))
-    return row.fetchone()[0] or 0
+    row = db.execute(f"SELECT max(first) FROM ({firsts})", _covering(db, outlet, kind, start)).fetchone()
+    return row[0] or 0
 
 
 def _again(db: sqlite3.Connection, platform: str, outlet: str, kind: Kind, start: int) -> Due | None:
     """The delivery that carried a label to a platform, once more with the newest marks; None: there was none."""
     row = db.execute(
-        f'SELECT start, "end", cn, max(revision) {_COVERING} AND platform = ? GROUP BY start ORDER BY start DESC LIMIT 1',
+        f'SELECT start, "end", cn, max(revision) {_COVERING} AND platform = ? GROUP BY start'
+        " ORDER BY start DESC LIMIT 1",
         (*_covering(db, outlet, kind, start), names.find(db, platform)),
     ).fetchone()
     if row is None:
@@ -155,6 +158,12 @@ def newest(records: Iterable[Record]) -> list[Record]:
         if key not in found or found[key].revision < record.revision:
             found[key] = record
     return list(found.values())
+
+
+def span(db: sqlite3.Connection) -> tuple[int, int] | None:
+    """First and last label of all records."""
+    row = db.execute("SELECT min(start), max(start) FROM record").fetchone()
+    return None if row[0] is None else (row[0], row[1])
 
 
 def last_start(db: sqlite3.Connection, outlet: str, kind: Kind) -> int | None:
