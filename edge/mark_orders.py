@@ -13,6 +13,7 @@ from typing import Any
 
 from config.problem import listed, nearest
 from config.site import Site
+from edge.clock import PLAUSIBLE_TO_MS
 from edge.control.server import Denied
 from edge.measure.marks import NORMAL
 from edge.measure.rules import factor_rules
@@ -20,6 +21,8 @@ from edge.store.marks import Action, Entry, Mark
 from protocol.marks import MARKS
 
 MAINTENANCE_MARK = "M"
+NO_MARK = "-"
+"""The data keep their own mark: a working condition of production."""
 _LONGEST_TEXT = 500
 _KEYS = frozenset({"from", "to", "points", "mark", "class", "item"})
 
@@ -184,9 +187,11 @@ def points_named(site: Site, names: Iterable[str]) -> list[str]:
 
 def _mark(args: Mapping[str, Any]) -> str | None:
     mark = args["mark"]
-    if mark is not None and (mark not in MARKS or mark == NORMAL):
+    if mark in (None, NO_MARK):
+        return None
+    if mark not in MARKS or mark == NORMAL:
         raise Denied("marks.bad-mark", got=mark, known=" ".join(name for name in MARKS if name != NORMAL))
-    return str(mark) if mark is not None else None
+    return str(mark)
 
 
 def _time(args: Mapping[str, Any], name: str, default: int) -> int:
@@ -196,7 +201,9 @@ def _time(args: Mapping[str, Any], name: str, default: int) -> int:
 
 def _maybe_time(args: Mapping[str, Any], name: str) -> int | None:
     value = args.get(name)
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < PLAUSIBLE_TO_MS:
         raise ValueError(name)
     return value
 

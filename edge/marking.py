@@ -105,7 +105,8 @@ class Marking:
 
     def _take_effect(self) -> None:
         for name, engine in self._engines.items():
-            engine.manual = manual_marks(self._site, name, self._derived, self.present)
+            states = [entry.state for entry in self.present]
+            engine.manual = manual_marks(self._site.outlets[name], name, self._derived, states)
         spans: dict[str, list[Span]] = {}
         for state in (entry.state for entry in self.present if entry.state.kind == "stop"):
             spans.setdefault(state.points[0], []).append((state.begin, state.end))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.site import Site
+from config.site import Outlet, Site
 from edge.measure.derived import DerivedPoints
 from edge.measure.engine import Engine, statistics_of
 from edge.measure.manual import ManualMark, ManualMarks, with_dependents
@@ -21,7 +21,7 @@ from edge.measure.revise import Verdicts, by_factor, minute_verdicts, period_ver
 from edge.measure.rules import factor_rules
 from edge.measure.statistics import Span, Statistics
 from edge.store import marks, records, samples
-from edge.store.marks import Entry, Mark, Work
+from edge.store.marks import Mark, Work
 from edge.store.store import Store
 from edge.values import HOUR_MS, MINUTE_MS, Kind, Record, Sample, period_start
 
@@ -33,16 +33,16 @@ _EVER = 1 << 60
 Spans = list[tuple[int, int]]
 
 
-def manual_marks(site: Site, outlet: str, derived: DerivedPoints, entries: Iterable[Entry]) -> ManualMarks:
+def manual_marks(outlet: Outlet, name: str, derived: DerivedPoints, states: Iterable[Mark]) -> ManualMarks:
     """The marks by hand of one outlet as the rules count with them."""
     found = []
-    for state in (entry.state for entry in entries):
-        if state.mark is None or state.withdrawn or outlet not in state.outlets:
+    for state in states:
+        if state.mark is None or state.withdrawn or name not in state.outlets:
             continue
-        named = state.factors(outlet)
-        factors = None if named is None else with_dependents(named, derived.inputs(outlet))
+        named = state.factors(name)
+        factors = None if named is None else with_dependents(named, derived.inputs(name))
         found.append(ManualMark(state.mark, state.begin, state.end, factors))
-    return ManualMarks(found, site.outlets[outlet].precedence)
+    return ManualMarks(found, outlet.precedence)
 
 
 @dataclass(slots=True)
@@ -125,7 +125,10 @@ class Reviser:
         """The outlet's marks by hand in an hour, before an entry and as they are now."""
         before = await self._store.do(marks.in_force, hour, hour + HOUR_MS, entry)
         after = await self._store.do(marks.in_force, hour, hour + HOUR_MS)
-        old, new = (manual_marks(self._site, outlet, self._derived, each) for each in (before, after))
+        old, new = (
+            manual_marks(self._site.outlets[outlet], outlet, self._derived, [entry.state for entry in each])
+            for each in (before, after)
+        )
         return old, new
 
     async def _minutes(

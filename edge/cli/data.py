@@ -14,6 +14,7 @@ import click
 
 from edge.catalogue import text
 from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where
+from edge.cli.manual import with_manual
 from edge.cli.replay import replay
 from edge.clock import SystemClock
 from edge.control.queries import LIMIT
@@ -101,13 +102,15 @@ def show(
     if as_json:
         print_json(rows)
     elif kind == "sample":
-        titles = ("cli.col-time", "cli.col-outlet", "cli.col-factor", "cli.col-value", "cli.col-mark")
-        keys = ("time", "outlet", "factor", "value", "mark")
+        titles = (
+            "cli.col-time", "cli.col-outlet", "cli.col-factor", "cli.col-value", "cli.col-mark", "marks.col-manual",
+        )  # fmt: skip
+        keys = ("time", "outlet", "factor", "value", "mark", "manual")
         table(titles, [[row[key] for key in keys] for row in rows], text("cli.title-samples"))
     else:
         columns = (
             "cli.col-start", "cli.col-outlet", "cli.col-factor", "cli.col-min", "cli.col-avg", "cli.col-max",
-            "cli.col-zs", "cli.col-cou", "cli.col-valid", "cli.col-mark",
+            "cli.col-zs", "cli.col-cou", "cli.col-valid", "cli.col-mark", "marks.col-revision",
         )  # fmt: skip
         table(columns, [_record_row(row) for row in rows], text("cli.title-records"))
 
@@ -176,7 +179,7 @@ def _rows(
         until = min(end, begin + STEP_MS[kind] - 1)
         args = {"kind": kind, "outlet": outlet, "from": begin, "to": until, "factors": list(factors)}
         if kind == "sample":
-            yield from place.query("samples", args)
+            yield from with_manual(place, outlet, place.query("samples", args))
         else:
             yield from _pages(place, args)
         begin = until + 1
@@ -208,4 +211,4 @@ def _now(place: Where) -> int:
 
 def _record_row(row: dict[str, Any]) -> list[Any]:
     numbers = [None if row[key] is None else f"{row[key]:.6g}" for key in ("min", "avg", "max", "zs_avg", "cou")]
-    return [row["start"], row["outlet"], row["factor"], *numbers, row["count"], row["mark"]]
+    return [row["start"], row["outlet"], row["factor"], *numbers, row["count"], row["mark"], row["revision"]]

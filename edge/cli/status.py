@@ -10,6 +10,7 @@ import click
 
 from edge.catalogue import language, text
 from edge.cli.common import Where, config_option, json_option, print_json, table, where
+from edge.cli.ordering import in_words
 
 
 @click.command(help=text("cli.verb-status"))
@@ -81,6 +82,7 @@ def show(page: dict[str, Any]) -> None:
             for row in page["lines"]
         ],
     )
+    _marks(page["marks"])
     for event in page["events"][-5:]:
         click.echo(f"{_clock(event['time'])}  {text(event['code'], **event['params'])}")
 
@@ -88,6 +90,15 @@ def show(page: dict[str, Any]) -> None:
 def _table(caption: str, titles: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     if rows:
         table([f"cli.col-{title}" for title in titles], rows, text(caption), columns=80)
+
+
+def _marks(open_ones: list[dict[str, Any]]) -> None:
+    """Marks by hand, maintenance and stops that hold now."""
+    names = ("kind", "points", "mark", "label", "begin", "end", "operator")
+    titles = ("kind", "points", "mark", "class", "from", "to", "operator")
+    rows = [[each[name] for name in names] for each in map(in_words, open_ones)]
+    if rows:
+        table([f"marks.col-{title}" for title in titles], rows, text("marks.title-open"), columns=80)
 
 
 def _clock(moment: str | None) -> str | None:
