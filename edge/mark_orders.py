@@ -21,6 +21,8 @@ from edge.store.marks import Action, Entry, Mark
 from protocol.marks import MARKS
 
 MAINTENANCE_MARK = "M"
+MAINTENANCE, STOP = ("自动监测设备维护", "日常维护"), ("工况", "停运")
+"""Class and item of what a switch or `maintain` and `source` say, as `mark-classes.tsv` has them."""
 NO_MARK = "-"
 """The data keep their own mark: a working condition of production."""
 _LONGEST_TEXT = 500
@@ -58,15 +60,21 @@ def mark_order(site: Site, args: Mapping[str, Any], now_ms: int, found: Entry | 
     raise ValueError(args["do"])
 
 
-def orders(
-    site: Site, what: str, args: Mapping[str, Any], now_ms: int, open_ones: Sequence[Entry], found: Entry | None
-) -> list[Order]:
-    """What `mark`, `maintain` or `source` asks for. `open_ones`: the marks without an end; `found`: the one named."""
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What holds: the marks without an end, and the one that is named (None: there is none)."""
+
+    open_ones: Sequence[Entry]
+    named: Entry | None
+
+
+def orders(site: Site, what: str, args: Mapping[str, Any], now_ms: int, holding: Holding) -> list[Order]:
+    """What `mark`, `maintain` or `source` asks for."""
     if what == "maintain":
-        return maintenance_orders(site, args, now_ms, open_ones)
+        return maintenance_orders(site, args, now_ms, holding.open_ones)
     if what == "source":
-        return stop_orders(site, args, now_ms, open_ones)
-    return [mark_order(site, args, now_ms, found)]
+        return stop_orders(site, args, now_ms, holding.open_ones)
+    return [mark_order(site, args, now_ms, holding.named)]
 
 
 def maintenance_orders(site: Site, args: Mapping[str, Any], now_ms: int, present: Sequence[Entry]) -> list[Order]:
@@ -112,26 +120,22 @@ def _may_end(found: Entry, args: Mapping[str, Any]) -> bool:
 
 def _maintenance(site: Site, name: str, at_ms: int, args: Mapping[str, Any]) -> Mark:
     points = [f"{point.outlet}/{point.factor}" for point in site.instruments[name].points if not point.internal]
-    return _from_source(Mark(kind="maintenance", points=tuple(points), begin=at_ms, mark=MAINTENANCE_MARK), args, name)
+    state = Mark(kind="maintenance", points=tuple(points), begin=at_ms, mark=MAINTENANCE_MARK, instrument=name)
+    return _from_source(state, args, MAINTENANCE)
 
 
 def _stop(outlet: str, at_ms: int, args: Mapping[str, Any]) -> Mark:
     end = _maybe_time(args, "to")
     if end is not None and end <= at_ms:
         raise Denied("marks.ends-first")
-    return _from_source(Mark(kind="stop", points=(outlet,), begin=at_ms, end=end), args)
+    return _from_source(Mark(kind="stop", points=(outlet,), begin=at_ms, end=end), args, STOP)
 
 
-def _from_source(state: Mark, args: Mapping[str, Any], instrument: str | None = None) -> Mark:
-    return replace(
-        state,
-        category=_text(args, "class"),
-        item=_text(args, "item"),
-        instrument=instrument,
-        reason=_text(args, "reason") or "",
-        source=args.get("source", "operator"),
-        evidence=args.get("evidence", {}),
-    )
+def _from_source(state: Mark, args: Mapping[str, Any], named: tuple[str, str]) -> Mark:
+    category, item = named
+    source, evidence = args.get("source", "operator"), args.get("evidence", {})
+    reason = _text(args, "reason") or ""
+    return replace(state, category=category, item=item, reason=reason, source=source, evidence=evidence)
 
 
 def _end(found: Entry, at_ms: int, args: Mapping[str, Any]) -> Order:

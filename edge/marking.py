@@ -20,7 +20,7 @@ from typing import Any
 from config.site import Site
 from edge.catalogue import explain
 from edge.clock import Clock
-from edge.mark_orders import orders
+from edge.mark_orders import Holding, orders
 from edge.measure.derived import DerivedPoints
 from edge.measure.engine import Engine
 from edge.measure.stops import Span, Stops
@@ -201,13 +201,13 @@ class Marking:
 
 def _keep(db: sqlite3.Connection, site: Site, what: str, args: Mapping[str, Any], by: By) -> list[Entry]:
     """What is ordered, in one transaction, against what holds at that moment."""
-    open_ones = marks.in_force(db, _EVER - 1, _EVER)
-    found = marks.newest(db, int(args["number"])) if "number" in args else None
+    named = marks.newest(db, int(args["number"])) if "number" in args else None
+    holding = Holding(marks.in_force(db, _EVER - 1, _EVER), named)
     return [
         marks.add(db, order.state, by)
         if order.number is None
         else marks.change(db, order.number, order.action, order.state, by)
-        for order in orders(site, what, args, by.at_ms, open_ones, found)
+        for order in orders(site, what, args, by.at_ms, holding)
     ]
 
 

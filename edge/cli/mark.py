@@ -13,7 +13,8 @@ import click
 
 from edge.catalogue import language, text
 from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where
-from edge.cli.ordering import Moment, by_option, folder_of, in_words, order, say, short
+from edge.cli.mark_words import in_words, short
+from edge.cli.ordering import Moment, by_option, folder_of, order, say
 from edge.mark_tables import TableError, class_named, classes, columns
 from protocol.factors import factor as table_row
 

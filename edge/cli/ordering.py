@@ -14,6 +14,7 @@ import click
 
 from edge.catalogue import text
 from edge.cli.common import CHECK_FAILED, WRONG_USE, F, Stop, Where, print_json
+from edge.cli.mark_words import in_words
 from edge.clock import SystemClock
 from edge.control import client
 from edge.values import DAY_MS, period_start
@@ -132,29 +133,3 @@ def say(done: list[dict[str, Any]], as_json: bool, code: str, nothing: str) -> N
         click.echo(text(nothing))
     for each in done:
         click.echo(text(code, **in_words(each)))
-
-
-def in_words(mark: dict[str, Any]) -> dict[str, Any]:
-    """A mark for a line on the screen."""
-    words = {name: short(mark[name]) for name in ("from", "to", "at")}
-    label = "/".join(part for part in (mark["class"], mark["item"]) if part)
-    state = "withdrawn" if mark["withdrawn"] else "open" if mark["to"] is None else "closed"
-    return {
-        **{name: "–" if value is None else value for name, value in mark.items()},
-        "begin": words["from"],
-        "end": words["to"] or text("marks.open"),
-        "at": words["at"],
-        "points": ", ".join(mark["points"]),
-        "label": label or "–",
-        "state": text(f"marks.state-{state}"),
-        "kind": text(f"marks.kind-{mark['kind']}"),
-        "instrument": mark["instrument"] or "–",
-    }
-
-
-def short(moment: str | None) -> str | None:
-    """`2026-11-26 08:00`, with seconds where there are some."""
-    if moment is None:
-        return None
-    shown = moment[:19].replace("T", " ")
-    return shown.removesuffix(":00") if shown.count(":") == 2 else shown

@@ -10,7 +10,7 @@ import click
 
 from edge.catalogue import language, text
 from edge.cli.common import Where, config_option, json_option, print_json, table, where
-from edge.cli.ordering import in_words
+from edge.cli.mark_words import in_words
 
 
 @click.command(help=text("cli.verb-status"))
