@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from config.formula import FormulaError, parse
@@ -26,6 +26,7 @@ texts = st.recursive(
 
 @given(texts)
 def test_a_formula_gives_what_python_gives(text: str) -> None:
+    assume(text.count("(") + text.count("-") < 20)
     try:
         expected = eval(text, {"__builtins__": {}}, VALUES)
     except ZeroDivisionError:
