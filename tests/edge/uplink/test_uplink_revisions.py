@@ -124,7 +124,8 @@ def test_history_repeats_what_was_sent_or_what_holds_where_it_may(
     ("wish", "stop", "mark", "flag"),
     [
         ("F", (NOON - 1, None), "N", "F"), ("N", (NOON - 1, None), "N", "N"), ("F", (NOON + 1, None), "N", "N"),
-        ("F", (NOON, NOON + TEN), "N", "F"), ("F", (NOON, NOON + TEN - 1), "N", "N"), ("F", (NOON, NOON + TEN), "M", "M"),
+        ("F", (NOON, NOON + TEN), "N", "F"), ("F", (NOON, NOON + TEN - 1), "N", "N"),
+        ("F", (NOON, NOON + TEN), "M", "M"),
     ],
 )  # fmt: skip
 def test_data_of_a_stopped_source_bear_f_where_the_platform_wants_it(
