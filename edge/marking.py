@@ -19,7 +19,8 @@ from typing import Any
 
 from config.site import Site
 from edge.catalogue import explain
-from edge.clock import Clock
+from edge.clock import Clock, plausible
+from edge.control.server import Denied
 from edge.mark_orders import Holding, orders
 from edge.measure.derived import DerivedPoints
 from edge.measure.engine import Engine
@@ -35,6 +36,8 @@ from protocol.times import iso_text
 
 IN_MEMORY_MS = 400 * DAY_MS
 """Marks and stops that ended longer ago are of no data that may still be sent."""
+MEASURED_MS = 40 * DAY_MS
+"""Marks that ended longer ago are of no sample that may still be kept."""
 LOOK_S = 60.0
 RETRY_S = 5.0
 _EVER = 1 << 60
@@ -89,6 +92,8 @@ class Marking:
 
     async def order(self, what: str, args: Mapping[str, Any], user: str) -> list[Entry]:
         """Carry out a `mark`, `maintain` or `source`; the marks that are new or changed. Raises Denied, StoreFailed."""
+        if not plausible(self._clock.wall_ms()):
+            raise Denied("marks.no-clock", now=iso_text(self._clock.wall_ms()))
         asked = {name: value for name, value in args.items() if name not in ("source", "evidence")}
         operator = str(args.get("by") or user).strip()[:_LONGEST_NAME]
         return await self._carry_out(what, asked, By(f"user:{user}", operator, self._clock.wall_ms()))
@@ -104,8 +109,9 @@ class Marking:
         self._take_effect()
 
     def _take_effect(self) -> None:
+        since = self._clock.wall_ms() - MEASURED_MS
+        states = [entry.state for entry in self.present if entry.state.end is None or entry.state.end > since]
         for name, engine in self._engines.items():
-            states = [entry.state for entry in self.present]
             engine.manual = manual_marks(self._site.outlets[name], name, self._derived, states)
         spans: dict[str, list[Span]] = {}
         for state in (entry.state for entry in self.present if entry.state.kind == "stop"):

@@ -42,8 +42,11 @@ class ManualMarks:
 
     def within(self, factor: str, begin: int, end: int) -> str | None:
         """The mark that counts for [begin, end); None: no hand has marked it."""
-        found = [one.mark for one in self._marks if one.touches(factor, begin, end)]
-        return strongest(found, self._precedence) if found else None
+        found = self._during(factor, begin, end)
+        return strongest((one.mark for one in found), self._precedence) if found else None
+
+    def _during(self, factor: str, begin: int, end: int) -> list[ManualMark]:
+        return [one for one in self._marks if one.touches(factor, begin, end)]
 
     def on(self, sample: Sample) -> Sample:
         """A sample with the mark that counts."""
@@ -52,10 +55,12 @@ class ManualMarks:
 
     def over(self, factor: str, start: int, samples: Sequence[Sample]) -> Sequence[Sample]:
         """The samples of a factor's minute with the marks that count."""
-        mark = self.within(factor, start, start + MINUTE_MS) if self._marks else None
-        if mark is None:
+        found = self._during(factor, start, start + MINUTE_MS)
+        if not found:
             return samples
-        return [self.on(sample) for sample in samples] or [Sample(start, "", factor, None, mark)]
+        here = ManualMarks(found, self._precedence)
+        mark = here.within(factor, start, start + MINUTE_MS) or ""
+        return [here.on(sample) for sample in samples] or [Sample(start, "", factor, None, mark)]
 
 
 NO_MARKS = ManualMarks((), ())

@@ -340,3 +340,11 @@ async def test_what_the_disk_refuses_is_ordered_again(rig: Rig, monkeypatch: pyt
     monkeypatch.setattr(rig.store, "do", real)
     assert await rig.marking._take_turns()
     assert rig.mark("w01018", NOON + 5_000) == "M"
+
+
+async def test_nothing_is_marked_by_a_clock_that_is_wrong(rig: Rig) -> None:
+    rig.clock.now = 60_000
+    with pytest.raises(Denied) as caught:
+        await rig.order("maintain", do="start")
+    assert caught.value.code == "marks.no-clock"
+    assert rig.journal() == []
