@@ -18,11 +18,13 @@ from config.check_edition import codes_of_2005, mn_form
 from config.check_equipment import equipment
 from config.check_gas import gas, is_share_of_gas
 from config.check_numbers import numbers
+from config.check_switches import derived, switches
 from config.lines import Path
 from config.markers import duration_text
 from config.merge import Merged
 from config.problem import Problem, listed, nearest, shown
 from config.site import Access, Instrument, Outlet, Platform, Point, Site
+from config.switches import Derived
 from drivers.driver import InstrumentSpec, PointSpec
 from drivers.errors import BadOption
 from protocol import factors, units
@@ -143,14 +145,23 @@ def _outlets_of_points(site: Site, merged: Merged) -> Iterator[Problem]:
             )
 
 
-def _factors(site: Site, merged: Merged) -> Iterator[Problem]:
+def _coded(site: Site) -> Iterator[tuple[Path, Point | Derived]]:
+    """Everything that has a factor and a unit: points and derived points."""
     for path, _, point in _points(site):
+        yield path, point
+    for name, outlet in site.outlets.items():
+        for index, one in enumerate(outlet.derived):
+            yield ("outlets", name, "derived", index), one
+
+
+def _factors(site: Site, merged: Merged) -> Iterator[Problem]:
+    for path, point in _coded(site):
         rows = factors.factors(point.factor)
         if is_equipment(point.factor):
             continue
         if not rows:
-            yield from _no_factor(merged, path, point)
-        elif is_share_of_gas(point):
+            yield from () if isinstance(point, Point) and point.internal else _no_factor(merged, path, point)
+        elif isinstance(point, Point) and is_share_of_gas(point):
             continue
         elif point.unit is not None and not any(units.convertible(point.unit, row.unit) for row in rows):
             allowed = listed(row.unit for row in rows)
@@ -160,7 +171,7 @@ def _factors(site: Site, merged: Merged) -> Iterator[Problem]:
             yield merged.problem((*path, "factor"), "config.two-meanings", True, factor=point.factor, both=both)
 
 
-def _no_factor(merged: Merged, path: Path, point: Point) -> Iterator[Problem]:
+def _no_factor(merged: Merged, path: Path, point: Point | Derived) -> Iterator[Problem]:
     near = factors.nearest(point.factor)
     row = factors.factor(near) if near else None
     params: dict[str, Any] = {
@@ -331,6 +342,8 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _conditions,
     equipment,
     controls,
+    derived,
+    switches,
     gas,
     numbers,
     alarms,

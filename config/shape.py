@@ -33,6 +33,7 @@ from config.site import (
     Site,
     WaterRules,
 )
+from config.switches import Derived, Maintenance, MaintenanceSwitch, StopSource
 
 TABLES: dict[str, type] = {
     "[site]": General,
@@ -41,6 +42,8 @@ TABLES: dict[str, type] = {
     "[outlets.NAME.water]": WaterRules,
     "[outlets.NAME.gas]": GasRules,
     "[outlets.NAME.noise]": NoiseRules,
+    "[[outlets.NAME.derived]]": Derived,
+    "[outlets.NAME.stop]": StopSource,
     "[lines.NAME]": Line,
     "[instruments.NAME]": Instrument,
     "[[instruments.NAME.points]]": Point,
@@ -52,6 +55,8 @@ TABLES: dict[str, type] = {
     "[platforms.NAME]": Platform,
     "[platforms.NAME.outlets.NAME]": Access,
     "[store]": Retention,
+    "[maintenance]": Maintenance,
+    "[[maintenance.switches]]": MaintenanceSwitch,
 }
 """Every table of the file, as its header is written."""
 

@@ -15,6 +15,7 @@ from annotated_types import Ge, Le
 from config.alarms import AlarmRules
 from config.controls import Action, Info, RawCode
 from config.markers import Duration, NumberAsText, OneOf, Pattern
+from config.switches import Derived, Maintenance, StopSource
 
 Millis = Annotated[int, Duration()]
 Name = Annotated[str, Pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}", "name")]
@@ -87,6 +88,8 @@ class GasRules:
     day_hours: Annotated[int, Ge(1), Le(24)] = 20
     normal_share: Annotated[float, Ge(0), Le(1)] = 0.75
     """Share of normal values of the level below from which a value is marked N."""
+    below_share: Literal["D", "cause"] = "D"
+    """Mark of a period with some normal values, but too few: D, as the standard has it, or its commonest mark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,8 @@ class WaterRules:
     """Flow-weighted (12–14) where there is flow, or arithmetic (15–17) means of concentrations."""
     arithmetic: tuple[str, ...] = ()
     """Factors that are averaged arithmetically in any case; pH, temperature and the like always are."""
+    normal_share: Annotated[float, Ge(0), Le(1)] = 1.0
+    """Share of normal values among those that came from which a value is marked N; 1: any abnormal one marks it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +132,8 @@ class Outlet:
     gas: GasRules = field(default_factory=GasRules)
     water: WaterRules = field(default_factory=WaterRules)
     noise: NoiseRules = field(default_factory=NoiseRules)
+    derived: tuple[Derived, ...] = ()
+    stop: StopSource | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +192,8 @@ class Point:
     """g/mol, for a unit that is a volume share (ppm); None: the factor's."""
     holds: Annotated[int, Duration(), Le(86_400_000)] = 0
     """A value stands for this long where no newer one has come: 1.5 cycles of a cyclic analyzer."""
+    internal: bool = False
+    """Read for a switch only: it has samples, but no records, and is never uploaded."""
     options: Any = None
     """The driver's `PointOptions`, flat in the file."""
 
@@ -253,6 +262,10 @@ class Platform:
     frame_gap: Millis = 0
     absent: Literal["zero", "last", "flag-only", "omit"] = "zero"
     """A factor without a value on the wire, always with a mark other than N."""
+    revisions: Literal["off", "marks"] = "off"
+    """Whether data whose mark was changed later are sent again."""
+    stopped: Literal["N", "F"] = "N"
+    """Mark on the wire of normal data of a time in which the source was stopped throughout."""
     connect_from: Annotated[str, Pattern(r"\d{4}-\d{2}-\d{2}", "date")] | None = None
     """Date (Beijing) before which an answered packet is a joint test (联调), not the official connection."""
     time: Literal["accept", "refuse", "when-unsynchronised"] = "accept"
@@ -314,3 +327,4 @@ class Site:
     instruments: dict[Name, Instrument] = field(default_factory=dict)
     platforms: dict[Name, Platform] = field(default_factory=dict)
     store: Retention = field(default_factory=Retention)
+    maintenance: Maintenance = field(default_factory=Maintenance)

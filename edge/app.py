@@ -30,15 +30,17 @@ from edge.alarms import Alarms
 from edge.catalogue import explain, text, use_language
 from edge.clock import Clock, SimulatedClock, SystemClock, machine_up_s, plausible
 from edge.control.client import socket_path
-from edge.control.queries import QUERIES, official_platforms
+from edge.control.queries import QUERIES, mark_shown, official_platforms
 from edge.control.server import ControlServer, Denied, SocketTaken, Verb, Who
 from edge.delivering import Delivering
 from edge.events import Events
 from edge.logs import get_logger, set_up_logs
+from edge.marking import Marking
 from edge.measure.statistics import Live
 from edge.measuring import Measuring
 from edge.problems import problem_text
 from edge.remote.daily import set_analyzer_clocks
+from edge.revising import Reviser
 from edge.store import infos, journal
 from edge.store.again import Range
 from edge.store.backup import Backups
@@ -87,6 +89,8 @@ class Daemon:
         self._lines: dict[str, LineWorker] = {}
         self._actions = Actions(site, self._lines, clock)
         self._delivering = Delivering(site, self._store, clock, self._live, self._equipment, self._actions, self._event)
+        self._marking = Marking(site, self._store, clock, self._event)
+        self._delivering.stops = self._marking.stops
         self._watchdog = Watchdog(clock, self._data_dir / "hang.txt")
         self._measuring: Measuring
         self._instruments: InstrumentWatch
@@ -98,11 +102,14 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         try:
+            await self._marking.load()
             await self._delivering.load()
             agenda = Agenda(self._delivering.terms)
             parts = self._site, self._store, self._clock, agenda, self._delivering.offer, self._event
             alarms = Alarms(self._site, self._actions, self._store, self._clock, self._event)
             self._measuring = Measuring(*parts, self._lines, self._actions.mark_of, alarms)
+            self._measuring.observe = self._marking.observe
+            self._marking.lay_over(self._measuring.engines)
             self._watch(Changes(await self._store.do(infos.known)))
             await self._until(stop)
         finally:
@@ -171,6 +178,8 @@ class Daemon:
                 group.create_task(backups, name="backups")
             sweep = keep_alive("sweep", self._sweep, self._clock, self._restarted)
             group.create_task(sweep, name="sweep")
+            group.create_task(keep_alive("marks", self._marking.run, self._clock, self._restarted), name="marks")
+            group.create_task(keep_alive("revising", self._revise, self._clock, self._restarted), name="revising")
             self._watch_parts()
             group.create_task(keep_alive("watchdog", self._watchdog.run, self._clock, self._restarted), name="watchdog")
             gc.freeze()
@@ -231,8 +240,13 @@ class Daemon:
                 self._event("edge.store-failed", {"why": explain(error)})
             await self._clock.sleep(SWEEP_MORE_S if more else SWEEP_S)
 
+    async def _revise(self) -> None:
+        engines, offer = self._measuring.engines, self._delivering.offer
+        reviser = Reviser(self._site, self._store, self._clock.wall_ms, self._event, engines, offer)
+        await self._marking.revise(reviser, lambda: not self._measuring.waits)
+
     def _live(self, outlet: str, now_ms: int) -> Sequence[Live]:
-        return self._measuring.engines[outlet].live(self._measuring.acquirer.latest(outlet, now_ms))
+        return self._measuring.live(outlet, now_ms)
 
     def _equipment(self, outlet: str, now_ms: int) -> Sequence[Sample]:
         return [one for one in self._measuring.acquirer.latest(outlet, now_ms) if is_equipment(one.factor)]
@@ -270,9 +284,14 @@ class Daemon:
             "outbox-retry": Verb(self._retry, changes=True),
             "outbox-send-again": Verb(self._send_again, changes=True),
         }
+        for what in ("mark", "maintain", "source"):
+            verbs[f"{what}-order"] = Verb(partial(self._order, what), changes=True)
         for name, query in QUERIES.items():
             verbs[name] = Verb(self._stored(name, query))
         return verbs
+
+    async def _order(self, what: str, args: dict[str, Any], who: Who) -> list[dict[str, Any]]:
+        return [mark_shown(entry) for entry in await self._marking.order(what, args, who.name)]
 
     async def _reset(self, args: dict[str, Any], who: Who) -> list[dict[str, str]]:
         platform, name = args.get("platform"), args.get("name")
@@ -329,11 +348,16 @@ class Daemon:
                 "uptime_s": int(self._clock.mono_s() - self._started_s),
                 "memory_kb": report.memory_kb(),
             },
-            "warnings": [*report.warnings(self._site, self._delivering, self._measuring, ahead), *self._hanging()],
+            "warnings": [
+                *report.warnings(self._site, self._delivering, self._measuring, ahead),
+                *self._marking.warnings(),
+                *self._hanging(),
+            ],
             "platforms": report.platforms(self._delivering, counts),
             "points": report.points(self._measuring),
             "lines": report.lines(self._measuring),
             "infos": report.infos(self._instruments, self._logger),
+            "marks": [mark_shown(entry) for entry in self._marking.open_marks()],
             "events": self._events.shown(),
             "alarms": report.alarms(self._measuring),
         }

@@ -6,7 +6,7 @@ import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import decimals_of, factor_rules
 from edge.measure.statistics import Live
+from edge.measure.stops import OUT_OF_OPERATION, Stops
 from edge.measure.wire import state_text
 from edge.remote.context import Context, Refusals
 from edge.remote.serve import serve
@@ -68,6 +69,8 @@ class Delivering:
     ) -> None:
         self._site = site
         self._actions = actions
+        self.stops = Stops()
+        """When the sources stood still; set before `load`."""
         self._store = store
         self._clock = clock
         self._live = live
@@ -119,7 +122,7 @@ class Delivering:
         for key, one in kept.items():
             terms.override({key: one.value}, one.at_ms)
         engine = Engine(settled, outlet, factor_rules(self._site, outlet))
-        builder = Builder(terms, engine, decimals_of(self._site, outlet), self._on_event)
+        builder = Builder(terms, engine, decimals_of(self._site, outlet), self._on_event, self.stops)
         self._builders[name, outlet] = builder
         parts = terms, self._store, self._clock, builder, self._command, self._on_event, self._packet
         session = Session(*parts, lambda: not self.synchronised and platform.time != "refuse")
@@ -223,16 +226,22 @@ class Delivering:
     def _realtime(self, terms: Terms, tick: int) -> Body | None:
         items, numbers = [], self._builders[terms.platform, terms.outlet].numbers
         for one in self._live(terms.outlet, tick):
-            sample = one.sample
+            sample = self._on_wire(one.sample, terms)
             key = sample.outlet, sample.factor
             if sample.value is not None:
                 self._last_values[key] = sample.value
-            wire = numbers.sample(one, self._last_values.get(key))
+            wire = numbers.sample(replace(one, sample=sample), self._last_values.get(key))
             if wire.slots:
                 items.append((sample.factor, wire))
         shape = tuple((factor, wire.slots) for factor, wire in items)
         values = [value for _, wire in items for value in wire.values]
         return realtime(tick, shape, values, terms.edition, numbers.units) if items else None
+
+    def _on_wire(self, sample: Sample, terms: Terms) -> Sample:
+        """A sample with the mark that this platform wants while the source stands still."""
+        if terms.site.stopped != OUT_OF_OPERATION:
+            return sample
+        return replace(sample, mark=self.stops.mark(sample.mark, sample.outlet, sample.time, sample.time + 1))
 
     # commands
 

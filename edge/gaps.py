@@ -85,9 +85,7 @@ def missing(kind: Kind, span: tuple[int, int], labels: Iterable[Label], history:
 
 def undelivered(waiting: Iterable[Undelivered]) -> list[Gap]:
     """What platforms lack, as gaps."""
-    gaps = (
-        Gap(one.start, one.end, None, "refused" if one.aside else "link", platform=one.platform) for one in waiting
-    )
+    gaps = (Gap(one.start, one.end, None, "refused" if one.aside else "link", platform=one.platform) for one in waiting)
     return list(joined(gaps))
 
 

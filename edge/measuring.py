@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from config.site import Instrument, Line, Site
 from drivers.line import LineInstrument, LineWorker, PollResult
@@ -29,8 +29,10 @@ from edge.catalogue import explain
 from edge.clock import Clock, Steps, plausible
 from edge.logs import get_logger
 from edge.measure.alarms import Alarm
+from edge.measure.derived import DerivedPoints
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
+from edge.measure.statistics import Live
 from edge.store import alarms as alarm_store
 from edge.store import journal, outbox, records, samples
 from edge.store.errors import StoreFailed
@@ -53,6 +55,21 @@ WAITING_LIMIT = 40_000
 PAGE = 10_000
 
 
+class PointNow(NamedTuple):
+    """A point or derived point (`instrument` empty) with its newest sample."""
+
+    instrument: str
+    """Empty: a derived point."""
+    outlet: str
+    factor: str
+    channel: str
+    """What its samples are called."""
+    name: str | None
+    """As the site file calls it; None: not at all."""
+    unit: str | None
+    sample: Sample | None
+
+
 class Measuring:
     """All lines and all outlets of the site."""
 
@@ -70,6 +87,9 @@ class Measuring:
     ) -> None:
         """`lines` is filled here; `mark_of` gives the mark of an instrument's points while an action runs at it."""
         self.acquirer = Acquirer(site, mark_of)
+        self.derived = DerivedPoints(site)
+        self.observe: Callable[[list[Sample]], None] = lambda found: None
+        """Looks at all samples as they come in: the switches."""
         self.engines = {name: Engine(outlet, name, factor_rules(site, name)) for name, outlet in site.outlets.items()}
         self.lines = lines
         self.alarms = alarms
@@ -135,6 +155,31 @@ class Measuring:
                 await self._keep([], self._clock.wall_ms() + SLOT_MS)
         except TimeoutError:
             self._log.warning("the disk did not take the last samples in time")
+
+    @property
+    def waits(self) -> bool:
+        """Whether something that is sealed is not on disk yet, or what is on disk is not taken up yet."""
+        return bool(self._unsealed) or len(self._resumed) < len(self.engines)
+
+    def live(self, outlet: str, now_ms: int) -> Sequence[Live]:
+        """What realtime data show of an outlet."""
+        newest = self.acquirer.latest(outlet, now_ms)
+        return self.engines[outlet].live([*newest, *self.derived.latest(outlet, newest)])
+
+    def points(self) -> list[PointNow]:
+        """Everything that has samples, each newest one under the mark that counts."""
+        found = [
+            PointNow(name, one.outlet, one.factor, one.channel, one.name, one.unit, now)
+            for name, one, now in self.acquirer.points()
+        ]
+        for name, outlet in self._site.outlets.items():
+            newest = self.derived.latest(name, [one.sample for one in found if one.outlet == name and one.sample])
+            values = {sample.factor: sample for sample in newest}
+            found += [
+                PointNow("", name, one.factor, one.factor, None, one.unit, values.get(one.factor))
+                for one in outlet.derived
+            ]
+        return [one._replace(sample=one.sample and self.engines[one.outlet].manual.on(one.sample)) for one in found]
 
     def age_s(self) -> float:
         """Real seconds since the last step, for the watchdog."""
@@ -217,13 +262,14 @@ class Measuring:
         return found
 
     async def _all(self, outlet: str, kind: Kind, begin: int, end: int) -> list[Record]:
+        """The newest revision of each record of a range of labels."""
         found: list[Record] = []
         while True:
             after = found[-1] if found else None
             page = await self._store.do(records.between, outlet, kind, begin, end, PAGE, after)
             found += page
             if len(page) < PAGE:
-                return found
+                return records.newest(found)
 
     async def _run(self) -> None:
         while True:
@@ -264,7 +310,7 @@ class Measuring:
         """The alarms see the newest values of each outlet that brought some, and once a slot that time passes."""
         for outlet in {sample.outlet for sample in found} & self.alarms.outlets:
             engine = self.engines[outlet]
-            self.alarms.see(engine, engine.live(self.acquirer.latest(outlet, now_ms)))
+            self.alarms.see(engine, self.live(outlet, now_ms))
         slot = period_start(now_ms, SLOT_MS)
         if slot != self._looked_ms:
             self._looked_ms = slot
@@ -313,6 +359,8 @@ class Measuring:
         for poll in polls:
             labelled = poll if plausible(poll.slot_ms) else self._relabelled(poll, now_ms)
             found += self.acquirer.accept(labelled)
+        found += self.derived.accept(found)
+        self.observe(found)
         for engine in self.engines.values():
             engine.add(found)
         return found

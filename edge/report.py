@@ -95,9 +95,10 @@ def lines(measuring: Measuring) -> list[dict[str, Any]]:
 
 
 def points(measuring: Measuring) -> list[dict[str, Any]]:
-    """Newest value of every point."""
+    """Newest value of every point and derived point."""
     found = []
-    for instrument, point, sample in measuring.acquirer.points():
+    for point in measuring.points():
+        sample = point.sample
         known = factor(point.factor, point.unit)
         found.append(
             {
@@ -105,7 +106,7 @@ def points(measuring: Measuring) -> list[dict[str, Any]]:
                 "factor": point.channel,
                 "name_zh": point.name or (known.name_zh if known else point.factor),
                 "name_en": point.name or (known.name_en if known else point.factor),
-                "instrument": instrument,
+                "instrument": point.instrument,
                 "value": sample.value if sample else None,
                 "unit": known.unit if known else None if is_equipment(point.factor) else point.unit,
                 "state": state_name(point.factor, sample.value if sample else None),
@@ -140,6 +141,8 @@ def _info(key: InfoKey, known: Known | None, error: str | None, *, declared: boo
         "error": error,
         "declared": declared,
     }
+
+
 def alarms(measuring: Measuring) -> list[dict[str, Any]]:
     """The alarms that go on, oldest first."""
     return [alarm_row(alarm) for alarm in measuring.alarms.open()]

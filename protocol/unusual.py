@@ -1,8 +1,8 @@
 """What a tool says about a sound packet beyond its form: codes that no table has. Not for the hot path.
 
-    CN         not in Table 9 (or that of 2005), or an extension met in the field
-    xxx-Flag   a mark that is not in Table 8
-    xxx-Rtd …  a factor that is not in Annex B; private codes are common, so all of these are notes and no errors
+CN         not in Table 9 (or that of 2005), or an extension met in the field
+xxx-Flag   a mark that is not in Table 8
+xxx-Rtd …  a factor that is not in Annex B; private codes are common, so all of these are notes and no errors
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """A loopback TCP proxy between a logger and a platform whose faults are switched while it runs.
 
-    logger ──up──▶ proxy ──up──▶ platform        each direction has a fault of its own
-           ◀─down─       ◀─down─
+logger ──up──▶ proxy ──up──▶ platform        each direction has a fault of its own
+       ◀─down─       ◀─down─
 
-    async with FaultProxy("127.0.0.1", platform.port) as proxy:
-        proxy.down = SWALLOW                 the platform stores, its answers never arrive
-        proxy.cut(); await proxy.refuse()    the link dies; nobody listens
+async with FaultProxy("127.0.0.1", platform.port) as proxy:
+    proxy.down = SWALLOW                 the platform stores, its answers never arrive
+    proxy.cut(); await proxy.refuse()    the link dies; nobody listens
 """
 
 from __future__ import annotations

@@ -56,9 +56,7 @@ class Machine:
     def bootstrap(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {"PATH": str(self.commands), "LC_ALL": "C.UTF-8"}
         command = [str(self.tree / "scripts" / "bootstrap"), *arguments]
-        return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=30, check=False
-        )
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
 
     def pip_calls(self) -> list[str]:
         log = self.tree / "pip.log"

@@ -214,6 +214,14 @@ def test_keys_of_platform_presets_are_documented(site: str) -> None:
     assert set(printed(site, "platform", "presets")[0]) == set(documented("`platform presets")[0])
 
 
+def test_keys_of_marks_are_documented(site: str) -> None:
+    what = ("--point", "ww1/w01018", "--mark", "M", "--from", "2026-09-22", "--reason", "x")
+    marks, classes = documented("`mark list")[0], documented("`mark classes")[0]
+    assert set(printed(site, "mark", "add", *what)[0]) == set(marks)
+    assert set(printed(site, "mark", "list")[0]) == set(marks)
+    assert set(printed(site, "mark", "classes")[0]) == set(classes)
+
+
 def test_keys_of_the_journal_are_documented(site: str) -> None:
     assert set(printed(site, "journal", "show")[0]) == set(documented("`journal show")[0])
     assert set(printed(site, "journal", "verify")) == set(documented("`journal verify")[0])

@@ -56,9 +56,7 @@ def _texts_of(path: Path) -> Iterator[Text]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if line and not line.startswith("#"):
             columns = line.split("\t")
-            assert len(columns) == 3, (
-                f"{path.name}:{number}: expected code, zh, en; got {len(columns)} columns"
-            )
+            assert len(columns) == 3, f"{path.name}:{number}: expected code, zh, en; got {len(columns)} columns"
             yield Text(f"{path.name}:{number}", *columns)
 
 
@@ -85,10 +83,7 @@ def _is_code(value: object) -> bool:
     area, ending = value.split(".")[0], value.rsplit(".", 1)[1]
     path = ROOT / value.replace(".", "/")
     return (
-        area in _areas()
-        and ending not in FILE_ENDINGS
-        and not path.exists()
-        and not path.with_suffix(".py").exists()
+        area in _areas() and ending not in FILE_ENDINGS and not path.exists() and not path.with_suffix(".py").exists()
     )
 
 
@@ -178,10 +173,7 @@ def test_no_code_has_two_texts() -> None:
 
 def test_chinese_and_english_have_the_same_placeholders() -> None:
     """But for names that come in two languages: `{name_zh}` in the one is `{name_en}` in the other."""
-    pairs = {
-        t: (_placeholders(t.zh), [re.sub("_en$", "_zh", n) for n in _placeholders(t.en)])
-        for t in _catalogue()
-    }
+    pairs = {t: (_placeholders(t.zh), [re.sub("_en$", "_zh", n) for n in _placeholders(t.en)]) for t in _catalogue()}
 
     _none([f"{t.where} {t.code}" for t, (zh, en) in pairs.items() if zh != sorted(en)])
 
@@ -204,9 +196,7 @@ def _wall_clock_lines(tree: ast.Module) -> Iterator[int]:
         if isinstance(node, ast.Attribute):
             if (ast.unparse(node.value).split(".")[-1], node.attr) in WALL_CLOCKS:
                 yield node.lineno
-        elif isinstance(node, ast.ImportFrom) and any(
-            (node.module, a.name) in WALL_CLOCKS for a in node.names
-        ):
+        elif isinstance(node, ast.ImportFrom) and any((node.module, a.name) in WALL_CLOCKS for a in node.names):
             yield node.lineno
 
 

@@ -469,6 +469,7 @@ def realtime_region(tick: int) -> Body:
 
 def virtual(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """A test in virtual time; its fixtures are those of the function."""
+
     @functools.wraps(test)
     def wrapper(*args: Any, **kwargs: Any) -> None:
         async def main() -> None:

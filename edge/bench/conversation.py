@@ -194,9 +194,7 @@ class Conversation:
         exe_rtn = result.get("ExeRtn")
         return self._result(Outcome.DONE if exe_rtn == "1" else Outcome.FAILED, qn_rtn, exe_rtn)
 
-    def _result(
-        self, outcome: Outcome, qn_rtn: str | None = None, exe_rtn: str | None = None
-    ) -> CommandResult:
+    def _result(self, outcome: Outcome, qn_rtn: str | None = None, exe_rtn: str | None = None) -> CommandResult:
         while not self.inbox.empty():  # what came in one reading with the last answer
             self._heard.append(self.inbox.get_nowait())
         request, heard = self.request, tuple(self._heard)

@@ -1,7 +1,7 @@
 """One TCP connection of a logger, as the platform's profile lets it be: reads frames, writes answers, closes.
 
-    logger ──bytes──▶ FrameDecoder ──Frame | Dropped──▶ platform
-           ◀─bytes── one queue in order, each answer not before its time, whole or byte by byte
+logger ──bytes──▶ FrameDecoder ──Frame | Dropped──▶ platform
+       ◀─bytes── one queue in order, each answer not before its time, whole or byte by byte
 """
 
 from __future__ import annotations

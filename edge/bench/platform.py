@@ -354,9 +354,7 @@ class BenchPlatform:
 
     def _bring_time(self, mn: str) -> None:
         time = time_text(self._clock.wall_ms())
-        task = asyncio.create_task(
-            self.command(mn, "1012", (("SystemTime", time),)), name=f"bench-calibrate[{mn}]"
-        )
+        task = asyncio.create_task(self.command(mn, "1012", (("SystemTime", time),)), name=f"bench-calibrate[{mn}]")
         self._calibrations.add(task)
         task.add_done_callback(self._calibrations.discard)
 

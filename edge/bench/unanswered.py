@@ -1,6 +1,6 @@
 """What the logger uploads during a rehearsal: the resend of what is not answered, and the form of everything that came.
 
-    2011 QN=…857 ──▶  (no 9014)  ──▶ 2011 QN=…857, the same bytes      §6.2, Table 1
+2011 QN=…857 ──▶  (no 9014)  ──▶ 2011 QN=…857, the same bytes      §6.2, Table 1
 """
 
 from __future__ import annotations

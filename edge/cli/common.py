@@ -126,9 +126,7 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def table(
-    titles: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None, columns: int = 160
-) -> None:
+def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None, columns: int = 160) -> None:
     """A table on the technician's screen, or `columns` wide in a pipe; titles are codes of the catalogue."""
     from rich import box
     from rich.console import Console

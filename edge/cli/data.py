@@ -71,12 +71,14 @@ def show(
     if as_json:
         print_json(rows)
     elif kind == "sample":
-        titles = ("cli.col-time", "cli.col-outlet", "cli.col-factor", "cli.col-value", "cli.col-mark")
+        titles = (
+            "cli.col-time", "cli.col-outlet", "cli.col-factor", "cli.col-value", "cli.col-mark", "marks.col-manual",
+        )  # fmt: skip
         table(titles, [_sample_row(row) for row in rows], text("cli.title-samples"))
     else:
         columns = (
             "cli.col-start", "cli.col-outlet", "cli.col-factor", "cli.col-min", "cli.col-avg", "cli.col-max",
-            "cli.col-zs", "cli.col-cou", "cli.col-valid", "cli.col-mark",
+            "cli.col-zs", "cli.col-cou", "cli.col-valid", "cli.col-mark", "marks.col-revision",
         )  # fmt: skip
         table(columns, [_record_row(row) for row in rows], text("cli.title-records"))
 
@@ -143,11 +145,11 @@ def _sample_row(row: dict[str, Any]) -> list[Any]:
     """Of equipment the state's name stands beside its code."""
     state = state_name(row["factor"], row["value"])
     value = row["value"] if state is None else f"{row['value']:g} {text(f'cli.state-{state}')}"
-    return [row["time"], row["outlet"], row["factor"], value, row["mark"]]
+    return [row["time"], row["outlet"], row["factor"], value, row["mark"], row["manual"]]
 
 
 def _record_row(row: dict[str, Any]) -> list[Any]:
     numbers = [None if row[key] is None else f"{row[key]:.6g}" for key in ("min", "avg", "max", "zs_avg", "cou")]
     if numbers[-1] is not None and is_equipment(row["factor"]):
         numbers[-1] += " h"
-    return [row["start"], row["outlet"], row["factor"], *numbers, row["count"], row["mark"]]
+    return [row["start"], row["outlet"], row["factor"], *numbers, row["count"], row["mark"], row["revision"]]

@@ -147,6 +147,4 @@ def _of_site(wish: WindowWish) -> Target:
     if access is None:
         raise NotTested("bench.window.no_outlet", came=outlet, known=" ".join(platform.outlets))
     header = Header(site.outlets[outlet].st, access.password, access.mn)
-    return Target(
-        address=platform.address, header=header, role=platform.role, crc=platform.crc, tail=platform.tail
-    )
+    return Target(address=platform.address, header=header, role=platform.role, crc=platform.crc, tail=platform.tail)

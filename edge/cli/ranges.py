@@ -10,6 +10,7 @@ import click
 
 from edge.catalogue import text
 from edge.cli.common import Stop, Where
+from edge.cli.manual import with_manual
 from edge.values import DAY_MS, HOUR_MS
 from protocol.times import parse_time
 
@@ -57,7 +58,7 @@ def rows_of(
         until = min(end, begin + STEP_MS[kind] - 1)
         args = {"kind": kind, "outlet": outlet, "from": begin, "to": until, "factors": list(factors)}
         if kind == "sample":
-            yield from place.query("samples", args)
+            yield from with_manual(place, outlet, place.query("samples", args))
         else:
             yield from _pages(place, args)
         begin = until + 1

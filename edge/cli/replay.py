@@ -24,11 +24,13 @@ from typing import IO, Any
 
 import click
 
-from config.site import Site
+from config.site import Point, Site
+from config.switches import Derived
 from edge.catalogue import text
 from edge.cli.common import Stop, config_option, json_option, table
+from edge.measure.derived import DerivedPoints
 from edge.measure.engine import Engine
-from edge.measure.rules import FactorRule, decimals_of, factor_rule, point_rule, points_of
+from edge.measure.rules import FactorRule, decimals_of, derived_of, factor_rule, factor_rules, point_rule, points_of
 from edge.measure.wire import (
     ZS_STATISTICS,
     Absent,
@@ -96,7 +98,7 @@ def replay(samples: IO[str], config: Path, as_json: bool) -> None:
     """Feed samples through the measurement rules and print each record they seal."""
     site = _site(config)
     try:
-        found = read_samples(samples, site)
+        found = with_derived(site, read_samples(samples, site))
     except SamplesError as error:
         raise Stop(error.code, **error.params) from error
     plans = {name: plan(site, name, found) for name in _in_use(found)}
@@ -140,12 +142,17 @@ def read_samples(lines: Iterable[str], site: Site) -> list[Sample]:
                 "measure.csv.header", expected=",".join(COLUMNS), came=",".join(header), missing=missing[0]
             )
         places = {name: header.index(name) for name in COLUMNS}
-        known = {outlet: {point.channel for point, _ in points_of(site, outlet)} for outlet in site.outlets}
+        known = {outlet: set(factor_rules(site, outlet)) for outlet in site.outlets}
         rows = (row for row in reader if any(cell.strip() for cell in row))
         samples = [_sample(_Row(reader.line_num, row, places), known) for row in rows]
     except (csv.Error, UnicodeDecodeError) as error:
         raise SamplesError("measure.csv.unreadable", line=reader.line_num + 1, why=str(error)) from error
     return sorted(samples, key=lambda sample: sample.time)
+
+
+def with_derived(site: Site, samples: list[Sample]) -> list[Sample]:
+    """The samples, and those of derived points for which the file has none of its own, by time."""
+    return sorted([*samples, *DerivedPoints(site).accept(samples)], key=lambda sample: sample.time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +215,18 @@ def plan(site: Site, outlet: str, samples: Iterable[Sample]) -> OutletPlan:
     for sample in samples:
         if sample.outlet == outlet:
             times.setdefault(sample.factor, set()).add(sample.time)
-    points = {point.channel: (point, every) for point, every in points_of(site, outlet)}
+    points: dict[str, tuple[Point | Derived, int]] = {
+        **{point.channel: (point, every) for point, every in points_of(site, outlet)},
+        **{one.factor: (one, every) for one, every in derived_of(site, outlet)},
+    }
     rules: dict[str, FactorRule] = {}
     for name in [*points, *(name for name in times if name not in points)]:
         spacing = _spacing(times.get(name, set()))
         point, every = points.get(name, (None, SLOT_MS if spacing <= MINUTE_MS else spacing))
-        rules[name] = point_rule(point, every, spacing) if point else factor_rule(name, None, every, spacing)
+        if isinstance(point, Point):
+            rules[name] = point_rule(point, every, spacing)
+        else:
+            rules[name] = factor_rule(name, point.unit if point else None, every, spacing)
     decimals = decimals_of(site, outlet)
     serving = [platform for platform in site.platforms.values() if outlet in platform.outlets]
     return OutletPlan(rules, decimals, serving[0].absent if serving else "zero")
@@ -230,9 +243,7 @@ def _spacing(times: set[int]) -> int:
     return usual if usual > MINUTE_MS else MINUTE_MS // max(1, round(MINUTE_MS / usual))
 
 
-def seal(
-    site: Site, plans: Mapping[str, OutletPlan], samples: list[Sample]
-) -> Iterator[tuple[Record, dict[str, str]]]:
+def seal(site: Site, plans: Mapping[str, OutletPlan], samples: list[Sample]) -> Iterator[tuple[Record, dict[str, str]]]:
     """The records that the samples seal, in order of time, with their fields on the wire; minutes without any sample
     have none.
     """

@@ -10,6 +10,7 @@ import click
 
 from edge.catalogue import language, text
 from edge.cli.common import Where, config_option, json_option, print_json, table, where
+from edge.cli.mark_words import in_words
 
 
 @click.command(help=text("cli.verb-status"))
@@ -95,6 +96,7 @@ def show(page: dict[str, Any]) -> None:
             if row["declared"] or row["value"] != "0"
         ],
     )
+    _marks(page["marks"])
     for event in page["events"][-5:]:
         click.echo(f"{_clock(event['time'])}  {text(event['code'], **event['params'])}")
 
@@ -114,6 +116,15 @@ def _alarm(alarm: dict[str, Any]) -> dict[str, Any]:
         "name": alarm[f"name_{language()}"],
         "alarm": text(f"edge.alarm.{alarm['kind']}"),
     }
+
+
+def _marks(open_ones: list[dict[str, Any]]) -> None:
+    """Marks by hand, maintenance and stops that hold now."""
+    names = ("kind", "points", "mark", "label", "begin", "end", "operator")
+    titles = ("kind", "points", "mark", "class", "from", "to", "operator")
+    rows = [[each[name] for name in names] for each in map(in_words, open_ones)]
+    if rows:
+        table([f"marks.col-{title}" for title in titles], rows, text("marks.title-open"), columns=80)
 
 
 def _clock(moment: str | None) -> str | None:

@@ -13,13 +13,14 @@ from typing import Any
 
 from edge.gaps import HISTORY
 from edge.measure.alarms import Alarm
-from edge.store import again, alarms, connection, journal, linklog, outbox, records, samples, settings
+from edge.store import again, alarms, connection, journal, linklog, marks, outbox, records, samples, settings
 from edge.store.delivery import RECORD_KINDS
 from edge.uplink.kinds import KIND_OF_CN
 from edge.values import Kind, Record, Sample
 from protocol.factors import factor
 from protocol.times import iso_text, parse_time
 
+_EVER = 1 << 60
 _PASSWORD = re.compile(r"(?<=PW=)[^;&]*", re.IGNORECASE)
 LIMIT = 5_000
 """Rows in one answer at most; a longer export asks again with `after`."""
@@ -220,6 +221,41 @@ def platform_settings(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict
     ]
 
 
+def stored_marks(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Marks by hand that touch a time: from, to (UTC ms); `number`: all entries of one; `all`: withdrawn ones too."""
+    done = marks.done_until(db)
+    if args.get("number") is not None:
+        return [mark_shown(entry, done) for entry in marks.history(db, int(args["number"]))]
+    begin, end = args.get("from"), args.get("to")
+    span = (-_EVER if begin is None else int(begin), _EVER if end is None else int(end))
+    return [mark_shown(entry, done) for entry in marks.in_force(db, *span, withdrawn=bool(args.get("all")))]
+
+
+def mark_shown(entry: marks.Entry, done_until: int | None = None) -> dict[str, Any]:
+    """A mark as plain data (docs/json.md); `done_until`: entries up to this one have their revisions."""
+    state = entry.state
+    return {
+        "number": entry.number,
+        "kind": state.kind,
+        "points": list(state.points),
+        "instrument": state.instrument,
+        "mark": state.mark,
+        "class": state.category,
+        "item": state.item,
+        "from": iso_text(state.begin),
+        "to": None if state.end is None else iso_text(state.end),
+        "reason": state.reason,
+        "operator": entry.by.operator,
+        "user": entry.by.who,
+        "source": state.source,
+        "evidence": dict(state.evidence),
+        "action": entry.action,
+        "at": iso_text(entry.by.at_ms),
+        "withdrawn": state.withdrawn,
+        "revised": None if done_until is None else entry.id <= done_until,
+    }
+
+
 def journal_entries(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
     """Entries of the journal: limit, after (a number; None: the newest)."""
     return [_entry(each) for each in journal.entries(db, int(args["limit"]), args.get("after"))]
@@ -302,4 +338,5 @@ QUERIES = {
     "span": Query(span),
     "sample_span": Query(sample_span, samples=True),
     "packets": Query(last_packets, samples=True),
+    "marks": Query(stored_marks),
 }

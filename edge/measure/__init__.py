@@ -7,6 +7,9 @@ water, gas the formulas of Annex D.1 and D.2, one function each
 standard_state, converted   a stack's samples standard and dry; converted (折算) values
 waste_water, flue_gas   the two sets of statistics, built from the formulas
 sound_levels, noise     noise: levels of minutes, hours, days; their formulas
+manual     marks set by hand, laid over the samples
+derived    points that are computed from others, and constants
+switch     a state between two thresholds; stops: when the source stood still
 engine     keeps the open minute, hour and day of one outlet and seals them
 wire       a record or a sample as the fields of edition 2017
 """

@@ -18,6 +18,7 @@ from dataclasses import replace
 from config.site import Outlet
 from edge.measure.equipment import Equipment, WithEquipment
 from edge.measure.flue_gas import FlueGas
+from edge.measure.manual import NO_MARKS, ManualMarks
 from edge.measure.periods import Labels
 from edge.measure.rules import FactorRule
 from edge.measure.sound_levels import LA, OF_MINUTES, Levels, SoundLevels
@@ -44,6 +45,13 @@ def statistics_of(outlet: Outlet, name: str, factors: Mapping[str, FactorRule], 
     return WithEquipment(rules, Equipment(outlet, name, equipment))
 
 
+def minute_records(
+    rules: Statistics, start: int, series: Mapping[str, Sequence[Sample]], manual: ManualMarks
+) -> list[Record]:
+    """The records of one minute from its samples, with the marks by hand laid over them."""
+    return rules.minute(start, {name: _honest(manual.over(name, start, samples)) for name, samples in series.items()})
+
+
 class _Level:
     """The open hours, or the open days: the records of the level below that are already there."""
 
@@ -58,6 +66,12 @@ class _Level:
             start = period_start(record.start, self.kind.ms)
             if start not in self.sealed:
                 self._open.setdefault(start, {}).setdefault(record.factor, []).append(record)
+
+    def revise(self, records: Iterable[Record]) -> None:
+        """These take the place of the records of the same factor and start, where their period is still open."""
+        for record in records:
+            there = self._open.get(period_start(record.start, self.kind.ms), {}).get(record.factor, [])
+            there[:] = [record if one.start == record.start else one for one in there]
 
     def sealed_are(self, records: Iterable[Record]) -> None:
         """These periods are stored already."""
@@ -82,6 +96,8 @@ class Engine:
         self.late = 0
         self._levels = Levels()
         self._is_noise = outlet.statistics == "noise"
+        self.manual: ManualMarks = NO_MARKS
+        """Marks set by hand: laid over the samples when a minute is sealed."""
         self._rules = statistics_of(outlet, name, factors, self._levels)
         self._factors = dict(factors)
         self._holds = {factor: rule.holds_ms for factor, rule in factors.items() if rule.holds_ms}
@@ -146,8 +162,14 @@ class Engine:
             of_factor.setdefault(sample.time, sample)
 
     def live(self, samples: Sequence[Sample]) -> list[Live]:
-        """The latest sample of each factor as realtime data show it, and a computed flow."""
-        return self._rules.live(samples)
+        """The latest sample of each factor as realtime data show it, and a computed flow; a switch is no factor."""
+        return self._rules.live([self.manual.on(sample) for sample in samples if sample.factor in self._factors])
+
+    def revise(self, records: Iterable[Record]) -> None:
+        """Minutes and hours whose mark has changed since they were sealed: what is open above counts with these."""
+        records = list(records)
+        self._hours.revise(record for record in records if record.kind is Kind.MINUTE)
+        self._days.revise(record for record in records if record.kind is Kind.HOUR)
 
     def has_converted(self, factor: str) -> bool:
         """Whether a factor has converted (折算) values."""
@@ -211,7 +233,7 @@ class Engine:
             for standing in (self._standing(factor, start),)
             if factor in found or standing or (lived and (rule.expected or rule.holds_ms))
         }
-        records = self._rules.minute(start, {factor: _honest(samples) for factor, samples in series.items()})
+        records = minute_records(self._rules, start, series, self.manual)
         self._sealed.add(start, start + MINUTE_MS)
         self._hours.add(records)
         return records

@@ -86,7 +86,7 @@ class FlueGas:
         rule = self.factors.get(factor, PLAIN)
         expected = 0 if rule.holds_ms else self.outlet.gas.minute_samples or rule.expected
         needed = self.outlet.gas.normal_share * max(expected, len(samples))
-        mark = gas_mark([sample.mark for sample in samples], needed, self.outlet.precedence)
+        mark = self._mark([sample.mark for sample in samples], needed)
         with_value = [sample for sample in samples if sample.value is not None]
         chosen, count = entering(with_value, self.outlet.averaging, mark)
         return minute_record(self.name, factor, start, chosen, count, mark)
@@ -135,7 +135,7 @@ class FlueGas:
         return [self._with_mass(record, records) for record in records.values()]
 
     def _period(self, span: Span, factor: str, parts: Sequence[Record]) -> Record:
-        mark = gas_mark([part.mark for part in parts], self._needed(span), self.outlet.precedence)
+        mark = self._mark([part.mark for part in parts], self._needed(span))
         chosen = choose(self.outlet, parts, mark, span)
         avg = weighted_mean(chosen.means(), chosen.weights()) if chosen.records else None
         return record_of(self.name, factor, chosen, avg, None if span.kind is Kind.HOUR else _sum(chosen))
@@ -150,6 +150,9 @@ class FlueGas:
             for oxygen in (_usable(found.get(OXYGEN), record),)
             if oxygen is not None and self._conversion.is_sentinel(oxygen.avg)
         )
+
+    def _mark(self, marks: Sequence[str], needed: float) -> str:
+        return gas_mark(marks, needed, self.outlet.precedence, self.outlet.gas.below_share)
 
     def _needed(self, span: Span) -> float:
         """Valid records that the period needs: 45 minutes (24), 20 hours (25), and 75 % of all."""

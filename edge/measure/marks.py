@@ -1,6 +1,6 @@
 """Which mark a period bears, and which values enter its mean (HJ 212-2017 Table 8, notes under C.16–C.18).
 
-    water   any one abnormal value makes the period abnormal
+    water   any one abnormal value makes the period abnormal (`water.normal_share` 1)
     gas     at least 75 % normal: N, else D (instrument fault)
 
 The standard gives no letter for "abnormal" and no order of marks: here the mark that most values bear, and
@@ -36,14 +36,25 @@ def dominating(marks: Iterable[str], precedence: Sequence[str]) -> str:
     return counted[0][0] if counted else NOTHING_CAME
 
 
-def water_mark(marks: Sequence[str], precedence: Sequence[str]) -> str:
-    """Mark of a water period from the marks of the level below: N only where all are N."""
+def strongest(marks: Iterable[str], precedence: Sequence[str]) -> str:
+    """The first of these marks in `precedence`; N where all are N."""
+    rank = {mark: place for place, mark in enumerate(precedence)}
+    abnormal = sorted((rank.get(mark, len(rank)), mark) for mark in marks if mark != NORMAL)
+    return abnormal[0][1] if abnormal else NORMAL
+
+
+def water_mark(marks: Sequence[str], precedence: Sequence[str], share: float = 1.0) -> str:
+    """Mark of a water period from the marks of the level below: N where at least `share` of them are N."""
     abnormal = [mark for mark in marks if mark != NORMAL]
-    return dominating(abnormal, precedence) if abnormal or not marks else NORMAL
+    normal = len(marks) - len(abnormal)
+    if normal and normal >= share * len(marks):
+        return NORMAL
+    return dominating(abnormal, precedence)
 
 
-def gas_mark(marks: Sequence[str], needed: float, precedence: Sequence[str]) -> str:
-    """Mark of a flue gas period: N from `needed` normal values on, else D.
+def gas_mark(marks: Sequence[str], needed: float, precedence: Sequence[str], below: str = FAULT) -> str:
+    """Mark of a flue gas period: N from `needed` normal values on, else D; with `below` "cause" the commonest
+    abnormal mark instead, where there is one.
 
     Where not one value is normal nothing points to the instrument: a stack that stood still all hour is F,
     not D.
@@ -51,7 +62,8 @@ def gas_mark(marks: Sequence[str], needed: float, precedence: Sequence[str]) -> 
     normal = sum(mark == NORMAL for mark in marks)
     if normal and normal >= needed:
         return NORMAL
-    return FAULT if normal else dominating(marks, precedence)
+    abnormal = [mark for mark in marks if mark != NORMAL]
+    return FAULT if normal and (below == FAULT or not abnormal) else dominating(abnormal, precedence)
 
 
 def entering(values: Sequence[M], averaging: Sequence[str], mark: str) -> tuple[list[M], int]:

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import lcm
 
+from config.formula import parse
 from config.site import Basis, Point, Site, Zs
+from config.switches import Derived
 from edge.values import MINUTE_MS, SLOT_MS
 from protocol.equipment import is_equipment
 from protocol.factors import factor as table_row
@@ -89,16 +92,34 @@ def point_rule(point: Point, every_ms: int, slot_ms: int | None = None) -> Facto
 
 
 def points_of(site: Site, outlet: str) -> Iterable[tuple[Point, int]]:
-    """The points of an outlet, each with how often its instrument is asked, ms."""
+    """The points of an outlet that are data, each with how often its instrument is asked, ms."""
+    return ((point, every) for point, every in _all_points(site, outlet) if not point.internal)
+
+
+def _all_points(site: Site, outlet: str) -> Iterable[tuple[Point, int]]:
     for instrument in site.instruments.values():
         for point in instrument.points:
             if point.outlet == outlet:
                 yield point, instrument.every
 
 
+def derived_of(site: Site, outlet: str) -> Iterable[tuple[Derived, int]]:
+    """The derived points of an outlet, each with how often it has a value, ms: when all its inputs have one.
+
+    A constant has one as often as any point.
+    """
+    paces = {point.factor: every for point, every in _all_points(site, outlet)}
+    shortest = min(paces.values(), default=SLOT_MS)
+    for one in site.outlets[outlet].derived:
+        inputs = parse(one.formula).factors if one.formula is not None else ()
+        paces[one.factor] = lcm(*(paces[name] for name in inputs)) if inputs else shortest
+        yield one, paces[one.factor]
+
+
 def factor_rules(site: Site, outlet: str) -> Mapping[str, FactorRule]:
-    """The rules of all that the site measures at an outlet, by the name of the samples, in the order of the file."""
-    return {point.channel: point_rule(point, every) for point, every in points_of(site, outlet)}
+    """The rules of all of an outlet by the name of the samples, in the order of the file: measured, then derived."""
+    derived = {one.factor: factor_rule(one.factor, one.unit, every) for one, every in derived_of(site, outlet)}
+    return {point.channel: point_rule(point, every) for point, every in points_of(site, outlet)} | derived
 
 
 def decimals_of(site: Site, outlet: str) -> Mapping[str, int]:
@@ -111,4 +132,9 @@ def decimals_of(site: Site, outlet: str) -> Mapping[str, int]:
         for point in points
         if point.decimals is not None or len(factors(point.factor)) > 1
     }
-    return {**site.outlets[outlet].decimals, **of_points}
+    of_derived = {
+        one.factor: wire_decimals(one.factor, one.decimals, one.unit)
+        for one, _ in derived_of(site, outlet)
+        if one.decimals is not None or len(factors(one.factor)) > 1
+    }
+    return {**site.outlets[outlet].decimals, **of_points, **of_derived}

@@ -17,7 +17,7 @@ from math import fsum
 
 from config.site import Outlet
 from edge.measure import water
-from edge.measure.marks import entering, water_mark
+from edge.measure.marks import Marked, entering, water_mark
 from edge.measure.periods import weighted_mean
 from edge.measure.rules import PLAIN, FactorRule
 from edge.measure.statistics import (
@@ -87,9 +87,12 @@ class WasteWater:
         return [self._minute(start, factor, samples, flow) for factor, samples in series.items()]
 
     def _entering(self, samples: Sequence[Sample]) -> tuple[list[Sample], int, str]:
-        mark = water_mark([sample.mark for sample in samples], self.outlet.precedence)
+        mark = self._mark(samples)
         with_value = [sample for sample in samples if sample.value is not None]
         return *entering(with_value, self.outlet.averaging, mark), mark
+
+    def _mark(self, values: Sequence[Marked]) -> str:
+        return water_mark([one.mark for one in values], self.outlet.precedence, self.outlet.water.normal_share)
 
     def _slot_ms(self, factor: str, samples: Sequence[Sample]) -> int:
         """How long a sample of this minute stands for: never more together than the minute is long."""
@@ -128,7 +131,7 @@ class WasteWater:
         return [self._period(span, factor, records, volumes) for factor, records in below.items()]
 
     def _period(self, span: Span, factor: str, records: Sequence[Record], volumes: Mapping[int, float]) -> Record:
-        mark = water_mark([record.mark for record in records], self.outlet.precedence)
+        mark = self._mark(records)
         chosen = choose(self.outlet, records, mark, span)
         weights = [volumes.get(record.start, 0.0) for record in chosen.records] if self._weighs(factor) else []
         if fsum(weights) <= 0:

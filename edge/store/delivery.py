@@ -147,6 +147,15 @@ def enqueue_beside(db: sqlite3.Connection, dues: Iterable[Due], now_ms: int) -> 
     return added
 
 
+def first_revision(db: sqlite3.Connection, platform: str, outlet: str, cn: str, start: int) -> int | None:
+    """The revision with which a label was due first at a platform; None: it never was."""
+    row = db.execute(
+        "SELECT min(revision) FROM delivery WHERE start = ? AND platform = ? AND outlet = ? AND cn = ?",
+        (start, names.find(db, platform), names.find(db, outlet), cn),
+    ).fetchone()
+    return None if row[0] is None else int(row[0])
+
+
 def select(db: sqlite3.Connection, where: str, args: tuple[Any, ...]) -> list[Delivery]:
     """Deliveries by an SQL condition on `delivery AS d`."""
     texts = names.texts(db)

@@ -62,9 +62,7 @@ def position(db: sqlite3.Connection, platform: str, outlet: str) -> tuple[int, i
     return last + passed, passed
 
 
-def take(
-    db: sqlite3.Connection, platform: str, outlet: str, upto: int, dues: Iterable[Due], now_ms: int
-) -> list[int]:
+def take(db: sqlite3.Connection, platform: str, outlet: str, upto: int, dues: Iterable[Due], now_ms: int) -> list[int]:
     """The entries up to number `upto` are taken, and these are due for them; their ids."""
     key = _key(db, platform, outlet)
     db.execute("UPDATE log_cursor SET entry = ? WHERE platform = ? AND outlet = ?", (upto, *key))

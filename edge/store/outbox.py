@@ -24,9 +24,8 @@ from edge.values import Record
 __all__ = [
     "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "address_since", "answered",
     "by_id", "count_expired", "counts", "depth", "enqueue", "enqueue_beside", "expire", "first_issue", "gave_up",
-    "hasten", "last_qn",
-    "never_answered", "nothing_to_send", "open_deliveries", "prepare", "qn_for", "refused", "retry", "set_aside",
-    "waiting", "withdraw", "written_unconfirmed",
+    "hasten", "last_qn", "never_answered", "nothing_to_send", "open_deliveries", "prepare", "qn_for", "records_at",
+    "refused", "retry", "set_aside", "waiting", "withdraw", "written_unconfirmed",
 ]  # fmt: skip
 
 PAGE = 100
@@ -227,17 +226,17 @@ def _unanswered(db: sqlite3.Connection, delivery_id: int) -> list[OpenPacket]:
 
 def _records(db: sqlite3.Connection, found: Delivery) -> list[Record]:
     """The records a delivery sends: of each factor and label the newest revision up to the delivery's."""
+    return [] if found.payload is not None else records_at(db, found, found.revision)
+
+
+def records_at(db: sqlite3.Connection, found: Delivery, revision: int) -> list[Record]:
+    """Of each factor and label of a delivery the newest revision up to this one."""
     kind = RECORD_KINDS.get(found.cn)
-    if found.payload is not None or kind is None:
+    if kind is None:
         return []
     starts = range(found.start, found.end or found.start + 1, kind.ms)
-    newest = {
-        (record.start, record.factor): record
-        for start in starts
-        for record in records.of_period(db, found.outlet, kind, start)
-        if record.revision <= found.revision
-    }
-    return list(newest.values())
+    there = (record for start in starts for record in records.of_period(db, found.outlet, kind, start))
+    return records.newest(record for record in there if record.revision <= revision)
 
 
 def _issue(db: sqlite3.Connection, found: Delivery, built: Sequence[Built], now_ms: int) -> list[OpenPacket]:

@@ -1,6 +1,7 @@
 """Records: sealed once, never changed (design rule 2). Key: start, kind, outlet, factor, revision.
 
-A label that is sealed keeps its revision 0; a second seal of the same key changes nothing. Records and the
+A label that is sealed keeps its revision 0; a second seal of the same key changes nothing. A mark that is added
+later makes a further revision beside it. Records and the
 deliveries that are due with them are one transaction, so that no record can be without its delivery.
 """
 
@@ -8,10 +9,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from edge.store import names
-from edge.store.delivery import Due, enqueue
-from edge.values import DAY_MS, Kind, Record, period_start
+from edge.store.delivery import RECORD_KINDS, Due, enqueue, first_revision
+from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, period_start
 
 _COLUMNS = "start, kind, outlet, factor, revision, min, avg, max, zs_min, zs_avg, zs_max, cou, count, mark"
 
@@ -36,7 +38,73 @@ def seal(db: sqlite3.Connection, records: Iterable[Record], dues: Iterable[Due],
         "INSERT INTO sealed VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last = max(last, excluded.last)",
         [(outlet, kind, start) for (outlet, kind), start in newest.items()],
     )
-    return enqueue(db, dues, now_ms)
+    return enqueue(db, [_with_revisions(db, due) for due in dues], now_ms)
+
+
+def _with_revisions(db: sqlite3.Connection, due: Due) -> Due:
+    """A longer minute interval whose minutes were marked before it was due goes out with those marks at once."""
+    if due.cn != "2051" or due.end is None or due.end - due.start <= MINUTE_MS or due.revision:
+        return due
+    known = first_revision(db, due.platform, due.outlet, due.cn, due.start)
+    newest = _newest_revision(db, due.outlet, Kind.MINUTE, due.start, due.end) if known is None else known
+    return replace(due, revision=newest)
+
+
+def _newest_revision(db: sqlite3.Connection, outlet: str, kind: Kind, begin: int, end: int) -> int:
+    row = db.execute(
+        "SELECT max(revision) FROM record WHERE start >= ? AND start < ? AND kind = ? AND outlet = ?",
+        (begin, end, kind, names.find(db, outlet)),
+    ).fetchone()
+    return row[0] or 0
+
+
+def revise(
+    db: sqlite3.Connection, changed: Iterable[Record], platforms: Iterable[str], now_ms: int
+) -> tuple[list[Record], list[int]]:
+    """Keep records of one outlet as the next revisions of sealed ones: those records, and the ids of the deliveries
+    that send them again.
+
+    `changed`: the newest revisions with what is new in them; `platforms`: those that want revisions. What was never
+    due at a platform is not sent because of its revision.
+    """
+    changed = list(changed)
+    labels = sorted({(record.outlet, record.kind, record.start) for record in changed})
+    sent = {label: _sent_first(db, *label) for label in labels}
+    new = [replace(r, revision=max(r.revision, sent[r.outlet, r.kind, r.start]) + 1) for r in changed]
+    numbers = {name: names.intern(db, name) for record in new for name in (record.outlet, record.factor)}
+    rows = [_row(record, numbers) for record in new]
+    db.executemany(f"INSERT INTO record ({_COLUMNS}) VALUES ({'?, ' * 13}?)", rows)
+    again = {due for platform in platforms for label in labels if (due := _again(db, platform, *label)) is not None}
+    return new, enqueue(db, sorted(again, key=lambda due: (due.start, due.cn, due.platform)), now_ms)
+
+
+_COVERING = """FROM delivery WHERE start BETWEEN ? AND ? AND outlet = ? AND cn = ? AND (start = ? OR "end" > ?)"""
+
+
+def _covering(db: sqlite3.Connection, outlet: str, kind: Kind, start: int) -> tuple[object, ...]:
+    """Fills `_COVERING`: the deliveries that carry a label."""
+    cn = next(cn for cn, carried in RECORD_KINDS.items() if carried is kind)
+    return start - HOUR_MS, start, names.find(db, outlet), cn, start, start
+
+
+def _sent_first(db: sqlite3.Connection, outlet: str, kind: Kind, start: int) -> int:
+    """The highest revision that a first delivery of a label may hold: a later mark must not slip into it."""
+    firsts = f"SELECT min(revision) AS first {_COVERING} GROUP BY platform, start"
+    row = db.execute(f"SELECT max(first) FROM ({firsts})", _covering(db, outlet, kind, start)).fetchone()
+    return row[0] or 0
+
+
+def _again(db: sqlite3.Connection, platform: str, outlet: str, kind: Kind, start: int) -> Due | None:
+    """The delivery that carried a label to a platform, once more with the newest marks; None: there was none."""
+    row = db.execute(
+        f'SELECT start, "end", cn, max(revision) {_COVERING} AND platform = ? GROUP BY start'
+        " ORDER BY start DESC LIMIT 1",
+        (*_covering(db, outlet, kind, start), names.find(db, platform)),
+    ).fetchone()
+    if row is None:
+        return None
+    newest = _newest_revision(db, outlet, kind, row[0], row[1] or row[0] + 1)
+    return Due(platform, outlet, row[2], row[0], revision=max(row[3] + 1, newest), end=row[1])
 
 
 def between(
@@ -80,6 +148,22 @@ def of_period(db: sqlite3.Connection, outlet: str, kind: Kind, start: int) -> li
         (start, kind, names.find(db, outlet)),
     )
     return [_record(row, texts) for row in rows]
+
+
+def newest(records: Iterable[Record]) -> list[Record]:
+    """Of each label and factor the newest revision, in the order of their first ones."""
+    found: dict[tuple[Kind, int, str], Record] = {}
+    for record in records:
+        key = record.kind, record.start, record.factor
+        if key not in found or found[key].revision < record.revision:
+            found[key] = record
+    return list(found.values())
+
+
+def span(db: sqlite3.Connection) -> tuple[int, int] | None:
+    """First and last label of all records."""
+    row = db.execute("SELECT min(start), max(start) FROM record").fetchone()
+    return None if row[0] is None else (row[0], row[1])
 
 
 def last_start(db: sqlite3.Connection, outlet: str, kind: Kind) -> int | None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from edge.measure.engine import Engine
+from edge.measure.stops import OUT_OF_OPERATION, Stops
 from edge.measure.wire import runtime_text, wire_code
 from edge.store import outbox, records
+from edge.store.delivery import first_revision
 from edge.store.outbox import Delivery, OpenPacket
 from edge.uplink.numbers import Numbers, OnEvent
 from edge.uplink.terms import Terms
@@ -60,6 +62,8 @@ class Builder:
     decimals: Mapping[str, int]
     """Decimals on the wire by factor, where the site file sets them."""
     on_event: OnEvent = lambda _code, _params: None
+    stops: Stops = field(default_factory=Stops)
+    """When the outlet's source stood still."""
 
     @property
     def numbers(self) -> Numbers:
@@ -153,13 +157,25 @@ class Builder:
         if delivery.payload is not None:  # the very text that was taken in, or an error, never a smaller packet
             return self._said_anew(checked(delivery.payload.decode()), delivery)
         minutes = None if delivery.end is None else (delivery.end - delivery.start) // MINUTE_MS
-        return self.period(db, delivery.cn, found, delivery.start, minutes)
+        first = None
+        if minutes is not None and delivery.revision:
+            first = outbox.records_at(db, delivery, self.first_revision(db, delivery.cn, delivery.start))
+        return self.period(db, delivery.cn, found, delivery.start, minutes, first)
 
-    def period(self, db: sqlite3.Connection, cn: str, found: list[Record], start: int, minutes: int | None) -> Body:
+    def period(
+        self,
+        db: sqlite3.Connection,
+        cn: str,
+        found: list[Record],
+        start: int,
+        minutes: int | None,
+        first: list[Record] | None = None,
+    ) -> Body:
         """Body of the records of one period: of equipment for 2041, else of pollutants, as `statistics` says."""
         if cn == RUNTIMES:
             return self._runtimes(found, start)
-        return self.statistics(db, [record for record in found if not is_equipment(record.factor)], start, minutes)
+        pollutants = [record for record in found if not is_equipment(record.factor)]
+        return self.statistics(db, pollutants, start, minutes, first)
 
     def _runtimes(self, found: list[Record], start: int) -> Body:
         equipment = [record for record in self._ordered(found) if is_equipment(record.factor)]
@@ -172,13 +188,31 @@ class Builder:
         region = edition(delivery.edition).region_2017(region_of(body), delivery.cn)
         return write(self.terms.edition.region(region, delivery.cn))
 
-    def statistics(self, db: sqlite3.Connection, found: list[Record], start: int, minutes: int | None) -> Body:
-        """Body of the records of one period; `minutes`: the period that minute records are to be joined to."""
+    def first_revision(self, db: sqlite3.Connection, cn: str, start: int) -> int:
+        """The revision with which a label went out first here."""
+        return first_revision(db, self.terms.platform, self.terms.outlet, cn, start) or 0
+
+    def statistics(
+        self,
+        db: sqlite3.Connection,
+        found: list[Record],
+        start: int,
+        minutes: int | None,
+        first: list[Record] | None = None,
+    ) -> Body:
+        """Body of the records of one period; `minutes`: the period that minute records are to be joined to.
+
+        `first`: the records as they went out first. A mark that came later must not change the joined numbers.
+        """
         if minutes is not None:
-            found = self.engine.derive(found, start, minutes)
+            joined = self.engine.derive(found, start, minutes)
+            before = joined if first is None else self.engine.derive(first, start, minutes)
+            marks = {record.factor: record.mark for record in joined}
+            found = [replace(record, mark=marks.get(record.factor, record.mark)) for record in before]
+        length_ms = max((record.kind.ms for record in found), default=0) * (minutes or 1)
         numbers, sentinels = self.numbers, self.engine.sentinels(found)
         wires = [
-            (one.factor, numbers.record(one, self._last(db, one), one.factor in sentinels))
+            (one.factor, numbers.record(self._on_wire(one, length_ms), self._last(db, one), one.factor in sentinels))
             for one in self._ordered(found)
         ]
         items = [(wire_code(factor), wire) for factor, wire in wires if wire.slots]
@@ -194,6 +228,13 @@ class Builder:
     def _last(self, db: sqlite3.Connection, record: Record) -> float | None:
         """The last known mean, where the platform wants it for a record without one."""
         return records.last_average(db, record) if record.avg is None and self.terms.site.absent == "last" else None
+
+    def _on_wire(self, record: Record, length_ms: int) -> Record:
+        """A record with the mark that this platform wants where the source stood still all the time."""
+        if self.terms.site.stopped != OUT_OF_OPERATION:
+            return record
+        end = record.start + length_ms
+        return replace(record, mark=self.stops.mark(record.mark, record.outlet, record.start, end))
 
 
 def _header(frame: bytes) -> list[bytes]:

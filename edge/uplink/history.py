@@ -89,12 +89,14 @@ class SealedRecords:
         return None
 
     def _body(self, db: sqlite3.Connection, kind: Kind, label: int, end: int) -> Body | None:
-        """What was sealed first: revision 0."""
+        """What was sent first; with `revisions = "marks"` under the marks that hold now."""
         outlet = self.builder.terms.outlet
-        starts = range(label, end, kind.ms)
-        found = [one for start in starts for one in records.of_period(db, outlet, kind, start) if one.revision == 0]
+        there = [one for start in range(label, end, kind.ms) for one in records.of_period(db, outlet, kind, start)]
+        base = self.builder.first_revision(db, self.cn, label)
+        first = records.newest(one for one in there if one.revision <= base)
+        found = records.newest(there) if self.builder.terms.site.revisions == "marks" else first
         minutes = (end - label) // MINUTE_MS if kind is Kind.MINUTE else None
-        body = self.builder.period(db, self.cn, found, label, minutes)
+        body = self.builder.period(db, self.cn, found, label, minutes, first)
         return body if ";" in body else None
 
 

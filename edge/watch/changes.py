@@ -1,8 +1,8 @@
 """What changed, and what is to be looked at next; no I/O, no clock.
 
-    value seen ─▶ as it was known? ─ yes ─▶ nothing
-                         └ no ─▶ for `hold_ms` at least? ─ yes ─▶ Change, from when it was first seen
-    Pace: each value in its own turn; one that could not be read is asked for less and less often
+value seen ─▶ as it was known? ─ yes ─▶ nothing
+                     └ no ─▶ for `hold_ms` at least? ─ yes ─▶ Change, from when it was first seen
+Pace: each value in its own turn; one that could not be read is asked for less and less often
 """
 
 from __future__ import annotations

@@ -199,9 +199,7 @@ class InstrumentWatch:
         factors = [(outlet, factor) for outlet in outlets for factor in _measured(instrument, outlet)]
         place = dict(zip(("outlet", "pol_id"), factors[0], strict=True)) if len(factors) == 1 else {}
         note = _note(f"instrument:{name}", "instrument.replaced", name, change, place)
-        self._on_event(
-            "edge.instrument-replaced", {"instrument": name, "before": change.before, "after": change.after}
-        )
+        self._on_event("edge.instrument-replaced", {"instrument": name, "before": change.before, "after": change.after})
         try:
             news = [
                 News("3019", _bodies([Identity(factor, change.after, change.at_ms).region()]), outlet)

@@ -21,19 +21,13 @@ def runner() -> ModuleType:
 
 def test_a_benchmark_is_loaded_by_path_and_run(runner: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "bench_sum.py"
-    path.write_text(
-        "def run():\n    return [dict(name='sum', value=2, unit='s', against='plain', ratio=1.5)]\n"
-    )
+    path.write_text("def run():\n    return [dict(name='sum', value=2, unit='s', against='plain', ratio=1.5)]\n")
 
     assert runner.bench_files(tmp_path, []) == [path]
-    assert runner.figures(path) == [
-        {"name": "sum", "value": 2, "unit": "s", "against": "plain", "ratio": 1.5}
-    ]
+    assert runner.figures(path) == [{"name": "sum", "value": 2, "unit": "s", "against": "plain", "ratio": 1.5}]
 
 
-def test_a_figure_without_its_unit_is_refused_with_the_name_of_the_file(
-    runner: ModuleType, tmp_path: Path
-) -> None:
+def test_a_figure_without_its_unit_is_refused_with_the_name_of_the_file(runner: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "bench_bad.py"
     path.write_text("def run():\n    return [dict(name='sum', value=2)]\n")
 

@@ -183,9 +183,7 @@ def test_presets_are_listed_for_people_and_programs(site: Callable[..., Path]) -
         ('extra = { "011-Rtd" = "1.0" }', "config.extra-name", False),
     ],
 )
-def test_a_wrong_value_is_refused_or_warned_of(
-    find: Find, site_text: str, key: str, code: str, warning: bool
-) -> None:
+def test_a_wrong_value_is_refused_or_warned_of(find: Find, site_text: str, key: str, code: str, warning: bool) -> None:
     found = find(site_text.replace(CITY, f"{CITY}{key}\n"))
     assert [(problem.code, problem.warning, problem.line) for problem in found] == [(code, warning, 27)]
 

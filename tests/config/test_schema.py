@@ -203,7 +203,7 @@ def test_values_arrive_in_the_dataclasses(tmp_path: Path, site_text: str) -> Non
 
 def test_json_schema_is_json_and_knows_the_tables() -> None:
     schema = json.loads(json.dumps(json_schema()))
-    assert set(schema["properties"]) == {"site", "outlets", "lines", "instruments", "platforms", "store"}
+    assert set(schema["properties"]) == {"site", "outlets", "lines", "instruments", "platforms", "store", "maintenance"}
     assert schema["$defs"]["Line"]["additionalProperties"] is False
     assert "options" not in schema["$defs"]["Point"]["properties"]
 

@@ -142,6 +142,7 @@ def test_of_a_code_with_two_meanings_the_points_unit_says_which() -> None:
     (sample,) = one.accept(PollResult("cod", NOON, (Reading("ww1/e70101", 1500.0),), None, 0.0))
     assert (sample.value, sample.mark) == (pytest.approx(1.5), "N")
 
+
 def test_an_instrument_is_heard_until_its_samples_are_b_and_again_with_its_next_answer() -> None:
     one = acquirer()
     assert one.heard(NOON) == {}
@@ -163,6 +164,7 @@ def test_an_instrument_that_never_answered_is_silent_after_its_silence_and_one_a
     assert one.heard(NOON + 59_999) == {}
     assert one.heard(NOON + 60_000) == {"cod": False}
     assert busy.heard(NOON + 60_000) == {}
+
 
 def gas(**point: Any) -> Acquirer:
     one = Point(outlet="fg1", **point)

@@ -116,9 +116,7 @@ def test_joining_neither_loses_nor_adds_a_period() -> None:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     path = tmp_path / "site.toml"
-    path.write_text(
-        f'[site]\nname = "x"\nlanguage = "en"\ndata_dir = "{tmp_path}"\n[outlets.ww1]\n', encoding="utf-8"
-    )
+    path.write_text(f'[site]\nname = "x"\nlanguage = "en"\ndata_dir = "{tmp_path}"\n[outlets.ww1]\n', encoding="utf-8")
     return path
 
 

@@ -21,9 +21,7 @@ UPLOAD = (
     b"ST=32;CN=2051;PW=123456;MN=88888880000001;CP=&&DataTime=20040516021000;B01-Cou=200;"
     b"101-Cou=2.5,101-Min=1.1,101-Avg=1.1,101-Max=1.1&&"
 )
-ASKING = (
-    b"ST=32;CN=2051;QN=20040516010101001;PW=123456;MN=88888880000001;CP=&&DataTime=20040516021000;B01-Cou=200&&"
-)
+ASKING = b"ST=32;CN=2051;QN=20040516010101001;PW=123456;MN=88888880000001;CP=&&DataTime=20040516021000;B01-Cou=200&&"
 SPLIT = (
     b"ST=32;CN=2051;QN=20040516010101001;PW=123456;MN=88888880000001;PNO=1;PNUM=1;"
     b"CP=&&DataTime=20040516021000;B01-Cou=200&&"
@@ -114,9 +112,7 @@ async def test_parameter_reply_carries_its_qn_in_the_data_region(platform: Bench
     await known(platform, peer)
     task = begin(platform, "1011")
     await peer.hear()
-    reply = (
-        b"ST=32;CN=1011;PW=123456;MN=88888880000001;CP=&&QN=20040516010101001;SystemTime=20040516010102&&"
-    )
+    reply = b"ST=32;CN=1011;PW=123456;MN=88888880000001;CP=&&QN=20040516010101001;SystemTime=20040516010102&&"
     peer.say(wrap(ACCEPTED), wrap(reply), wrap(EXECUTED))
     result = await task
     assert (result.get("SystemTime"), result.conformity) == ("20040516010102", Conformity.CONFORMS)

@@ -92,9 +92,7 @@ async def test_on_packet_has_it_before_the_answer_is_written(clock: ManualClock)
     await platform.stop()
 
 
-async def test_damaged_frame_is_kept_as_bad_and_the_next_one_is_answered(
-    platform: BenchPlatform, peer: Peer
-) -> None:
+async def test_damaged_frame_is_kept_as_bad_and_the_next_one_is_answered(platform: BenchPlatform, peer: Peer) -> None:
     peer.say(annexc.REALTIME.replace(b"w01001-Rtd=7.1", b"w01001-Rtd=7.2"), annexc.MINUTE)
     assert await peer.hear() == annexc.MINUTE_ANSWER
     first = platform.received[0]
@@ -102,9 +100,7 @@ async def test_damaged_frame_is_kept_as_bad_and_the_next_one_is_answered(
     assert findings(first) == {"protocol.frame.crc"}
 
 
-async def test_sound_frame_with_an_impossible_time_is_bad_and_not_answered(
-    platform: BenchPlatform, peer: Peer
-) -> None:
+async def test_sound_frame_with_an_impossible_time_is_bad_and_not_answered(platform: BenchPlatform, peer: Peer) -> None:
     # CRC computed with the bitwise definition of Annex A for a 13th month.
     segment = annexc.MINUTE[6:-6].replace(b"DataTime=20160801084000", b"DataTime=20161301084000")
     register = 0xFFFF
@@ -126,9 +122,7 @@ async def test_bytewise_and_glued_frames_are_all_answered(peer: Peer) -> None:
     assert [await peer.hear() for _ in range(3)] == expected
 
 
-async def test_same_bytes_again_count_as_resent_and_are_answered_again(
-    platform: BenchPlatform, peer: Peer
-) -> None:
+async def test_same_bytes_again_count_as_resent_and_are_answered_again(platform: BenchPlatform, peer: Peer) -> None:
     peer.say(annexc.MINUTE, annexc.MINUTE)
     assert [await peer.hear(), await peer.hear()] == [annexc.MINUTE_ANSWER] * 2
     assert [received.repeat for received in platform.received] == [Repeat.FIRST, Repeat.RESENT]
@@ -182,9 +176,7 @@ async def test_each_logger_is_answered_on_its_own_link(platform: BenchPlatform, 
     assert platform.links == 2
 
 
-async def test_dropped_links_end_and_the_port_takes_new_ones(
-    platform: BenchPlatform, peer: Peer, dial: Dial
-) -> None:
+async def test_dropped_links_end_and_the_port_takes_new_ones(platform: BenchPlatform, peer: Peer, dial: Dial) -> None:
     peer.say(annexc.REALTIME)
     await peer.hear()
     platform.drop_links()

@@ -121,9 +121,7 @@ async def test_unknown_check_is_refused_with_2() -> None:
 
 
 async def test_window_of_the_bench_platform_is_found(platform: BenchPlatform) -> None:
-    code, out, _ = await run(
-        "test", platform.address, "--window", "--max", "8", "--mn", annexc.MN, "--yes", "--json"
-    )
+    code, out, _ = await run("test", platform.address, "--window", "--max", "8", "--mn", annexc.MN, "--yes", "--json")
     found = json.loads(out)
     assert (code, found["largest"]) == (0, 8)
     assert [trial["window"] for trial in found["trials"]] == [1, 2, 4, 8]

@@ -35,9 +35,7 @@ async def logger(peer: Peer) -> AsyncIterator[Logger]:
 
 @pytest.fixture
 def check(platform: BenchPlatform, clock: ManualClock) -> Callable[..., Any]:
-    async def run(
-        *only: str, on_row: Callable[[Row], None] = lambda row: None, **wishes: Any
-    ) -> dict[str, Row]:
+    async def run(*only: str, on_row: Callable[[Row], None] = lambda row: None, **wishes: Any) -> dict[str, Row]:
         wish = Wishes(only=frozenset(only), skip=wishes.pop("skip", NO_UPLOADS), **wishes)
         rehearsal = Rehearsal(platform, clock, wish, on_row)
         rows = await asyncio.wait_for(rehearsal.run([step for step in STEPS if wish.wants(step)]), 20)
@@ -268,9 +266,7 @@ async def test_broken_off_rehearsal_sets_the_password_back(
     assert (logger.pw, platform.loggers[annexc.MN].password) == ("123456", "123456")
 
 
-async def _upload_until_it_comes_back(
-    logger: Logger, platform: BenchPlatform, again: bytes
-) -> None:
+async def _upload_until_it_comes_back(logger: Logger, platform: BenchPlatform, again: bytes) -> None:
     logger.upload(annexc.MINUTE)
     await platform.until(lambda: platform.counts["2051"] > 0)
     assert platform.received[-1].answer is None
@@ -316,9 +312,7 @@ async def test_upload_that_never_comes_again_deviates(
     assert (row.verdict, codes(row)) == (DEVIATES, ["bench.step.not_resent"])
 
 
-async def test_uploads_of_bad_form_deviate_with_each_finding_once(
-    logger: Logger, check: Callable[..., Any]
-) -> None:
+async def test_uploads_of_bad_form_deviate_with_each_finding_once(logger: Logger, check: Callable[..., Any]) -> None:
     bad = Packet.from_segment(annexc.MINUTE[6:-6])
     values = (("w01018-Max", "+40.1"), ("w01018-Avg", "40.1"), ("w01018-Flag", "N"))
     for second in range(3):

@@ -121,9 +121,7 @@ def test_whole_record_is_shown_below_its_last_part() -> None:
     use_language(None)
 
 
-async def test_answer_that_nobody_asked_for_is_noted_and_makes_no_logger(
-    platform: BenchPlatform, peer: Peer
-) -> None:
+async def test_answer_that_nobody_asked_for_is_noted_and_makes_no_logger(platform: BenchPlatform, peer: Peer) -> None:
     peer.say(annexc.ACCEPTED)
     await asyncio.wait_for(platform.until(lambda: len(platform.received) == 1), 5)
     (finding,) = platform.received[0].findings

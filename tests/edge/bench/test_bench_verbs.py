@@ -69,9 +69,7 @@ def test_wrong_number_of_arguments_is_refused(line: str) -> None:
     assert caught.value.code == "bench.line.arguments"
 
 
-async def test_script_can_insist_on_the_verdict(
-    platform: BenchPlatform, clock: ManualClock, peer: Peer
-) -> None:
+async def test_script_can_insist_on_the_verdict(platform: BenchPlatform, clock: ManualClock, peer: Peer) -> None:
     use_language("en")
     said: list[str] = []
     screen = TextScreen(said.append, quiet=False)

@@ -77,9 +77,7 @@ async def find(address: str, most: int, clock: ManualClock, hurry: int | None = 
     return await asyncio.wait_for(finding, 5)
 
 
-async def test_bench_platform_bears_every_window_up_to_the_maximum(
-    platform: BenchPlatform, clock: ManualClock
-) -> None:
+async def test_bench_platform_bears_every_window_up_to_the_maximum(platform: BenchPlatform, clock: ManualClock) -> None:
     trials = await find(platform.address, 20, clock)
     assert [(trial.window, trial.answered) for trial in trials] == [(1, 1), (2, 2), (4, 4), (8, 8), (16, 16), (20, 20)]
     assert largest(trials) == 20

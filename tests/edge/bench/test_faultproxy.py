@@ -47,9 +47,7 @@ async def test_answers_are_dropped_after_the_platform_stored_the_packet(
     assert await far.hear() == annexc.MINUTE_ANSWER
 
 
-async def test_stalled_bytes_arrive_when_the_stall_ends(
-    platform: BenchPlatform, proxy: FaultProxy, far: Peer
-) -> None:
+async def test_stalled_bytes_arrive_when_the_stall_ends(platform: BenchPlatform, proxy: FaultProxy, far: Peer) -> None:
     proxy.up = STALL
     far.say(annexc.REALTIME)
     await far.writer.drain()

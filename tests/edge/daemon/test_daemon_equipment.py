@@ -36,8 +36,8 @@ def state_at(time_ms: int) -> str:
 async def test_states_follow_the_current_and_the_day_brings_the_running_time(tmp_path: Path) -> None:
     async with rig(tmp_path, speed=SPEED, start_ms=MIDNIGHT_MS - EARLIER_MS) as site:
         await site.start()
-        await site.until(lambda page: len(packets(site, "2041")) > 0, 30.0)
-        page = await site.until(lambda page: page["daemon"]["now"] > "2026-10-23T00:01:10", 30.0)
+        await site.until(lambda page: len(packets(site, "2041")) > 0, 60.0)
+        page = await site.until(lambda page: page["daemon"]["now"] > "2026-10-23T00:01:10", 60.0)
 
         found = packets(site, "2021")
         assert len(found) >= 4
@@ -78,7 +78,7 @@ async def test_states_follow_the_current_and_the_day_brings_the_running_time(tmp
 async def test_a_platform_stops_states_asks_for_running_times_and_a_restart_changes_nothing(tmp_path: Path) -> None:
     async with rig(tmp_path, speed=SPEED, start_ms=MIDNIGHT_MS - EARLIER_MS) as site:
         await site.start()
-        await site.until(lambda page: len(packets(site, "2041")) > 0, 30.0)
+        await site.until(lambda page: len(packets(site, "2041")) > 0, 60.0)
         stopped = await site.platform.command(MN, "2022", ())
         assert stopped.conformity.value == "conforms"
         await site.stop()

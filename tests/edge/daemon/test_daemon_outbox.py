@@ -32,7 +32,7 @@ async def test_holding_releasing_and_sending_again(tmp_path: Path) -> None:
         assert site.platform.counts["2051"] == received
         assert (await said("hold", "city", "--release"))["held"] is False
         await site.drained()
-        assert site.platform.counts["2051"] >= received + 3
+        await site.until(lambda page: site.platform.counts["2051"] >= received + 3)
         would = await said("send-again", "city", *SPAN, "--kind", "minute", "--dry-run")
         assert would["count"] >= 4
         before = site.platform.counts["2051"]

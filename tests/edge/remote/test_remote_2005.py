@@ -402,9 +402,7 @@ async def test_alarm_records_are_told_when_asked_for(tmp_path: Path) -> None:
     site.world.store.now(alarms.note, "city", "ww1", noted, [], when)
     site.world.store.now(alarms.note, "other", "ww1", [Alarm(when, "w01018", 99.0, True)], [], when)
     printed = next(segment for _, segment in EXAMPLES if "CN=2071" in segment)
-    first, record, mercury, last = await site.ask(
-        request("2071", "BeginTime=20040506010101,EndTime=20040506010111"), 5
-    )
+    first, record, mercury, last = await site.ask(request("2071", "BeginTime=20040506010101,EndTime=20040506010111"), 5)
     assert (first, last) == (ACCEPTED, EXECUTED)
     assert numbers(record.decode()) == numbers(printed)
     assert mercury.endswith(b"CP=&&DataTime=20040506010111;020-Ala=0.061&&")

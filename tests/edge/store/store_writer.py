@@ -50,7 +50,6 @@ def minute(db: sqlite3.Connection, start: int) -> list[tuple[str, str]]:
 def work(folder: Path, oracle: Path) -> None:
     log = os.open(oracle, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
-
     def told(code: str, params: dict[str, object]) -> None:
         os.write(log, b'["event"]\n')
 

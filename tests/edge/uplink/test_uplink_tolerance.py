@@ -155,9 +155,7 @@ async def test_a_damaged_command_is_answered_9_where_the_site_says_so_and_never_
     await world.sleep(20)
     echoed = [f"PW=123456;MN={MN}", "PW=999999;MN=STRANGE"]
     refusals = [seen.frame for seen in city.of("9011") if seen.packet.get("QnRtn") == "9"]
-    assert refusals == [
-        wrap(f"QN={QN};ST=91;CN=9011;{station};Flag=4;CP=&&QnRtn=9&&".encode()) for station in echoed
-    ]
+    assert refusals == [wrap(f"QN={QN};ST=91;CN=9011;{station};Flag=4;CP=&&QnRtn=9&&".encode()) for station in echoed]
     assert session.terms.realtime_ms == 40_000  # the sound one behind them
     assert session.health.damaged == 2
     await world.stop()
