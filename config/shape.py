@@ -31,6 +31,7 @@ from config.site import (
     Site,
     WaterRules,
 )
+from config.states import State
 
 TABLES: dict[str, type] = {
     "[site]": General,
@@ -40,6 +41,7 @@ TABLES: dict[str, type] = {
     "[lines.NAME]": Line,
     "[instruments.NAME]": Instrument,
     "[[instruments.NAME.points]]": Point,
+    "[[instruments.NAME.states]]": State,
     "[[instruments.NAME.infos]]": Info,
     "[instruments.NAME.actions.NAME]": Action,
     "[[instruments.NAME.actions.NAME.write]]": Write,
@@ -54,6 +56,7 @@ TABLES: dict[str, type] = {
 OPTIONS: dict[type, str] = {
     Instrument: "InstrumentOptions",
     Point: "PointOptions",
+    State: "PointOptions",
     Info: "PointOptions",
     Read: "PointOptions",
     Until: "PointOptions",

@@ -72,6 +72,8 @@ class Caller:
     timeout_s: float = 1.0
     retries: int = 2
     gap_s: float = 0.0
+    turnaround_s: float = 0.0
+    """Silence after its answer, before anyone is asked: its driver leaves the wire so slowly."""
     counters: Counters = field(default_factory=Counters)
     longest_late_s: float = 0.0
 
@@ -217,6 +219,8 @@ class LineBus:
         self.stamp = sent
         self._open.append(_Open(request, caller, sent, sent + caller.open_s(), self._asks))
         self.port.write(request.data)
+        if not request.paced:
+            return self._receive(caller, request, sent, sent + caller.timeout_s)
         spoken = sent + len(request.data) * self._char_s
         expected_s = request.expected * self._char_s
         self.port.pause(spoken + self._silence_s + expected_s - self._now())
@@ -230,7 +234,7 @@ class LineBus:
             if found.answer is not None or found.refused is not None:
                 return self._accept(caller, sent, data, found)
             left = deadline - self._now()
-            if left > 0 and data:
+            if left > 0 and data and request.paced:
                 pause_s = min(left, (found.missing or _HANDFUL) * self._char_s)
                 self.port.pause(pause_s)
                 left -= pause_s
@@ -242,7 +246,7 @@ class LineBus:
     def _read(self) -> bytes:
         data = self.port.read()
         if data:
-            self._quiet_from = self._now()
+            self._quiet_from = max(self._quiet_from, self._now())
         return data
 
     def _accept(self, caller: Caller, sent: float, data: bytes, found: _Found) -> bytes:
@@ -256,6 +260,7 @@ class LineBus:
             caller.counters.refused += 1
             raise found.refused
         took = self._now() - sent
+        self._quiet_from += caller.turnaround_s
         caller.counters.answered += 1
         caller.counters.round_trip_s = took
         caller.counters.round_trip_max_s = max(took, caller.counters.round_trip_max_s or 0.0)

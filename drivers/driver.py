@@ -29,6 +29,8 @@ class Reading:
     raw: bytes = b""
     error: str | None = None
     text: str | None = None
+    mark: str | None = None
+    """The mark (HJ 212-2017 Table 8) that the instrument itself gives the value; None: it says nothing."""
 
 
 Value = float | int | str
@@ -72,6 +74,8 @@ class Request:
     expected: int = 0
     once: bool = False
     """It changes something in the instrument: sent once, never again blindly. Unanswered, its outcome is unknown."""
+    paced: bool = True
+    """Bytes take the time of the line's baud rate; False: a network's, so that the answer is looked for at once."""
 
 
 class Bus(Protocol):

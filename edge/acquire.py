@@ -1,10 +1,11 @@
 """From readings to samples: scale, unit, range, mark.
 
     reading × scale + offset  is in the point's unit  ─▶ mark by its range ─▶ factor's unit ─▶ Sample at its slot
+    ─▶ mA, 4–20 of `current`  ─┘                         └ the instrument's own state first
 
 A single lost poll is a missing sample; after `silence` without an answer, or three failed polls where those take
 longer, the point's samples are B with no value (HJ 212-2017 Table 8). While an action runs at the instrument all its
-samples bear the action's mark.
+samples bear the action's mark. A value whose state could not be read is not believed: it counts as a lost poll.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from config.site import Instrument, Point, Site
+from config.states import State, mark_of
 from drivers.driver import InstrumentSpec, PointSpec, Reading
 from drivers.line import PollResult
 from edge.values import Sample
@@ -24,6 +26,9 @@ NORMAL, ABOVE, FAULT, NO_LINK = "N", "T", "D", "B"
 FAILED_POLLS = 3
 ZERO_BAND_SHARE = 0.10
 """Zero drift that is still normal, as a share of the span, where the point sets none."""
+CURRENT_MA = (4.0, 20.0)
+CURRENT_VALID_MA = (3.8, 20.5)
+"""A current outside is a fault of the loop or over the range, not a value (NAMUR NE 43)."""
 
 
 @dataclass(slots=True)
@@ -34,15 +39,30 @@ class _Watched:
     point: Point
     instrument: Instrument
     unit: str
+    states: tuple[tuple[str, State], ...] = ()
+    """The states that go for it, by the key of their reading."""
     heard_slot: int | None = None
     first_slot: int | None = None
     last: Sample | None = None
 
 
 def instrument_spec(name: str, instrument: Instrument) -> InstrumentSpec:
-    """An instrument as its driver wants it; points are known by `outlet/factor`."""
-    points = tuple(PointSpec(f"{point.outlet}/{point.factor}", point.options) for point in instrument.points)
+    """An instrument as its driver wants it; points are known by `outlet/factor`, states are read as points."""
+    points = [PointSpec(f"{point.outlet}/{point.factor}", point.options) for point in instrument.points]
+    points += [PointSpec(_state_key(index), state.options) for index, state in enumerate(instrument.states)]
     return InstrumentSpec(name, instrument.address, points, instrument.options)
+
+
+def _state_key(index: int) -> str:
+    return f"state/{index}"
+
+
+def _states_of(instrument: Instrument, factor: str) -> tuple[tuple[str, State], ...]:
+    return tuple(
+        (_state_key(index), state)
+        for index, state in enumerate(instrument.states)
+        if not state.factors or factor in state.factors
+    )
 
 
 def range_mark(point: Point, value: float) -> str:
@@ -65,7 +85,9 @@ class Acquirer:
         self._by_instrument: dict[str, dict[str, _Watched]] = {}
         for name, instrument in site.instruments.items():
             self._by_instrument[name] = {
-                f"{point.outlet}/{point.factor}": _Watched(name, point, instrument, _factor_unit(point))
+                f"{point.outlet}/{point.factor}": _Watched(
+                    name, point, instrument, _factor_unit(point), _states_of(instrument, point.factor)
+                )
                 for point in instrument.points
             }
 
@@ -73,7 +95,7 @@ class Acquirer:
         """Samples of one poll; empty for a lost poll within the silence."""
         watched = self._by_instrument[poll.instrument]
         readings = {reading.point: reading for reading in poll.readings}
-        samples = (self._sample(point, readings.get(key), poll.slot_ms) for key, point in watched.items())
+        samples = (self._sample(point, _believed(point, key, readings), poll.slot_ms) for key, point in watched.items())
         return [sample for sample in samples if sample is not None]
 
     def latest(self, outlet: str, now_ms: int) -> list[Sample]:
@@ -111,15 +133,39 @@ class Acquirer:
         return Sample(slot, watched.point.outlet, watched.point.factor, None, NO_LINK)
 
 
+def _believed(watched: _Watched, key: str, readings: dict[str, Reading]) -> Reading | None:
+    """A point's reading with the mark of the instrument's states; None where it or one of them was not read."""
+    reading = readings.get(key)
+    if reading is None or not watched.states:
+        return reading
+    states = [(state, readings.get(name)) for name, state in watched.states]
+    if any(found is None or (found.value is None and found.text is None) for _, found in states):
+        return None
+    marks = [mark_of(state, found.value, found.text) for state, found in states if found is not None]
+    strongest = next((mark for mark in marks if mark not in (None, NORMAL)), reading.mark)
+    return replace(reading, mark=strongest)
+
+
 def _heard(watched: _Watched, reading: Reading, slot: int) -> Sample:
     point = watched.point
-    if reading.value is None:
-        return Sample(slot, point.outlet, point.factor, None, FAULT)
-    value = reading.value * point.scale + point.offset
-    if not math.isfinite(value):
-        return Sample(slot, point.outlet, point.factor, None, FAULT)
-    mark = range_mark(point, value)
-    return Sample(slot, point.outlet, point.factor, convert(value, point.unit or watched.unit, watched.unit), mark)
+    own = None if reading.mark == NORMAL else reading.mark
+    number = math.nan if reading.value is None else reading.value * point.scale + point.offset
+    if not math.isfinite(number):
+        return Sample(slot, point.outlet, point.factor, None, own or FAULT)
+    value, mark = _scaled(point, number)
+    value = convert(value, point.unit or watched.unit, watched.unit)
+    return Sample(slot, point.outlet, point.factor, value, own or mark)
+
+
+def _scaled(point: Point, number: float) -> tuple[float, str]:
+    """The value in the point's unit, and its mark by the loop and the range."""
+    if point.current is None:
+        return number, range_mark(point, number)
+    low, high = point.current
+    value = low + (number - CURRENT_MA[0]) / (CURRENT_MA[1] - CURRENT_MA[0]) * (high - low)
+    if number < CURRENT_VALID_MA[0]:
+        return value, FAULT
+    return value, ABOVE if number > CURRENT_VALID_MA[1] else range_mark(point, value)
 
 
 def _patience(watched: _Watched) -> int:
