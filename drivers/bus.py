@@ -108,6 +108,11 @@ class _Found:
     end: int = 0
 
 
+def _confusable(open_: Request, request: Request) -> bool:
+    """Whether an answer to the one could be taken for an answer to the other, which is to be sent."""
+    return not request.confusable or open_.confusable == request.confusable
+
+
 def _search(data: bytes, request: Request) -> _Found:
     damaged: BadAnswer | None = None
     missing: int | None = None
@@ -176,7 +181,7 @@ class LineBus:
         while True:
             self.stamp = now = self._now()
             self._open = [o for o in self._open if max(o.until, o.sent + _REMEMBER_S) > now]
-            until = max((o.until for o in self._open if o.request.confusable == request.confusable), default=now)
+            until = max((o.until for o in self._open if _confusable(o.request, request)), default=now)
             if until <= now:
                 return
             if until - now > _HOLD_S:

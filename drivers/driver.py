@@ -63,8 +63,9 @@ class Request:
     less: these bytes cannot begin an answer to this request). `check` gets the whole answer and raises
     `BadAnswer` or `DeviceRefused`. `confusable` is equal for two requests whose answers could be taken for
     each other (same slave, function and length): after a time-out the line does not send such a request
-    before the late answer is out of the way. `expected` is the length of the usual answer in bytes, from
-    which the line computes when it is due (0: unknown).
+    before the late answer is out of the way; `()`: any answer could be taken for one to this request.
+    `expected` is the length of the usual answer in bytes, from which the line computes when it is due (0:
+    unknown).
     """
 
     data: bytes

@@ -9,6 +9,7 @@ from drivers.driver import Driver
 from drivers.errors import BadOption
 
 _DRIVERS = {
+    "dlt645": ("drivers.dlt645", "Dlt645"),
     "modbus": ("drivers.modbus", "Modbus"),
 }
 """Name in the site file: module and class."""

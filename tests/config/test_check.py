@@ -178,7 +178,7 @@ STATE = """
         ('"D"', '"Q"', 6, "instruments.cod.states.1.marks", "config.mark"),
         ("0x0044", '"a b"', 6, "instruments.cod.states.1.marks.a b", "config.form.state"),
         ("register = 8", 'register = 8\n  other = "?"', 7, "instruments.cod.states.1.marks", "config.mark"),
-        ("register = 8", 'register = 8\n  factors = ["w21003"]', 5, "instruments.cod.states.1.factors", "config.state-factor"),
+        ("marks", 'factors = ["w21003"]\n  marks', 6, "instruments.cod.states.1.factors", "config.state-factor"),
         ("register = 8", "register = 8\n  bits = [0, 16]", 3, "instruments.cod.states.1", "drivers.modbus.bits"),
         ("register = 8", "registr = 8", 4, "instruments.cod.states.1.registr", "config.unknown-key"),
     ],
