@@ -95,7 +95,7 @@ def _driver_options(site: Site, merged: Merged) -> Iterator[Problem]:
         tables = {(*here, "points", index): point.options for index, point in enumerate(instrument.points)}
         tables |= {(*here, "states", index): state.options for index, state in enumerate(instrument.states)}
         places = {str(merged.key(path)): path for path in tables}
-        points = [PointSpec(label, tables[path]) for label, path in places.items()]
+        points = [PointSpec(label, tables[path], path[2] == "states") for label, path in places.items()]
         try:
             driver(InstrumentSpec(name, instrument.address, points, instrument.options))
         except BadOption as error:

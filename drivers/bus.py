@@ -113,12 +113,15 @@ def _confusable(open_: Request, request: Request) -> bool:
     return not request.confusable or open_.confusable == request.confusable
 
 
-def _search(data: bytes, request: Request) -> _Found:
+def _search(data: bytes, request: Request, ended: bool = False) -> _Found:
+    """Look for an answer; `ended`: silence has come, which ends one whose length cannot be told."""
     damaged: BadAnswer | None = None
     missing: int | None = None
-    for start in range(len(data)):
+    for start in range(len(data) if request.anywhere else min(1, len(data))):
         rest = data[start:]
         length = request.length(rest)
+        by_silence = ended and length is None and request.idle_s is not None
+        length = len(rest) if by_silence else length
         if length is None or length > len(rest):
             if missing is None:
                 missing = (length or max(request.expected, len(rest) + 1)) - len(rest)
@@ -131,6 +134,7 @@ def _search(data: bytes, request: Request) -> _Found:
             return _Found(refused=error, start=start, end=start + length)
         except BadAnswer as error:
             damaged = damaged or error
+            missing = 1 if by_silence else missing  # the rest may come after a pause
         else:
             return _Found(answer=rest[:length], start=start, end=start + length)
     return _Found(damaged=damaged, missing=missing)
@@ -232,13 +236,18 @@ class LineBus:
         return self._receive(caller, request, sent, spoken + expected_s + caller.timeout_s)
 
     def _receive(self, caller: Caller, request: Request, sent: float, deadline: float) -> bytes:
-        data = b""
+        data, ended = b"", False
         while True:
-            data = (data + self._read())[-_WINDOW:]
-            found = _search(data, request)
+            came = self._read()
+            ended = ended and not came
+            data = (data + came)[-_WINDOW:]
+            found = _search(data, request, ended)
             if found.answer is not None or found.refused is not None:
                 return self._accept(caller, sent, data, found)
             left = deadline - self._now()
+            if left > 0 and data and request.idle_s is not None and not ended:
+                ended = not self.port.wait(min(left, request.idle_s)) and left >= request.idle_s
+                continue
             if left > 0 and data and request.paced:
                 pause_s = min(left, (found.missing or _HANDFUL) * self._char_s)
                 self.port.pause(pause_s)
@@ -306,7 +315,7 @@ class LineBus:
         now = self._now()
         for open_ in self._open:
             # It stays open: these bytes may be the same answer twice, and the late one still to come.
-            if not open_.came_late and _search(data, open_.request).answer is not None:
+            if not open_.came_late and _search(data, open_.request, ended=True).answer is not None:
                 open_.came_late = True
                 open_.caller.counters.late += 1
                 open_.caller.longest_late_s = max(open_.caller.longest_late_s, now - open_.sent)

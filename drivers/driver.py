@@ -39,10 +39,14 @@ Value = float | int | str
 
 @dataclass(frozen=True, slots=True)
 class PointSpec:
-    """One point: `key` comes back in `Reading.point`; `options` is the driver's `PointOptions`."""
+    """One point: `key` comes back in `Reading.point`; `options` is the driver's `PointOptions`.
+
+    `text_ok`: a text will do as well as a number, for a state.
+    """
 
     key: str
     options: Any
+    text_ok: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,10 @@ class Request:
     expected: int = 0
     once: bool = False
     """It changes something in the instrument: sent once, never again blindly. Unanswered, its outcome is unknown."""
+    anywhere: bool = True
+    """The answer may begin at any byte of what comes, since noise does not pass its check. False: at the first only."""
+    idle_s: float | None = None
+    """An answer whose length cannot be told is ended by this silence; None: it never is."""
     paced: bool = True
     """Bytes take the time of the line's baud rate; False: a network's, so that the answer is looked for at once."""
 

@@ -131,7 +131,7 @@ class Modbus:
         for block in options.blocks:
             _check_block(spec.name, block)
         for point in spec.points:
-            if point.options.type in TEXTS:
+            if point.options.type in TEXTS and not point.text_ok:
                 raise BadOption("drivers.modbus.no-number", point=point.key, type=point.options.type)
         self._address = spec.address
         self._framing = Framing(options.framing)

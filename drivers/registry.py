@@ -11,6 +11,7 @@ from drivers.errors import BadOption
 _DRIVERS = {
     "dlt645": ("drivers.dlt645", "Dlt645"),
     "modbus": ("drivers.modbus", "Modbus"),
+    "text": ("drivers.text", "Text"),
 }
 """Name in the site file: module and class."""
 

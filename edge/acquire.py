@@ -49,7 +49,8 @@ class _Watched:
 def instrument_spec(name: str, instrument: Instrument) -> InstrumentSpec:
     """An instrument as its driver wants it; points are known by `outlet/factor`, states are read as points."""
     points = [PointSpec(f"{point.outlet}/{point.factor}", point.options) for point in instrument.points]
-    points += [PointSpec(_state_key(index), state.options) for index, state in enumerate(instrument.states)]
+    states = enumerate(instrument.states)
+    points += [PointSpec(_state_key(index), state.options, text_ok=True) for index, state in states]
     return InstrumentSpec(name, instrument.address, points, instrument.options)
 
 
