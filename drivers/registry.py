@@ -9,6 +9,8 @@ from drivers.driver import Driver
 from drivers.errors import BadOption
 
 _DRIVERS = {
+    "adam": ("drivers.adam", "Adam"),
+    "cjt188": ("drivers.cjt188", "Cjt188"),
     "dlt645": ("drivers.dlt645", "Dlt645"),
     "modbus": ("drivers.modbus", "Modbus"),
     "text": ("drivers.text", "Text"),

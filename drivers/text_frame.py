@@ -63,7 +63,7 @@ class Form:
         whole = answer.removeprefix(self.echo)
         size = len(CHECKSUMS[self.checksum](b""))
         body, end = (whole[: -len(self.end)], whole[-len(self.end) :]) if self.end else (whole, b"")
-        if end != self.end or len(whole) < max(self.least, size):
+        if end != self.end or len(whole) < max(self.least, size) or len(whole) != (self.length or len(whole)):
             raise BadAnswer("drivers.cut-short", instrument="", answer=answer[:64].hex(" "))
         if not size:
             return body
