@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from drivers.driver import Request
 from drivers.errors import BadAnswer, DeviceRefused, DeviceSilent, DriverError, OutcomeUnknown
 from drivers.port import LineSettings, Port
+from drivers.stream import FRESH_S, Stream
 
 _OPEN_FACTOR = 3.0
 """A request stays open for this many time-outs: an instrument that answers later than that is not known."""
@@ -151,6 +152,8 @@ class LineBus:
         self._quiet_from = monotonic()
         self._open: list[_Open] = []
         self._asks = 0
+        self._stream: Stream | None = None
+        self._stream_port: Port | None = None
         self.foreign = 0
         """Times that bytes came which answered nothing."""
         self.stamp = self._quiet_from
@@ -163,6 +166,8 @@ class LineBus:
         attempt, where a request that is sent once went out and was not answered.
         """
         self._asks += 1
+        if request.after is not None:
+            return self._listen(caller, request)
         self._await_turn(caller, request)
         last: DriverError | None = None
         for attempt in range(attempts):
@@ -173,6 +178,32 @@ class LineBus:
             except (DeviceSilent, BadAnswer) as error:
                 last = error
         raise last or DeviceSilent("drivers.silent", instrument=caller.name, timeout_s=caller.timeout_s)
+
+    # -- instruments that speak by themselves
+
+    def _listen(self, caller: Caller, request: Request) -> bytes:
+        """The newest telegram since the last look, else the first one that comes within the time-out."""
+        if self._stream is None or self._stream_port is not self.port:
+            self._stream, self._stream_port = Stream(self._now() - FRESH_S - 1.0), self.port
+        caller.counters.asked += 1
+        began = self.stamp = self._now()
+        while True:
+            heard = self._stream.take(self._all(), request, self._now())
+            if heard is not None:
+                caller.counters.answered += 1
+                return heard
+            left = began + caller.timeout_s - self._now()
+            if left <= 0 or not self.port.wait(left):
+                caller.counters.silent += 1
+                raise DeviceSilent("drivers.no-telegram", instrument=caller.name, timeout_s=caller.timeout_s)
+            self.port.pause(min(left, _HANDFUL * self._char_s))
+
+    def _all(self) -> bytes:
+        """All that has come."""
+        data = b""
+        while came := self._read():
+            data += came
+        return data
 
     # -- before the request
 

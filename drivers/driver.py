@@ -11,7 +11,7 @@ them; it does not sleep, retry, reconnect, log or keep module state: the line do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeGuard
 
@@ -50,13 +50,32 @@ class PointSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Telegram:
+    """What an HJ 212 packet says: command code, MN, and the fields (`Rtd`, `Flag`) of each factor code."""
+
+    cn: str
+    mn: str
+    factors: Mapping[str, Mapping[str, str]]
+
+
+def no_decoder(frame: bytes, variant: str) -> Telegram:
+    """Stands in where a driver is made only to check its options."""
+    raise RuntimeError("no decoder of HJ 212 frames was handed in")
+
+
+@dataclass(frozen=True, slots=True)
 class InstrumentSpec:
-    """One instrument: name, address on the line, all its points, the driver's `InstrumentOptions`."""
+    """One instrument: name, address on the line, all its points, the driver's `InstrumentOptions`.
+
+    `decode` turns a whole HJ 212 frame (with its CRC variant) into a `Telegram` or raises BadAnswer: the protocol is
+    not known in this folder, so `edge` hands it in.
+    """
 
     name: str
     address: int | str
     points: Sequence[PointSpec]
     options: Any = None
+    decode: Callable[[bytes, str], Telegram] = no_decoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +102,8 @@ class Request:
     """The answer may begin at any byte of what comes, since noise does not pass its check. False: at the first only."""
     idle_s: float | None = None
     """An answer whose length cannot be told is ended by this silence; None: it never is."""
+    after: bytes | None = None
+    """Nothing is sent, the instrument speaks by itself: a telegram begins behind these bytes, empty: anywhere."""
     paced: bool = True
     """Bytes take the time of the line's baud rate; False: a network's, so that the answer is looked for at once."""
 

@@ -12,6 +12,7 @@ _DRIVERS = {
     "adam": ("drivers.adam", "Adam"),
     "cjt188": ("drivers.cjt188", "Cjt188"),
     "dlt645": ("drivers.dlt645", "Dlt645"),
+    "hj212": ("drivers.hj212", "Hj212"),
     "modbus": ("drivers.modbus", "Modbus"),
     "text": ("drivers.text", "Text"),
 }

@@ -22,7 +22,7 @@ from drivers import numbers
 from drivers.driver import Bus, InstrumentSpec, PointSpec, Reading, Request, Value
 from drivers.errors import BadAnswer, BadOption, DeviceRefused, DeviceSilent, DriverError, PortLost
 from drivers.numbers import FORMATS, Order
-from drivers.text_frame import CHECKSUMS, LONGEST, ChecksumName, Form, text_request
+from drivers.text_frame import CHECKSUMS, LONGEST, ChecksumName, Form, listening, text_request
 
 TextType = Literal[
     "decimal", "text", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd", "time"
@@ -71,6 +71,8 @@ class InstrumentOptions:
     """It repeats the request before its answer."""
     refusal: str | None = None
     """Regular expression of an answer with which it says no."""
+    listen: bool = False
+    """It speaks by itself: points have no request, and the newest telegram since the last poll counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,12 +178,23 @@ class Text:
     def _grouped(self, points: Sequence[PointSpec]) -> list[_Group]:
         groups: dict[tuple[bytes, Form], _Group] = {}
         for point in points:
-            data = self._data(point.key, point.options.request, point.options.request_hex)
+            data = self._asked_by(point)
             form = _form(self._options, data, point.options)
             groups.setdefault((data, form), _Group(data, form, [])).places.append(_place(point))
         for group in groups.values():
-            group.request = text_request(group.data, group.form, self._checked(group.check))
+            check = self._checked(group.check)
+            is_silent = self._options.listen
+            group.request = listening(group.form, check) if is_silent else text_request(group.data, group.form, check)
         return list(groups.values())
+
+    def _asked_by(self, point: PointSpec) -> bytes:
+        options = point.options
+        if not self._options.listen:
+            return self._data(point.key, options.request, options.request_hex)
+        end = self._options.terminator if self._options.end is None else self._options.end
+        if (options.request, options.request_hex) != (None, None) or not end:
+            raise BadOption("drivers.text.listen", point=point.key)
+        return b""
 
     def _data(self, key: str, text: str | None, digits: str | None, **values: Any) -> bytes:
         """The bytes of a request. Raises BadOption."""

@@ -10,7 +10,7 @@ and an answer of any instrument could be one to this request, so that it is not 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Literal
 
@@ -71,6 +71,11 @@ class Form:
         if code.upper() != CHECKSUMS[self.checksum](content):
             raise BadAnswer("drivers.checksum", answer=answer[:64].hex(" "))
         return content
+
+
+def listening(form: Form, check: Callable[[bytes], None]) -> Request:
+    """Nothing is sent; `check` gets the content of what comes by itself, line by line."""
+    return replace(text_request(b"", form, check), after=form.end)
 
 
 def text_request(data: bytes, form: Form, check: Callable[[bytes], None], once: bool = False) -> Request:

@@ -18,6 +18,7 @@ from config.site import Instrument, Point, Site
 from config.states import State, mark_of
 from drivers.driver import InstrumentSpec, PointSpec, Reading
 from drivers.line import PollResult
+from edge import telegrams
 from edge.values import Sample
 from protocol.factors import factor
 from protocol.units import convert
@@ -51,7 +52,7 @@ def instrument_spec(name: str, instrument: Instrument) -> InstrumentSpec:
     points = [PointSpec(f"{point.outlet}/{point.factor}", point.options) for point in instrument.points]
     states = enumerate(instrument.states)
     points += [PointSpec(_state_key(index), state.options, text_ok=True) for index, state in states]
-    return InstrumentSpec(name, instrument.address, points, instrument.options)
+    return InstrumentSpec(name, instrument.address, points, instrument.options, telegrams.decode)
 
 
 def _state_key(index: int) -> str:
