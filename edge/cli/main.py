@@ -23,6 +23,7 @@ VERBS = {
     "platform": "edge.cli.platform:platform_group",
     "packet": "edge.cli.packet:packet_group",
     "connection": "edge.cli.connection:connection",
+    "instrument": "edge.cli.instrument:instrument_group",
     "journal": "edge.cli.journal:journal_group",
 }
 
