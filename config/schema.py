@@ -247,7 +247,8 @@ def _unknown_key(merged: Merged, where: Path, cls: type | None) -> Problem:
     if len(where) == 1:
         homes = []
     near = nearest(name, allowed)
-    if homes:
+    is_slip = near is not None and name in (near[:-1], near + "s")  # `mark` for `marks` is no key of another table
+    if homes and not is_slip:
         return merged.problem(where, "config.misplaced-key", tables=listed(homes), allowed=listed(allowed))
     code = "config.unknown-key" if near else "config.unknown-key-far"
     return merged.problem(where, code, nearest=near or "", allowed=listed(allowed))

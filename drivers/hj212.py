@@ -38,7 +38,7 @@ class InstrumentOptions:
     """Which packets count. The `address` is not used."""
 
     crc: Literal["hj212", "modbus-hi-lo", "modbus-lo-hi"] = "hj212"
-    cn: Annotated[int, Ge(1000), Le(9999)] = 2011
+    command: Annotated[int, Ge(1000), Le(9999)] = 2011
     """Command code of the packets that bring the values."""
     mn: str | None = None
     """Only packets with this MN."""
@@ -55,7 +55,7 @@ class Hj212:
         options = spec.options or InstrumentOptions()
         self._points = [(point.key, point.options) for point in spec.points]
         self._decode = spec.decode
-        self._crc, self._cn, self._mn = options.crc, str(options.cn), options.mn
+        self._crc, self._cn, self._mn = options.crc, str(options.command), options.mn
         self._request = Request(data=b"", length=_length, check=self._check, confusable=(), after=b"")
 
     def _check(self, frame: bytes) -> None:
