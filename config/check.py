@@ -110,22 +110,21 @@ def _driver_options(site: Site, merged: Merged) -> Iterator[Problem]:
         driver = merged.drivers.get(name)
         if driver is None or instrument.options is None:
             continue
-        labels = [str(merged.key(("instruments", name, "points", i))) for i in range(len(instrument.points))]
-        points = [PointSpec(label, point.options) for label, point in zip(labels, instrument.points, strict=True)]
+        here: Path = ("instruments", name)
+        tables = {(*here, "points", index): point.options for index, point in enumerate(instrument.points)}
+        tables |= {(*here, "states", index): state.options for index, state in enumerate(instrument.states)}
+        places = {str(merged.key(path)): path for path in tables}
+        points = [PointSpec(label, tables[path], path[2] == "states") for label, path in places.items()]
         try:
             driver(InstrumentSpec(name, instrument.address, points, instrument.options))
         except BadOption as error:
-            yield _refused_option(merged, ("instruments", name), labels, error)
+            yield _refused_option(merged, ("instruments", name), places, error)
 
 
-def _refused_option(merged: Merged, path: Path, labels: list[str], error: BadOption) -> Problem:
-    """The driver's refusal at the point or at the key that it names."""
-    point = error.params.get("point")
-    if point in labels:
-        path = (*path, "points", labels.index(point))
-    else:
-        path = next(((*path, key) for key in ("address",) if key in error.params), path)
-    return merged.problem(path, error.code, **error.params)
+def _refused_option(merged: Merged, path: Path, places: dict[str, Path], error: BadOption) -> Problem:
+    """The driver's refusal at the point, state or key that it names."""
+    elsewhere = next(((*path, key) for key in ("address",) if key in error.params), path)
+    return merged.problem(places.get(str(error.params.get("point")), elsewhere), error.code, **error.params)
 
 
 def _outlets_of_points(site: Site, merged: Merged) -> Iterator[Problem]:
@@ -191,6 +190,8 @@ def _numbers(site: Site, merged: Merged) -> Iterator[Problem]:
         if point.range is not None and point.range[0] >= point.range[1]:
             got = shown(list(point.range))
             yield merged.problem((*path, "range"), "config.range", got=got)
+        if point.current is not None and point.current[0] >= point.current[1]:
+            yield merged.problem((*path, "current"), "config.range", got=shown(list(point.current)))
         if point.scale == 0:
             yield merged.problem((*path, "scale"), "config.scale", got="0")
         if point.limit is not None and point.warn is not None and point.warn >= point.limit:
@@ -204,6 +205,19 @@ def _conditions(site: Site, merged: Merged) -> Iterator[Problem]:
         wanted = _CONDITION_ST.get(point.factor[:1]) if factors.is_condition(point.factor) else None
         if outlet is not None and wanted not in (None, outlet.st):
             yield merged.problem((*path, "factor"), "config.condition-st", True, factor=point.factor, st=wanted)
+
+
+def _states(site: Site, merged: Merged) -> Iterator[Problem]:
+    for name, instrument in site.instruments.items():
+        read = [point.factor for point in instrument.points]
+        for index, state in enumerate(instrument.states):
+            path: Path = ("instruments", name, "states", index)
+            for mark in (*state.marks.values(), *([] if state.other is None else [state.other])):
+                if mark not in MARKS:
+                    yield merged.problem((*path, "marks"), "config.mark", got=shown(mark), allowed=listed(MARKS))
+            for factor in state.factors:
+                if factor not in read:
+                    yield _unknown(merged, (*path, "factors"), "config.state-factor", factor, read)
 
 
 def _outlets(site: Site, merged: Merged) -> Iterator[Problem]:
@@ -335,6 +349,7 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _outlets_of_points,
     _factors,
     _numbers,
+    _states,
     _outlets,
     _platforms,
     _accesses,

@@ -58,8 +58,8 @@ class Document:
         return points if isinstance(points, list) else []
 
 
-NAMED_BY = {"points": "factor", "infos": "info"}
-"""The lists of an instrument, and the key by which their elements go in a dotted key."""
+NAMED_BY = {"points": "factor", "infos": "info", "states": ""}
+"""The lists of an instrument, and the key by which their elements go in a dotted key; none: by number."""
 
 
 def point_name(points: list[Any], index: int, by: str = "factor") -> str | int:

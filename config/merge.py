@@ -5,6 +5,7 @@
         outlet            ← the point's, else the instrument's, else the site's only one
       infos[i], actions.x ← the model's; one of the file instead of the model's of the same name
     platforms.city      ← keys of the file over those of its preset
+      states[i]           ← the file's, else the model's
 
 Tables of a wrong shape pass unchanged: the schema says what is wrong with them. A path here counts the merged
 points; `Merged.problem` leads it back to the file's line, or to the `model` or `preset` key that brought the value in.
@@ -84,7 +85,7 @@ class Merged:
 
 
 def is_listed(path: Path) -> bool:
-    """Whether a path leads to a point or an info, or into one."""
+    """Whether a path leads to a point, a state or an info, or into one."""
     return len(path) > 3 and path[0] == "instruments" and path[2] in NAMED_BY and isinstance(path[3], int)
 
 
@@ -137,8 +138,23 @@ def _instrument(merged: Merged, name: str, table: Table) -> Table:
     written = table.get("points", [])
     if isinstance(written, list):
         whole["points"] = list(_points(merged, path, written, model.get("points", []), whole.get("outlet")))
+    _put_states(merged, path, whole, table, model)
     _put_controls(merged, path, whole, table, model)
     return _without_options(merged, path, whole)
+
+
+def _put_states(merged: Merged, path: Path, whole: Table, table: Table, model: Table) -> None:
+    """The states of the file, else those of the model."""
+    states = table.get("states", model.get("states", []))
+    if not isinstance(states, list) or not states:
+        return
+    for index in range(len(states)):
+        where = (*path, "states", index)
+        if "states" in table:
+            merged.written[where] = where
+        else:
+            merged.from_model.add(where)
+    whole["states"] = [_taken_out(merged, (*path, "states", index), state) for index, state in enumerate(states)]
 
 
 def _put_controls(merged: Merged, path: Path, whole: Table, table: Table, model: Table) -> None:
@@ -226,11 +242,14 @@ def _model(merged: Merged, path: Path, table: Table) -> Table:
 def _is_sound(model: Table) -> bool:
     """Whether a model file has the shape of one; what its keys hold is checked with the site's."""
     points, infos, actions = model.get("points", []), model.get("infos", []), model.get("actions", {})
+    states = model.get("states", [])
     return (
         isinstance(model.get("model", {}), dict)
         and isinstance(actions, dict)
         and isinstance(infos, list)
         and all(isinstance(info, dict) for info in infos)
+        and isinstance(states, list)
+        and all(isinstance(state, dict) for state in states)
         and isinstance(model.get("instrument", {}), dict)
         and isinstance(points, list)
         and all(isinstance(point, dict) and isinstance(point.get("factor"), str) for point in points)

@@ -23,6 +23,7 @@ from config.merge import Merged, Table, is_listed
 from config.problem import Problem, is_secret, listed, nearest, shown
 from config.shape import OPTIONS, TABLES, Key, key_at, keys, table_at
 from config.site import Instrument, Site
+from drivers import registry
 from drivers.driver import Driver
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
@@ -149,11 +150,13 @@ def options_class(driver: type[Driver], path: Path) -> type | None:
 
 
 def _without_driver(merged: Merged, path: Path, table: Table) -> Iterator[Problem]:
-    """Of an unknown driver's keys only those are surely wrong that look like an absent generic key."""
+    """Of an unknown driver's keys only those are surely wrong that no driver has and that look like an absent one."""
     generic = keys(Instrument if len(path) == 2 else table_at(path) or Instrument)
     here = _at(merged.tree, path)
+    classes = [options_class(registry.driver_class(name), path) for name in registry.names()]
+    of_drivers = {key for cls in classes if cls is not None for key in keys(cls)}
     for name in table:
-        near = nearest(name, generic)
+        near = None if name in of_drivers else nearest(name, generic)
         if near is not None and near not in here:
             yield merged.problem((*path, name), "config.unknown-key", nearest=near, allowed=listed(generic))
 
@@ -244,7 +247,8 @@ def _unknown_key(merged: Merged, where: Path, cls: type | None) -> Problem:
     if len(where) == 1:
         homes = []
     near = nearest(name, allowed)
-    if homes:
+    is_slip = near is not None and name in (near[:-1], near + "s")  # `mark` for `marks` is no key of another table
+    if homes and not is_slip:
         return merged.problem(where, "config.misplaced-key", tables=listed(homes), allowed=listed(allowed))
     code = "config.unknown-key" if near else "config.unknown-key-far"
     return merged.problem(where, code, nearest=near or "", allowed=listed(allowed))

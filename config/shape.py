@@ -33,6 +33,7 @@ from config.site import (
     Site,
     WaterRules,
 )
+from config.states import State
 from config.switches import Derived, Maintenance, MaintenanceSwitch, StopSource
 
 TABLES: dict[str, type] = {
@@ -47,6 +48,7 @@ TABLES: dict[str, type] = {
     "[lines.NAME]": Line,
     "[instruments.NAME]": Instrument,
     "[[instruments.NAME.points]]": Point,
+    "[[instruments.NAME.states]]": State,
     "[[instruments.NAME.infos]]": Info,
     "[instruments.NAME.actions.NAME]": Action,
     "[[instruments.NAME.actions.NAME.write]]": Write,
@@ -63,6 +65,7 @@ TABLES: dict[str, type] = {
 OPTIONS: dict[type, str] = {
     Instrument: "InstrumentOptions",
     Point: "PointOptions",
+    State: "PointOptions",
     Info: "PointOptions",
     Read: "PointOptions",
     Until: "PointOptions",

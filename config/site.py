@@ -15,6 +15,7 @@ from annotated_types import Ge, Le
 from config.alarms import AlarmRules
 from config.controls import Action, Info, RawCode
 from config.markers import Duration, NumberAsText, OneOf, Pattern
+from config.states import State
 from config.switches import Derived, Maintenance, StopSource
 
 Millis = Annotated[int, Duration()]
@@ -151,7 +152,7 @@ class Line:
 class Point:
     """`[[instruments.NAME.points]]`: one quantity, and where the driver finds it.
 
-    The instrument's number × `scale` + `offset` is in `unit`.
+    The instrument's number × `scale` + `offset` is in `unit`, or with `current` in mA.
     """
 
     factor: str
@@ -164,6 +165,8 @@ class Point:
     """Measuring range in `unit`: above it T; below it by more than `zero_band` D; else N."""
     zero_band: Annotated[float, Ge(0)] | None = None
     """In `unit`; None: 10 % of the span."""
+    current: tuple[float, float] | None = None
+    """The number is a current in mA, and 4–20 mA are this range in `unit`. Under 3.8 mA D, over 20.5 mA T (NAMUR)."""
     decimals: Annotated[int, Ge(0), Le(9)] | None = None
     """On the wire; None: the factor table's format."""
     limit: float | None = None
@@ -218,11 +221,14 @@ class Instrument:
     retries: Annotated[int, Ge(0), Le(10)] = 2
     gap: Millis | None = None
     """Silence before this instrument is asked; None: the line's."""
+    turnaround: Millis = 0
+    """Silence after its answer, before any instrument is asked: some leave the wire only then."""
     silence: Millis = 60_000
     """Unanswered for this long, the points bear mark B."""
     options: Any = None
     """The driver's `InstrumentOptions`, flat in the file."""
     points: tuple[Point, ...] = ()
+    states: tuple[State, ...] = ()
     infos: tuple[Info, ...] = ()
     actions: dict[Name, Action] = field(default_factory=dict)
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from drivers.driver import Request
 from drivers.errors import BadAnswer, DeviceRefused, DeviceSilent, DriverError, OutcomeUnknown
 from drivers.port import LineSettings, Port
+from drivers.stream import FRESH_S, Stream
 
 _OPEN_FACTOR = 3.0
 """A request stays open for this many time-outs: an instrument that answers later than that is not known."""
@@ -72,6 +73,8 @@ class Caller:
     timeout_s: float = 1.0
     retries: int = 2
     gap_s: float = 0.0
+    turnaround_s: float = 0.0
+    """Silence after its answer, before anyone is asked: its driver leaves the wire so slowly."""
     counters: Counters = field(default_factory=Counters)
     longest_late_s: float = 0.0
 
@@ -106,12 +109,20 @@ class _Found:
     end: int = 0
 
 
-def _search(data: bytes, request: Request) -> _Found:
+def _confusable(open_: Request, request: Request) -> bool:
+    """Whether an answer to the one could be taken for an answer to the other, which is to be sent."""
+    return not request.confusable or open_.confusable == request.confusable
+
+
+def _search(data: bytes, request: Request, ended: bool = False) -> _Found:
+    """Look for an answer; `ended`: silence has come, which ends one whose length cannot be told."""
     damaged: BadAnswer | None = None
     missing: int | None = None
-    for start in range(len(data)):
+    for start in range(len(data) if request.anywhere else min(1, len(data))):
         rest = data[start:]
         length = request.length(rest)
+        by_silence = ended and length is None and request.idle_s is not None
+        length = len(rest) if by_silence else length
         if length is None or length > len(rest):
             if missing is None:
                 missing = (length or max(request.expected, len(rest) + 1)) - len(rest)
@@ -124,6 +135,7 @@ def _search(data: bytes, request: Request) -> _Found:
             return _Found(refused=error, start=start, end=start + length)
         except BadAnswer as error:
             damaged = damaged or error
+            missing = 1 if by_silence else missing  # the rest may come after a pause
         else:
             return _Found(answer=rest[:length], start=start, end=start + length)
     return _Found(damaged=damaged, missing=missing)
@@ -140,6 +152,8 @@ class LineBus:
         self._quiet_from = monotonic()
         self._open: list[_Open] = []
         self._asks = 0
+        self._stream: Stream | None = None
+        self._stream_port: Port | None = None
         self.foreign = 0
         """Times that bytes came which answered nothing."""
         self.stamp = self._quiet_from
@@ -152,6 +166,8 @@ class LineBus:
         attempt, where a request that is sent once went out and was not answered.
         """
         self._asks += 1
+        if request.after is not None:
+            return self._listen(caller, request)
         self._await_turn(caller, request)
         last: DriverError | None = None
         for attempt in range(attempts):
@@ -162,6 +178,32 @@ class LineBus:
             except (DeviceSilent, BadAnswer) as error:
                 last = error
         raise last or DeviceSilent("drivers.silent", instrument=caller.name, timeout_s=caller.timeout_s)
+
+    # -- instruments that speak by themselves
+
+    def _listen(self, caller: Caller, request: Request) -> bytes:
+        """The newest telegram since the last look, else the first one that comes within the time-out."""
+        if self._stream is None or self._stream_port is not self.port:
+            self._stream, self._stream_port = Stream(self._now() - FRESH_S - 1.0), self.port
+        caller.counters.asked += 1
+        began = self.stamp = self._now()
+        while True:
+            heard = self._stream.take(self._all(), request, self._now())
+            if heard is not None:
+                caller.counters.answered += 1
+                return heard
+            left = began + caller.timeout_s - self._now()
+            if left <= 0 or not self.port.wait(left):
+                caller.counters.silent += 1
+                raise DeviceSilent("drivers.no-telegram", instrument=caller.name, timeout_s=caller.timeout_s)
+            self.port.pause(min(left, _HANDFUL * self._char_s))
+
+    def _all(self) -> bytes:
+        """All that has come."""
+        data = b""
+        while came := self._read():
+            data += came
+        return data
 
     # -- before the request
 
@@ -174,7 +216,7 @@ class LineBus:
         while True:
             self.stamp = now = self._now()
             self._open = [o for o in self._open if max(o.until, o.sent + _REMEMBER_S) > now]
-            until = max((o.until for o in self._open if o.request.confusable == request.confusable), default=now)
+            until = max((o.until for o in self._open if _confusable(o.request, request)), default=now)
             if until <= now:
                 return
             if until - now > _HOLD_S:
@@ -217,20 +259,27 @@ class LineBus:
         self.stamp = sent
         self._open.append(_Open(request, caller, sent, sent + caller.open_s(), self._asks))
         self.port.write(request.data)
+        if not request.paced:
+            return self._receive(caller, request, sent, sent + caller.timeout_s)
         spoken = sent + len(request.data) * self._char_s
         expected_s = request.expected * self._char_s
         self.port.pause(spoken + self._silence_s + expected_s - self._now())
         return self._receive(caller, request, sent, spoken + expected_s + caller.timeout_s)
 
     def _receive(self, caller: Caller, request: Request, sent: float, deadline: float) -> bytes:
-        data = b""
+        data, ended = b"", False
         while True:
-            data = (data + self._read())[-_WINDOW:]
-            found = _search(data, request)
+            came = self._read()
+            ended = ended and not came
+            data = (data + came)[-_WINDOW:]
+            found = _search(data, request, ended)
             if found.answer is not None or found.refused is not None:
                 return self._accept(caller, sent, data, found)
             left = deadline - self._now()
-            if left > 0 and data:
+            if left > 0 and data and request.idle_s is not None and not ended:
+                ended = not self.port.wait(min(left, request.idle_s)) and left >= request.idle_s
+                continue
+            if left > 0 and data and request.paced:
                 pause_s = min(left, (found.missing or _HANDFUL) * self._char_s)
                 self.port.pause(pause_s)
                 left -= pause_s
@@ -242,7 +291,7 @@ class LineBus:
     def _read(self) -> bytes:
         data = self.port.read()
         if data:
-            self._quiet_from = self._now()
+            self._quiet_from = max(self._quiet_from, self._now())
         return data
 
     def _accept(self, caller: Caller, sent: float, data: bytes, found: _Found) -> bytes:
@@ -256,6 +305,7 @@ class LineBus:
             caller.counters.refused += 1
             raise found.refused
         took = self._now() - sent
+        self._quiet_from += caller.turnaround_s
         caller.counters.answered += 1
         caller.counters.round_trip_s = took
         caller.counters.round_trip_max_s = max(took, caller.counters.round_trip_max_s or 0.0)
@@ -296,7 +346,7 @@ class LineBus:
         now = self._now()
         for open_ in self._open:
             # It stays open: these bytes may be the same answer twice, and the late one still to come.
-            if not open_.came_late and _search(data, open_.request).answer is not None:
+            if not open_.came_late and _search(data, open_.request, ended=True).answer is not None:
                 open_.came_late = True
                 open_.caller.counters.late += 1
                 open_.caller.longest_late_s = max(open_.caller.longest_late_s, now - open_.sent)

@@ -11,7 +11,7 @@ them; it does not sleep, retry, reconnect, log or keep module state: the line do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeGuard
 
@@ -29,6 +29,8 @@ class Reading:
     raw: bytes = b""
     error: str | None = None
     text: str | None = None
+    mark: str | None = None
+    """The mark (HJ 212-2017 Table 8) that the instrument itself gives the value; None: it says nothing."""
 
 
 Value = float | int | str
@@ -37,20 +39,43 @@ Value = float | int | str
 
 @dataclass(frozen=True, slots=True)
 class PointSpec:
-    """One point: `key` comes back in `Reading.point`; `options` is the driver's `PointOptions`."""
+    """One point: `key` comes back in `Reading.point`; `options` is the driver's `PointOptions`.
+
+    `text_ok`: a text will do as well as a number, for a state.
+    """
 
     key: str
     options: Any
+    text_ok: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Telegram:
+    """What an HJ 212 packet says: command code, MN, and the fields (`Rtd`, `Flag`) of each factor code."""
+
+    cn: str
+    mn: str
+    factors: Mapping[str, Mapping[str, str]]
+
+
+def no_decoder(frame: bytes, variant: str) -> Telegram:
+    """Stands in where a driver is made only to check its options."""
+    raise RuntimeError("no decoder of HJ 212 frames was handed in")
 
 
 @dataclass(frozen=True, slots=True)
 class InstrumentSpec:
-    """One instrument: name, address on the line, all its points, the driver's `InstrumentOptions`."""
+    """One instrument: name, address on the line, all its points, the driver's `InstrumentOptions`.
+
+    `decode` turns a whole HJ 212 frame (with its CRC variant) into a `Telegram` or raises BadAnswer: the protocol is
+    not known in this folder, so `edge` hands it in.
+    """
 
     name: str
     address: int | str
     points: Sequence[PointSpec]
     options: Any = None
+    decode: Callable[[bytes, str], Telegram] = no_decoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +86,9 @@ class Request:
     less: these bytes cannot begin an answer to this request). `check` gets the whole answer and raises
     `BadAnswer` or `DeviceRefused`. `confusable` is equal for two requests whose answers could be taken for
     each other (same slave, function and length): after a time-out the line does not send such a request
-    before the late answer is out of the way. `expected` is the length of the usual answer in bytes, from
-    which the line computes when it is due (0: unknown).
+    before the late answer is out of the way; `()`: any answer could be taken for one to this request.
+    `expected` is the length of the usual answer in bytes, from which the line computes when it is due (0:
+    unknown).
     """
 
     data: bytes
@@ -72,6 +98,14 @@ class Request:
     expected: int = 0
     once: bool = False
     """It changes something in the instrument: sent once, never again blindly. Unanswered, its outcome is unknown."""
+    anywhere: bool = True
+    """The answer may begin at any byte of what comes, since noise does not pass its check. False: at the first only."""
+    idle_s: float | None = None
+    """An answer whose length cannot be told is ended by this silence; None: it never is."""
+    after: bytes | None = None
+    """Nothing is sent, the instrument speaks by itself: a telegram begins behind these bytes, empty: anywhere."""
+    paced: bool = True
+    """Bytes take the time of the line's baud rate; False: a network's, so that the answer is looked for at once."""
 
 
 class Bus(Protocol):

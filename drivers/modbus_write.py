@@ -17,10 +17,15 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from drivers.driver import Bus, Value
+from drivers.driver import Bus, Request, Value
 from drivers.errors import BadOption, DeviceRefused
-from drivers.modbus_frame import ACCEPTED, FORMATS, Order, Type, bytes_swapped, words_reversed, write_request
+from drivers.modbus_pdu import ACCEPTED, Ask, write_ask
+from drivers.numbers import FORMATS, Order, high_first
 
+WriteType = Literal[
+    "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd", "bool", "text", "hex"
+]  # fmt: skip
+"""What a register can be declared to hold; `text` and `hex` cannot be written."""
 _MAX_REGISTERS = 123
 _MAX_BITS = 1968
 """Most that one write can carry (GB/T 19582.1 §6.11, §6.12)."""
@@ -34,27 +39,33 @@ class WriteOptions:
     function: Literal[5, 6, 15, 16] = 6
     register: Annotated[int, Ge(0), Le(65535)]
     """0-based, as sent."""
-    type: Type | None = None
+    type: WriteType | None = None
     """None: `bool` for functions 5 and 15, else `uint16`."""
     order: Order = "ABCD"
     words: Annotated[int, Ge(1), Le(4)] | None = None
     """Registers of a `bcd`; None: as many as its digits need."""
 
 
-def write_job(address: int, options: WriteOptions, values: Sequence[Value], repeat: bool) -> Callable[[Bus], None]:
-    """The write as one exchange on the line. Raises BadOption for what cannot be sent."""
-    kind: Type = options.type or ("bool" if options.function in (5, 15) else "uint16")
+def write_job(
+    address: int,
+    options: WriteOptions,
+    values: Sequence[Value],
+    maker: Callable[[Ask], Callable[[], Request]],
+    repeat: bool,
+) -> Callable[[Bus], None]:
+    """The write as one exchange on the line, framed by `maker`. Raises BadOption for what cannot be sent."""
+    kind: WriteType = options.type or ("bool" if options.function in (5, 15) else "uint16")
     if (kind == "bool") != (options.function in (5, 15)) or kind in ("text", "hex"):
         raise BadOption("drivers.modbus.write-type", register=options.register, type=kind, function=options.function)
     if options.words is not None and kind != "bcd":
         raise BadOption("drivers.modbus.words", point=f"register {options.register}", type=kind)
     data, count = _bits(options, values) if kind == "bool" else _registers(options, kind, values)
     _check_size(options, count)
-    request = write_request(address, options.function, options.register, count, data, repeat)
+    request = maker(write_ask(address, options.function, options.register, count, data, repeat))
 
     def write(bus: Bus) -> None:
         try:
-            bus.ask(request)
+            bus.ask(request())
         except DeviceRefused as error:
             if error.params["exception"] != ACCEPTED:
                 raise
@@ -81,17 +92,13 @@ def _bits(options: WriteOptions, values: Sequence[Value]) -> tuple[bytes, int]:
     return packed.to_bytes((len(flags) + 7) // 8, "little"), len(flags)
 
 
-def _registers(options: WriteOptions, kind: Type, values: Sequence[Value]) -> tuple[bytes, int]:
-    data = b"".join(_ordered(options.order, _high_first(options, kind, value)) for value in values)
+def _registers(options: WriteOptions, kind: WriteType, values: Sequence[Value]) -> tuple[bytes, int]:
+    # an order and its reverse are the same
+    data = b"".join(high_first(_high_first(options, kind, value), options.order) for value in values)
     return data, len(data) // 2
 
 
-def _ordered(order: Order, high_first: bytes) -> bytes:
-    words = words_reversed(high_first) if order in ("CDAB", "DCBA") else high_first
-    return bytes_swapped(words) if order in ("BADC", "DCBA") else words
-
-
-def _high_first(options: WriteOptions, kind: Type, value: Value) -> bytes:
+def _high_first(options: WriteOptions, kind: WriteType, value: Value) -> bytes:
     """The value's registers, highest byte first."""
     if kind == "bcd":
         return _decimal(options, value)
@@ -102,7 +109,7 @@ def _high_first(options: WriteOptions, kind: Type, value: Value) -> bytes:
         raise _not_held(options, kind, value) from error
 
 
-def _number(options: WriteOptions, kind: Type, value: Value) -> float | int:
+def _number(options: WriteOptions, kind: WriteType, value: Value) -> float | int:
     """The number in a value: whole where the type asks for it."""
     try:
         number = float(value) if isinstance(value, str) and not value.isdecimal() else value
@@ -125,5 +132,5 @@ def _decimal(options: WriteOptions, value: Value) -> bytes:
     return bytes.fromhex(digits.rjust(words * _DIGITS_A_WORD, "0"))
 
 
-def _not_held(options: WriteOptions, kind: Type, value: object) -> BadOption:
+def _not_held(options: WriteOptions, kind: WriteType, value: object) -> BadOption:
     return BadOption("drivers.modbus.value", register=options.register, type=kind, value=str(value))

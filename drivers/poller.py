@@ -52,6 +52,8 @@ class LineInstrument:
     retries: int = 2
     gap_s: float | None = None
     """Silence before this instrument is asked; None: the line's."""
+    turnaround_s: float = 0.0
+    """Silence after its answer, before anyone is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,7 @@ class _Seat:
     def __init__(self, index: int, instrument: LineInstrument, settings: LineSettings, speed: float) -> None:
         gap_s = settings.gap_s if instrument.gap_s is None else instrument.gap_s
         self.instrument = instrument
-        self.caller = Caller(instrument.name, instrument.timeout_s, instrument.retries, gap_s)
+        self.caller = Caller(instrument.name, instrument.timeout_s, instrument.retries, gap_s, instrument.turnaround_s)
         self.turn = Turn(index, instrument.every_ms, instrument.timeout_s * speed)
 
     @property

@@ -9,7 +9,12 @@ from drivers.driver import Driver
 from drivers.errors import BadOption
 
 _DRIVERS = {
+    "adam": ("drivers.adam", "Adam"),
+    "cjt188": ("drivers.cjt188", "Cjt188"),
+    "dlt645": ("drivers.dlt645", "Dlt645"),
+    "hj212": ("drivers.hj212", "Hj212"),
     "modbus": ("drivers.modbus", "Modbus"),
+    "text": ("drivers.text", "Text"),
 }
 """Name in the site file: module and class."""
 

@@ -1,11 +1,12 @@
 """From readings to samples: scale, unit, range, mark.
 
     reading × scale + offset  is in the point's unit  ─▶ mark by its range ─▶ factor's unit ─▶ Sample at its slot
-                                                     └─▶ of equipment: its state code ───────────▲
+    ─▶ mA, 4–20 of `current`  ─┤                         └ the instrument's own state first       ▲
+                               └─▶ of equipment: its state code ──────────────────────────────────╯
 
 A single lost poll is a missing sample; after `silence` without an answer, or three failed polls where those take
 longer, the point's samples are B with no value (HJ 212-2017 Table 8). While an action runs at the instrument all its
-samples bear the action's mark.
+samples bear the action's mark. A value whose state could not be read is not believed: it counts as a lost poll.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from config.site import Instrument, Point, Site
+from config.states import State, mark_of
 from drivers.driver import InstrumentSpec, PointSpec, Reading
 from drivers.line import PollResult
+from edge import telegrams
 from edge.measure.equipment import Decision, decision
 from edge.measure.gas import from_volume_share
 from edge.values import Sample
@@ -27,6 +30,9 @@ NORMAL, ABOVE, FAULT, NO_LINK = "N", "T", "D", "B"
 FAILED_POLLS = 3
 ZERO_BAND_SHARE = 0.10
 """Zero drift that is still normal, as a share of the span, where the point sets none."""
+CURRENT_MA = (4.0, 20.0)
+CURRENT_VALID_MA = (3.8, 20.5)
+"""A current outside is a fault of the loop or over the range, not a value (NAMUR NE 43)."""
 
 
 @dataclass(slots=True)
@@ -39,15 +45,31 @@ class _Watched:
     unit: str
     decision: Decision | None
     """How the number becomes a state; None: no equipment."""
+    states: tuple[tuple[str, State], ...] = ()
+    """The states that go for it, by the key of their reading."""
     heard_slot: int | None = None
     first_slot: int | None = None
     last: Sample | None = None
 
 
 def instrument_spec(name: str, instrument: Instrument) -> InstrumentSpec:
-    """An instrument as its driver wants it; points are known by `outlet/channel`."""
-    points = tuple(PointSpec(f"{point.outlet}/{point.channel}", point.options) for point in instrument.points)
-    return InstrumentSpec(name, instrument.address, points, instrument.options)
+    """An instrument as its driver wants it; points are known by `outlet/channel`, states are read as points."""
+    points = [PointSpec(f"{point.outlet}/{point.channel}", point.options) for point in instrument.points]
+    states = enumerate(instrument.states)
+    points += [PointSpec(_state_key(index), state.options, text_ok=True) for index, state in states]
+    return InstrumentSpec(name, instrument.address, points, instrument.options, telegrams.decode)
+
+
+def _state_key(index: int) -> str:
+    return f"state/{index}"
+
+
+def _states_of(instrument: Instrument, factor: str) -> tuple[tuple[str, State], ...]:
+    return tuple(
+        (_state_key(index), state)
+        for index, state in enumerate(instrument.states)
+        if not state.factors or factor in state.factors
+    )
 
 
 def range_mark(point: Point, value: float) -> str:
@@ -77,7 +99,7 @@ class Acquirer:
         """Samples of one poll; empty for a lost poll within the silence."""
         watched = self._by_instrument[poll.instrument]
         readings = {reading.point: reading for reading in poll.readings}
-        samples = (self._sample(point, readings.get(key), poll.slot_ms) for key, point in watched.items())
+        samples = (self._sample(point, _believed(point, key, readings), poll.slot_ms) for key, point in watched.items())
         return [sample for sample in samples if sample is not None]
 
     def recall(self, stored: Iterable[Sample]) -> None:
@@ -140,18 +162,41 @@ class Acquirer:
         return Sample(slot, watched.point.outlet, watched.point.channel, None, NO_LINK)
 
 
+def _believed(watched: _Watched, key: str, readings: dict[str, Reading]) -> Reading | None:
+    """A point's reading with the mark of the instrument's states; None where it or one of them was not read."""
+    reading = readings.get(key)
+    if reading is None or not watched.states:
+        return reading
+    states = [(state, readings.get(name)) for name, state in watched.states]
+    if any(found is None or (found.value is None and found.text is None) for _, found in states):
+        return None
+    marks = [mark_of(state, found.value, found.text) for state, found in states if found is not None]
+    strongest = next((mark for mark in marks if mark not in (None, NORMAL)), reading.mark)
+    return replace(reading, mark=strongest)
+
+
 def _heard(watched: _Watched, reading: Reading, slot: int) -> Sample:
     point = watched.point
-    if reading.value is None:
-        return Sample(slot, point.outlet, point.channel, None, FAULT)
-    value = reading.value * point.scale + point.offset
-    if not math.isfinite(value):
-        return Sample(slot, point.outlet, point.channel, None, FAULT)
+    own = None if reading.mark == NORMAL else reading.mark
+    number = math.nan if reading.value is None else reading.value * point.scale + point.offset
+    if not math.isfinite(number):
+        return Sample(slot, point.outlet, point.channel, None, own or FAULT)
+    value, mark = _scaled(point, number)
     if watched.decision is not None:
-        state = watched.decision.state(value, slot)
-        return Sample(slot, point.outlet, point.channel, state, FAULT if state is None else NORMAL)
-    mark = range_mark(point, value)
-    return Sample(slot, point.outlet, point.channel, _in_unit_of_factor(value, point, watched.unit), mark)
+        state = None if mark == FAULT else watched.decision.state(value, slot)
+        return Sample(slot, point.outlet, point.channel, state, own or (FAULT if state is None else NORMAL))
+    return Sample(slot, point.outlet, point.channel, _in_unit_of_factor(value, point, watched.unit), own or mark)
+
+
+def _scaled(point: Point, number: float) -> tuple[float, str]:
+    """The value in the point's unit, and its mark by the loop and the range."""
+    if point.current is None:
+        return number, range_mark(point, number)
+    low, high = point.current
+    value = low + (number - CURRENT_MA[0]) / (CURRENT_MA[1] - CURRENT_MA[0]) * (high - low)
+    if number < CURRENT_VALID_MA[0]:
+        return value, FAULT
+    return value, ABOVE if number > CURRENT_VALID_MA[1] else range_mark(point, value)
 
 
 def _in_unit_of_factor(value: float, point: Point, unit: str) -> float:
@@ -164,7 +209,8 @@ def _in_unit_of_factor(value: float, point: Point, unit: str) -> float:
 
 
 def _watched(name: str, point: Point, instrument: Instrument) -> _Watched:
-    return _Watched(name, point, instrument, _factor_unit(point), decision(point, _patience(instrument)))
+    states = _states_of(instrument, point.factor)
+    return _Watched(name, point, instrument, _factor_unit(point), decision(point, _patience(instrument)), states)
 
 
 def _patience(instrument: Instrument) -> int:

@@ -419,4 +419,5 @@ def _line_instrument(name: str, one: Instrument) -> LineInstrument:
         timeout_s=one.timeout / 1000,
         retries=one.retries,
         gap_s=None if one.gap is None else one.gap / 1000,
+        turnaround_s=one.turnaround / 1000,
     )

@@ -231,6 +231,11 @@ def test_keys_of_events_are_documented(site: str) -> None:
     assert set(printed(site, "events")[0]) == set(documented("`events")[0])
 
 
+def test_keys_of_instrument_models_are_documented(site: str) -> None:
+    assert set(printed(site, "instrument", "models")[0]) == set(documented("`instrument models")[0])
+    assert {"file", "model", "points"} <= set(printed(site, "instrument", "show", "hach-cod"))
+
+
 def test_keys_of_config_are_documented(site: str) -> None:
     assert set(printed(site, "config", "check")[0]) == set(documented("`config check")[0])
     assert set(printed(site, "config", "show")[0]) == set(documented("`config show")[0])

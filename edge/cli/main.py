@@ -27,6 +27,7 @@ VERBS = {
     "packet": "edge.cli.packet:packet_group",
     "connection": "edge.cli.connection:connection",
     "events": "edge.cli.events:events",
+    "instrument": "edge.cli.instrument:instrument_group",
     "journal": "edge.cli.journal:journal_group",
     "backup": "edge.cli.care:backup",
     "restore": "edge.cli.care:restore",

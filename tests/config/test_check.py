@@ -192,3 +192,36 @@ def test_a_factor_that_2005_has_no_code_for_is_a_warning_at_its_point(find: Find
     assert line is not None
     assert '"w01009"' in without.splitlines()[line - 1]
     assert of_edition(find(without)) == []
+
+
+STATE = """
+  [[instruments.cod.states]]
+  register = 8
+  type = "uint16"
+  marks = { 0x0044 = "D" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "code"),
+    [
+        ('"D"', '"Q"', 6, "instruments.cod.states.1.marks", "config.mark"),
+        ("0x0044", '"a b"', 6, "instruments.cod.states.1.marks.a b", "config.form.state"),
+        ("register = 8", 'register = 8\n  other = "?"', 7, "instruments.cod.states.1.marks", "config.mark"),
+        ("marks", 'factors = ["w21003"]\n  marks', 6, "instruments.cod.states.1.factors", "config.state-factor"),
+        ("register = 8", "register = 8\n  bits = [0, 16]", 3, "instruments.cod.states.1", "drivers.modbus.bits"),
+        ("register = 8", "registr = 8", 4, "instruments.cod.states.1.registr", "config.unknown-key"),
+    ],
+)  # fmt: skip
+def test_faults_of_a_state_are_told_at_its_line(
+    find: Find, site_text: str, old: str, new: str, line: int, key: str, code: str
+) -> None:
+    at = site_text.index("\n[platforms")
+    lines = site_text[:at].count("\n")
+    problems = [p for p in find(site_text[:at] + STATE.replace(old, new) + site_text[at:]) if not p.warning]
+    assert [((p.line or 0) - lines + 1, p.key.replace('"', ""), p.code) for p in problems] == [(line, key, code)]
+
+
+def test_a_range_of_a_current_rises(find: Find, site_text: str) -> None:
+    (problem,) = find(site_text.replace("range = [0, 500]", "current = [500, 0]"))
+    assert (problem.key, problem.code) == ("instruments.cod.points.w01018.current", "config.range")

@@ -141,6 +141,18 @@ def test_point_of_the_file_overrides_the_models_keys_and_keeps_the_others(file: 
     assert points["w21003"].options.register == 12
 
 
+def test_states_of_the_model_hold_until_the_file_has_its_own(file: Path, site_text: str) -> None:
+    with_model(file, site_text)
+    model = file.parent / "models" / "mine.toml"
+    state = '[[states]]\nregister = 8\ntype = "uint16"\nmarks = { 0x44 = "D" }\n'
+    model.write_text(MODEL + state, encoding="utf-8")
+    (of_model,) = load(file).instruments["cod"].states
+    assert (of_model.marks, of_model.options) == ({"0x44": "D"}, PointOptions(register=8, type="uint16"))
+    file.write_text(file.read_text("utf-8") + state.replace("[[s", "[[instruments.cod.s").replace("8", "9"), "utf-8")
+    (of_file,) = load(file).instruments["cod"].states
+    assert of_file.options.register == 9
+
+
 def test_error_in_a_model_is_reported_at_the_model_key(file: Path, site_text: str) -> None:
     with_model(file, site_text)
     model = file.parent / "models" / "mine.toml"

@@ -10,7 +10,8 @@ import pytest
 from config import load as loading
 from config.load import load, problems
 from config.shape import TABLES, keys
-from drivers.modbus import InstrumentOptions, PointOptions, WriteOptions
+from drivers import registry
+from drivers.registry import driver_class
 from drivers.simulated import SETS
 from edge.catalogue import text
 from protocol.factors import wire_decimals
@@ -66,14 +67,17 @@ def test_every_code_of_config_has_its_text_in_both_languages() -> None:
 
 @pytest.mark.parametrize("file", ["site-file.md", "site-file.zh-CN.md"])
 def test_reference_has_every_key_with_what_it_allows_and_its_default(file: str) -> None:
-    from config.shape import reference
+    from config.shape import OPTIONS, reference
 
     written = (ROOT / "docs" / file).read_text("utf-8")
     for header, cls in {
         **TABLES,
-        "modbus [instruments.NAME]": InstrumentOptions,
-        "modbus points": PointOptions,
-        "modbus writes": WriteOptions,
+        **{
+            f"{name} {kind}": getattr(driver_class(name), kind)
+            for name in registry.names()
+            for kind in set(OPTIONS.values())
+            if hasattr(driver_class(name), kind)
+        },
     }.items():
         for row in reference(cls):
             assert f"| {' | '.join(row)} |" in written, header

@@ -61,6 +61,15 @@ def test_silence_and_gap_stand_before_every_request() -> None:
     assert world.port.written[1][0] - answered == pytest.approx(SILENCE_S + 0.25, abs=1e-6)
 
 
+def test_turnaround_stands_after_the_answer_whoever_is_asked_next() -> None:
+    world = World([(SILENCE_S, ANSWER_0)], [(SILENCE_S, ANSWER_OTHER)])
+    world.a.turnaround_s = 0.3
+    world.ask(REGISTER_0)
+    answered = world.time.now
+    world.ask(OTHER_SLAVE, world.b)
+    assert world.port.written[1][0] - answered == pytest.approx(SILENCE_S + 0.3, abs=1e-6)
+
+
 def test_time_out_is_counted_from_the_end_of_the_question() -> None:
     world = World()
     began = world.time.now + SILENCE_S

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from config.site import General, Instrument, Outlet, Point, Site
+from config.states import State
 from drivers.driver import Reading
 from drivers.line import PollResult
 from edge.acquire import Acquirer
@@ -24,6 +26,23 @@ def site(**point: Any) -> Site:
         outlets={"ww1": Outlet(name="x", st="32", statistics="water")},
         instruments={"cod": Instrument(line="a", driver="modbus", points=(one,))},
     )
+
+
+def with_states(*states: State, **point: Any) -> Acquirer:
+    plain = site(**point)
+    cod = replace(plain.instruments["cod"], states=states)
+    return Acquirer(replace(plain, instruments={"cod": cod}))
+
+
+def states(value: float | None, *codes: float | str | None) -> PollResult:
+    """A poll that brought the value and the states, of which None was not read."""
+    readings = [Reading(KEY, value)]
+    readings += [
+        Reading(f"state/{index}", None, text=code) if isinstance(code, str) else Reading(f"state/{index}", code)
+        for index, code in enumerate(codes)
+        if code is not None
+    ]
+    return PollResult("cod", NOON, tuple(readings), None, 0.0)
 
 
 def acquirer(**point: Any) -> Acquirer:
@@ -206,3 +225,64 @@ def test_value_that_holds_is_shown_as_present_for_so_long() -> None:
     one = gas(factor="a24088", holds=600_000)
     one.accept(PollResult("so2", NOON, (Reading("fg1/a24088", 3.0),), None, 0.0))
     assert [one.latest("fg1", NOON + age)[0].value for age in (180_001, 600_000, 600_001)] == [3.0, 3.0, None]
+
+
+# the instrument's own state
+
+WORD = State(marks={"0x004E": "N", "0x0044": "D", "77": "M"})
+FLAG = State(marks={"C": "C", "N": "N"}, other="D")
+
+
+@pytest.mark.parametrize(
+    ("value", "codes", "mark"),
+    [
+        (5.0, (0x4E, "N"), "N"), (5.0, (0x44, "N"), "D"), (5.0, (0x4D, "N"), "M"),
+        (5.0, (0x4E, "C"), "C"), (5.0, (0x4E, "X"), "D"),
+        (5.0, (0x4D, "C"), "M"),  # the first that says something
+        (5.0, (1.0, "N"), "N"),  # a code that is not in the table says nothing
+        (999.0, (0x4E, "N"), "T"), (999.0, (0x4D, "N"), "M"),
+        (None, (0x4D, "N"), "M"), (None, (0x4E, "N"), "D"),
+    ],
+)  # fmt: skip
+def test_the_instruments_state_gives_the_mark(value: float | None, codes: tuple[float | str, ...], mark: str) -> None:
+    (sample,) = with_states(WORD, FLAG, range=(0.0, 500.0)).accept(states(value, *codes))
+    assert (sample.value, sample.mark) == (value, mark)
+
+
+def test_a_value_whose_state_was_not_read_is_a_lost_poll() -> None:
+    assert with_states(WORD).accept(states(5.0, None)) == []
+    assert with_states(WORD, FLAG).accept(states(5.0, 0x4E, None)) == []
+
+
+def test_a_state_goes_for_the_points_that_it_names() -> None:
+    other = State(marks={"1": "D"}, factors=("w21003",))
+    (sample,) = with_states(other).accept(states(5.0, 1.0))
+    assert sample.mark == "N"
+
+
+def test_a_mark_in_the_reading_is_the_instruments_own() -> None:
+    poll_ = PollResult("cod", NOON, (Reading(KEY, 5.0, mark="C"),), None, 0.0)
+    (sample,) = acquirer().accept(poll_)
+    assert (sample.value, sample.mark) == (5.0, "C")
+
+
+@pytest.mark.parametrize(
+    ("ma", "value", "mark"),
+    [
+        (12.8, 110.0, "N"), (4.0, 0.0, "N"), (20.0, 200.0, "N"),
+        (3.8, -2.5, "N"), (3.79, -2.625, "D"), (0.0, -50.0, "D"), (20.5, 206.25, "N"), (20.51, 206.375, "T"),
+    ],
+)  # fmt: skip
+def test_a_current_of_4_to_20_ma_is_scaled_and_never_clamped(ma: float, value: float, mark: str) -> None:
+    (sample,) = acquirer(current=(0.0, 200.0)).accept(poll(ma))
+    assert (sample.value, sample.mark) == (pytest.approx(value), mark)
+
+
+def test_a_current_may_come_as_counts_of_a_module() -> None:
+    """ADAM-4017+, type 4-20 mA: 36045 of 65535 is 12.8002 mA; 11.2 mA of -5000 … 5000 Pa is -500 Pa."""
+    (sample,) = acquirer(current=(0.0, 200.0), scale=16 / 65535, offset=4.0).accept(poll(36045.0))
+    assert sample.value == pytest.approx(110.002, abs=1e-3)
+    (sample,) = acquirer(current=(-5000.0, 5000.0)).accept(poll(11.2))
+    assert (sample.value, sample.mark) == (pytest.approx(-500.0), "N")
+    (sample,) = acquirer(current=(0.0, 200.0), range=(0.0, 150.0)).accept(poll(19.0))
+    assert sample.mark == "T"

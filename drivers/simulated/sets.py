@@ -1,47 +1,28 @@
-"""Simulated instruments on a pty, at the pace of their baud rate: for the demo, the presets and the tests.
+"""The simulated sets of the demo and the presets: instruments by Modbus RTU whose values are functions of the time.
 
-    SimulatedBus("water", clock).path ◀── pty ──▶ a line
-    site_blocks("water", …)           ── the same table as TOML
+    SETS["water"] ─ site_blocks(…) ─▶ the same table as TOML
 
-Each instrument of a set has its own address and answers functions 3 and 4 with values that are functions of
-the clock's time alone, so that what arrives can be checked; registers 100–124 are its `panel`, which takes
-control commands. Frames are built here from the paper (GB/T 19582), not with `drivers.modbus`, so that
-neither hides a fault of the other.
+Each answers functions 3 and 4 with values that are functions of the clock's time alone, so that what arrives can be
+checked; registers 100–124 are its `panel`, which takes control commands. Frames are built here from the paper
+(GB/T 19582), not with `drivers.modbus`, so that neither hides a fault of the other.
 """
 
 from __future__ import annotations
 
 import math
-import os
-import pty
-import random
-import select
 import struct
-import threading
-import time
-import tty
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from drivers.panel import FIRST, NO_REGISTER, NO_VALUE, Panel, Refused, action_blocks
 
 _DAY_MS = 86_400_000
 _TOTAL_FROM_MS = 1_735_689_600_000
 """2025-01-01 UTC: the simulated totalisers began at 0."""
-_CHAR_BITS = 10
 _NO_FUNCTION = 1
 _WRITE_ONE, _WRITE_MANY = 6, 16
+_WRITE_HEAD = 7
 _LAYOUTS = {"ABCD": (0, 1, 2, 3), "CDAB": (2, 3, 0, 1), "BADC": (1, 0, 3, 2), "DCBA": (3, 2, 1, 0)}
-
-
-class WallClock(Protocol):
-    """What the simulated instruments need of a clock."""
-
-    def wall_ms(self) -> int:
-        """UTC milliseconds."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +136,36 @@ class SimulatedInstrument:
         return bytes(image)
 
 
+class SetSlave:
+    """An instrument of a set on a bus, with its panel."""
+
+    every_s: float | None = None
+
+    def __init__(self, instrument: SimulatedInstrument) -> None:
+        self.address = instrument.address
+        self.panel = Panel(f"SIM{instrument.name.upper():0>21}"[:24])
+        self._instrument = instrument
+
+    def length(self, pending: bytes) -> int | None:
+        """8 bytes, but for writes of several registers."""
+        if pending[0] != self.address:
+            return 0
+        if len(pending) < _WRITE_HEAD:
+            return None
+        return 9 + pending[6] if pending[1] == _WRITE_MANY else 8
+
+    def answer(self, request: bytes, time_ms: int) -> bytes:
+        """The answer; nothing to a damaged request."""
+        if crc_bytes(request[:-2]) != request[-2:]:
+            return b""
+        return self._instrument.answer(request, time_ms, self.panel)
+
+
+def slaves(set_name: str) -> list[SetSlave]:
+    """The instruments of a set."""
+    return [SetSlave(one) for one in SETS[set_name]]
+
+
 def _written(request: bytes) -> bytes:
     """The registers that a request of function 6 or 16 carries. Raises Refused."""
     if request[1] == _WRITE_ONE:
@@ -262,134 +273,3 @@ def _point_block(one: SimulatedInstrument, point: SimulatedPoint, outlet: str) -
         on, off = point.thresholds
         lines += [f'  name = "{point.name}"', f"  on = {on}", f"  off = {off}"]
     return "\n".join(lines) + "\n"
-
-
-def _length(pending: bytes) -> int:
-    """How long the request is that begins here: 8 bytes, but for writes of several registers."""
-    return 9 + pending[6] if len(pending) > 7 and pending[1] == _WRITE_MANY else 8
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What an instrument does wrong, in `share` of its answers."""
-
-    kind: Literal["silent", "late", "bad-crc", "noise"]
-    share: float = 1.0
-    delay_s: float = 1.5
-    """Of a late answer, on top of its time on the wire."""
-
-
-class SimulatedBus:
-    """A set of instruments behind one pty, served by a thread.
-
-    `path` is what a line opens: the pty, or `link`, a symbolic link that follows the pty when the bus is
-    unplugged and plugged in again. `faults` (address: Fault) may be changed at any time. Times on the wire
-    are real, whatever the pace of `clock`; the clock only says which value is measured.
-    """
-
-    def __init__(
-        self, set_name: str, clock: WallClock, *, baud: int = 9600, link: Path | None = None, seed: int = 1
-    ) -> None:
-        self.instruments = {one.address: one for one in SETS[set_name]}
-        self.panels = {one.address: Panel(f"SIM{one.name.upper():0>21}"[:24]) for one in SETS[set_name]}
-        self.faults: dict[int, Fault] = {}
-        self.answered = 0
-        self._clock = clock
-        self._char_s = _CHAR_BITS / baud
-        self._link = link
-        self._random = random.Random(seed)
-        self._master = self._slave = -1
-        self._stopper = os.pipe()
-        self._thread: threading.Thread | None = None
-        self._plug()
-
-    @property
-    def path(self) -> str:
-        """The device to open."""
-        return str(self._link) if self._link else os.ttyname(self._slave)
-
-    def start(self) -> None:
-        """Begin answering."""
-        self._thread = threading.Thread(target=self._serve, name="simulated bus", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End, and give the pty back."""
-        self._halt()
-        self._unplug()
-        for fd in self._stopper:
-            os.close(fd)
-
-    def unplug(self) -> None:
-        """Pull the adapter: the device disappears."""
-        self._halt()
-        self._unplug()
-
-    def plug(self) -> None:
-        """Put it in again: a new device, under the same `link`."""
-        self._plug()
-        self.start()
-
-    def _halt(self) -> None:
-        if self._thread is not None:
-            os.write(self._stopper[1], b".")
-            self._thread.join()
-            os.read(self._stopper[0], 1)
-            self._thread = None
-
-    def _plug(self) -> None:
-        self._master, self._slave = pty.openpty()
-        # Our own hold on the slave keeps the master alive while no line has it open.
-        tty.setraw(self._slave)
-        if self._link is not None:
-            self._link.unlink(missing_ok=True)
-            self._link.symlink_to(os.ttyname(self._slave))
-
-    def _unplug(self) -> None:
-        if self._master < 0:
-            return
-        if self._link is not None:
-            self._link.unlink(missing_ok=True)
-        os.close(self._slave)
-        os.close(self._master)
-        self._master = self._slave = -1
-
-    def _serve(self) -> None:
-        pending = b""
-        while True:
-            # a pause of 50 ms inside a request means that the rest of it never comes
-            ready, _, _ = select.select([self._master, self._stopper[0]], [], [], 0.05 if pending else None)
-            if self._stopper[0] in ready:
-                return
-            if not ready:
-                pending = b""
-                continue
-            pending += os.read(self._master, 4096)
-            while len(pending) >= (length := _length(pending)):
-                request, pending = pending[:length], pending[length:]
-                if crc_bytes(request[:-2]) != request[-2:]:
-                    pending = b""
-                elif request[0] in self.instruments and not self._reply(request):
-                    return
-
-    def _reply(self, request: bytes) -> bool:
-        """Answer when its last bit would have arrived; False when the bus is stopped meanwhile."""
-        due = time.monotonic() + (len(request) + 3.5) * self._char_s
-        fault = self.faults.get(request[0])
-        kind = fault.kind if fault and self._random.random() < fault.share else None
-        if kind == "silent":
-            return True
-        answer = self.instruments[request[0]].answer(request, self._clock.wall_ms(), self.panels[request[0]])
-        due += len(answer) * self._char_s
-        if fault and kind == "late":
-            due += fault.delay_s
-        if kind == "bad-crc":
-            answer = answer[:-1] + bytes([answer[-1] ^ 0x55])
-        if kind == "noise":
-            answer = self._random.randbytes(self._random.randint(1, 12)) + answer
-        if select.select([self._stopper[0]], [], [], max(0.0, due - time.monotonic()))[0]:
-            return False
-        with suppress(BlockingIOError):
-            os.write(self._master, answer)
-        self.answered += 1
-        return True

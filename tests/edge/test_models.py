@@ -1,0 +1,201 @@
+"""Each shipped model against a capture: the bytes it asks with, and the samples that come of the answers.
+
+The captures in `tests/cases/models` go through site file, driver and marks; those in `tests/cases/faults` also through
+the line in virtual time, with what goes wrong there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from config.load import load, problems
+from config.site import Instrument, Site
+from drivers import models
+from drivers.bus import Caller, LineBus
+from drivers.capture import Capture
+from drivers.driver import Request
+from drivers.errors import DriverError
+from drivers.line import PollResult
+from drivers.port import LineSettings
+from drivers.registry import driver_class
+from edge.acquire import Acquirer, instrument_spec
+
+CASES = Path(__file__).parents[1] / "cases"
+NOON = 1_790_049_600_000
+CHAR_S = 10 / 9600
+SITE = """
+[site]
+name = "x"
+[outlets.o]
+name = "x"
+st = 32
+statistics = "{statistics}"
+[lines.l]
+port = "/dev/null"
+[instruments.i]
+line = "l"
+model = "{model}"
+"""
+METER = 'address = "000012345678"\n'
+
+
+def point(factor: str, keys: str) -> str:
+    return f'[[instruments.i.points]]\nfactor = "{factor}"\n{keys}\n'
+
+
+def currents(*rows: tuple[str, str, str]) -> str:
+    return "".join(point(factor, f'unit = "{unit}"\ncurrent = {span}') for factor, unit, span in rows)
+
+
+CABINET = (("a01014", "%", "[0, 40]"), ("a34013", "mg/m³", "[0, 200]"), ("a01012", "°C", "[0, 300]"))
+OF_THE_SITE = {
+    "scs-900-plc": currents(*CABINET, ("a01013", "kPa", "[-5, 5]")),
+    "sick-4017-box": currents(
+        *CABINET, ("a01013", "kPa", "[-5, 5]"), ("a21026", "mg/m³", "[0, 200]"), ("a19001", "%", "[0, 25]"),
+        ("a21002", "mg/m³", "[0, 200]"), ("a01011", "m/s", "[0, 40]"),
+    ),
+    "wl-1a1-old": point("w00000", f'unit = "m³/h"\nscale = {1800 / 65535}'),
+    "zhonghe-flow": point("w00000", 'unit = "m³/h"'),
+    "adam-4017": "".join(
+        point(factor, f"channel = {channel}\ncurrent = [0, 200]") for channel, factor in enumerate(("a01012", "a34013"))
+    ),
+    "adam-4017-modbus": point(
+        "a01012", 'register = 0\ntype = "uint16"\nscale = 0.00024414435\noffset = 4.0\ncurrent = [0, 200]'
+    ),
+    "dlt645-2007": METER,
+    "dlt645-1997": METER,
+}  # fmt: skip
+"""What a site has to say beside the model: units and ranges that no map knows, points of modules, meters' addresses."""
+
+
+def capture(folder: str, name: str) -> Capture:
+    return Capture.from_text((CASES / folder / f"{name}.capture").read_text(encoding="utf-8"))
+
+
+def written(tmp_path: Path, model: str, of_the_site: str = "") -> Path:
+    path = tmp_path / "site.toml"
+    gas = model.startswith(("scs", "pl-", "fpi-cems", "sick", "adam"))
+    path.write_text(SITE.format(statistics="gas" if gas else "water", model=model) + of_the_site, encoding="utf-8")
+    return path
+
+
+def site(tmp_path: Path, model: str) -> Site:
+    return load(written(tmp_path, model, OF_THE_SITE.get(model, "")))
+
+
+class Replay:
+    """A bus that answers as the capture did, each answer whole."""
+
+    def __init__(self, capture: Capture) -> None:
+        self.exchanges = capture.exchanges()
+
+    def ask(self, request: Request) -> bytes:
+        asked, frames = self.exchanges.pop(0)
+        assert request.data == asked
+        came = b"".join(frame.data for frame in frames)
+        if not request.anywhere:
+            assert request.length(came) == (len(came) if request.idle_s is None else None)
+        else:
+            came = next(came[at:] for at in range(len(came)) if request.length(came[at:]) == len(came) - at)
+        request.check(came)
+        return came
+
+
+def samples(site: Site, read: Callable[[Instrument], PollResult]) -> list[tuple[str, float | None, str]]:
+    return [(s.factor, s.value, s.mark) for s in Acquirer(site).accept(read(site.instruments["i"]))]
+
+
+def expected(capture: Capture) -> list[tuple[str, object, str]]:
+    return [
+        (one.point, None if one.value is None else pytest.approx(one.value, rel=1e-5, abs=1e-5), one.mark)
+        for one in capture.expected
+    ]
+
+
+def test_every_model_has_a_capture_and_every_capture_a_model() -> None:
+    assert {path.stem for path in (CASES / "models").glob("*.capture")} == set(models.names())
+
+
+@pytest.mark.parametrize("model", models.names())
+def test_model_asks_with_the_bytes_of_its_capture_and_reads_its_values(tmp_path: Path, model: str) -> None:
+    taken = capture("models", model)
+    assert taken.header["model"] == model
+
+    def read(instrument: Instrument) -> PollResult:
+        replay = Replay(taken)
+        readings = driver_class(instrument.driver)(instrument_spec("i", instrument)).read(replay)
+        assert replay.exchanges == []
+        return PollResult("i", NOON, tuple(readings), None, 0.0)
+
+    assert sorted(samples(site(tmp_path, model), read)) == sorted(expected(taken))
+
+
+@pytest.mark.parametrize("model", models.names())
+def test_model_is_only_refused_for_what_the_site_has_to_say(tmp_path: Path, model: str) -> None:
+    """A unit that converts to nothing keeps a current or a share from being taken for a value."""
+    errors = {problem.code for problem in problems(written(tmp_path, model)) if not problem.warning}
+    assert errors <= {"config.unit", "drivers.dlt645.address"}
+    assert bool(errors) == (model in OF_THE_SITE and not model.startswith("adam"))
+
+
+class VirtualLine:
+    """A line in virtual time on which the capture's answers come when they came."""
+
+    def __init__(self, capture: Capture) -> None:
+        self.now = 100.0
+        self.coming: list[tuple[float, int]] = []
+        self.exchanges = capture.exchanges()
+        self.starts = [frame.at_s for frame in capture.frames if frame.to_instrument]
+
+    def write(self, data: bytes) -> None:
+        asked, frames = self.exchanges.pop(0)
+        assert data == asked
+        began = self.starts.pop(0)
+        end = self.now + len(data) * CHAR_S
+        for frame in frames:
+            at = end + frame.at_s - began
+            self.coming += [(at + index * CHAR_S, byte) for index, byte in enumerate(frame.data)]
+        self.coming.sort()
+
+    def read(self) -> bytes:
+        come = bytes(byte for at, byte in self.coming if at <= self.now)
+        self.coming = [(at, byte) for at, byte in self.coming if at > self.now]
+        return come
+
+    def wait(self, seconds: float) -> bool:
+        until = self.now + max(0.0, seconds)
+        comes = [at for at, _ in self.coming if at <= until]
+        self.now = max(self.now, min(comes)) if comes else until
+        return bool(comes)
+
+    def pause(self, seconds: float) -> None:
+        self.now += max(0.0, seconds)
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (CASES / "faults").glob("*.capture")))
+def test_fault_on_the_line_gives_no_wrong_value(tmp_path: Path, name: str) -> None:
+    taken = capture("faults", name)
+
+    def read(instrument: Instrument) -> PollResult:
+        line = VirtualLine(taken)
+        bus, caller = LineBus(line, LineSettings("virtual"), lambda: line.now), Caller("i")
+
+        class One:
+            def ask(self, request: Request) -> bytes:
+                return bus.ask(caller, request, 3)
+
+        driver = driver_class(instrument.driver)(instrument_spec("i", instrument))
+        readings, error = [], None
+        try:
+            readings = driver.read(One())
+        except DriverError as caught:
+            error = caught
+        assert line.exchanges == []
+        return PollResult("i", NOON, tuple(readings), error, 0.0)
+
+    assert sorted(samples(site(tmp_path, taken.header["model"]), read)) == sorted(expected(taken))
