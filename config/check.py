@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any
 
 from config.check_controls import controls
+from config.check_points import totalisers
 from config.lines import Path
 from config.markers import duration_text
 from config.merge import Merged
@@ -119,15 +120,17 @@ def _outlets_of_points(site: Site, merged: Merged) -> Iterator[Problem]:
     for path, instrument, point in _points(site):
         if point.outlet not in known and point.outlet != instrument.outlet:
             yield _unknown(merged, (*path, "outlet"), "config.unknown-outlet", point.outlet, known)
-        other = owners.setdefault((point.outlet, point.factor), merged.key(path))
+        other = owners.setdefault((point.outlet, point.code), merged.key(path))
         if other != merged.key(path):
             yield merged.problem(
-                (*path, "factor"), "config.same-factor", got=point.factor, outlet=point.outlet, other=other
+                (*path, "factor"), "config.same-factor", got=point.code, outlet=point.outlet, other=other
             )
 
 
 def _factors(site: Site, merged: Merged) -> Iterator[Problem]:
     for path, _, point in _points(site):
+        if point.kind == "total":
+            continue
         rows = factors.factors(point.factor)
         if not rows:
             yield from _no_factor(merged, path, point)
@@ -254,4 +257,5 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _platforms,
     _accesses,
     controls,
+    totalisers,
 )

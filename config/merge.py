@@ -225,10 +225,10 @@ def _check_driver(merged: Merged, path: Path, table: Table, of_model: Table) -> 
 
 def _points(merged: Merged, path: Path, written: list[Any], of_model: list[Table], outlet: Any) -> Iterator[Any]:
     """The model's points that the file leaves alone, then the file's."""
-    bases: dict[str | None, Table] = {point["factor"]: point for point in of_model}
-    named = {_factor(point) for point in written}
-    plan: list[tuple[Table, int | None]] = [(point, None) for f, point in bases.items() if f not in named]
-    plan += [(bases.get(_factor(point), {}), number) for number, point in enumerate(written)]
+    bases = {_measured(point): point for point in of_model}
+    named = {_measured(point) for point in written}
+    plan: list[tuple[Table, int | None]] = [(point, None) for what, point in bases.items() if what not in named]
+    plan += [(bases.get(_measured(point), {}), number) for number, point in enumerate(written)]
     for index, (base, number) in enumerate(plan):
         where = (*path, "points", index)
         own = {} if number is None else written[number]
@@ -242,9 +242,9 @@ def _points(merged: Merged, path: Path, written: list[Any], of_model: list[Table
         yield _without_options(merged, where, whole)
 
 
-def _factor(point: Any) -> str | None:
-    factor = point.get("factor") if isinstance(point, dict) else None
-    return factor if isinstance(factor, str) else None
+def _measured(point: Any) -> tuple[str, str]:
+    """Factor and kind of a point: a flow and its totaliser share the factor."""
+    return (str(point.get("factor")), str(point.get("kind", "value"))) if isinstance(point, dict) else ("", "")
 
 
 def _with_outlet(merged: Merged, path: Path, point: Table, of_instrument: Any) -> Table:

@@ -21,6 +21,10 @@ _MINUTES = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
 MinuteInterval = Annotated[int, Duration(), OneOf(*(minutes * 60_000 for minutes in _MINUTES))]
 Keeping = Annotated[int, Duration(), Ge(86_400_000)]
 """How long data are kept: a day at least."""
+FLOW = "w00000"
+"""Flow of waste water, L/s; its sums are volumes, m³."""
+TOTAL = f"{FLOW}-total"
+"""What the samples of its totaliser (累积流量) are filed under, m³."""
 UploadKind = Literal["realtime", "minute", "hour", "day", "state", "runtime", "startup"]
 """Kinds of upload: CN 2011, 2051, 2061, 2031, 2021, 2041, 2081."""
 
@@ -78,6 +82,8 @@ class WaterRules:
     """Flow-weighted (12–14) where there is flow, or arithmetic (15–17) means of concentrations."""
     arithmetic: tuple[str, ...] = ()
     """Factors that are averaged arithmetically in any case; pH, temperature and the like always are."""
+    flow_from: Literal["integration", "totaliser"] = "integration"
+    """What a volume is (1): flow × time, or the difference of the totaliser's readings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +133,19 @@ class Point:
     """On the wire; None: the factor table's format."""
     limit: float | None = None
     warn: float | None = None
+    kind: Literal["value", "total"] = "value"
+    """`total`: the flow meter's totaliser (累积流量), m³; its factor is the flow's, `w00000`."""
+    rollover: Annotated[float, Ge(1)] | None = None
+    """Of a totaliser: the volume at which it begins again at 0, in `unit`; None: it never does."""
+    max_flow: Annotated[float, Ge(0)] | None = None
+    """Of a totaliser: more than this, L/s, cannot pass; None: twice the range of the outlet's flow."""
     options: Any = None
     """The driver's `PointOptions`, flat in the file."""
+
+    @property
+    def code(self) -> str:
+        """What its samples are filed under: the factor, or `TOTAL`."""
+        return self.factor if self.kind == "value" else TOTAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

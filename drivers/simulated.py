@@ -82,7 +82,7 @@ class SimulatedPoint:
     """One quantity: where it stands, how it is coded, how it goes through the day."""
 
     factor: str | None
-    """None: no point of the site file (the totaliser, which has no factor of its own)."""
+    """None: the totaliser, which is a point of the site file only where that is asked for."""
     register: int
     unit: str
     course: Course
@@ -215,6 +215,7 @@ def site_blocks(
     baud: int = 9600,
     every: str = "5s",
     actions: bool = True,
+    totaliser: bool = False,
 ) -> str:
     """TOML of the site file for a set: its line, its instruments, their points at `outlet`, and their actions."""
     blocks = [f'[lines.{line}]\nport = "{port}"\nbaud = {baud}\nformat = "8N1"\ngap = "5ms"\n']
@@ -223,7 +224,7 @@ def site_blocks(
             f'[instruments.{one.name}]\nline = "{line}"\noutlet = "{outlet}"\ndriver = "modbus"\n'
             f'address = {one.address}\nevery = "{every}"\ntimeout = "1s"\nretries = 2\n'
         )
-        blocks.extend(_point_block(one, point, outlet) for point in one.points if point.factor)
+        blocks.extend(_point_block(one, point, outlet) for point in one.points if point.factor or totaliser)
         if actions:
             blocks.append(action_blocks(one.name))
     return "\n".join(blocks)
@@ -232,12 +233,14 @@ def site_blocks(
 def _point_block(one: SimulatedInstrument, point: SimulatedPoint, outlet: str) -> str:
     lines = [
         f"  [[instruments.{one.name}.points]]",
-        f'  factor = "{point.factor}"',
+        f'  factor = "{point.factor or "w00000"}"',
         f'  outlet = "{outlet}"',
         f"  function = {one.function}",
         f"  register = {point.register}",
         f'  type = "{point.type}"',
     ]
+    if point.factor is None:
+        lines.append('  kind = "total"')
     if point.type != "int16":
         lines.append(f'  order = "{point.order}"')
     if point.scale != 1.0:

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from config.site import Instrument, Point, Site
 from drivers.driver import InstrumentSpec, PointSpec, Reading
 from drivers.line import PollResult
+from edge.measure.rules import FAILED_POLLS, VOLUME_UNIT, silence_of
 from edge.values import Sample
 from protocol.factors import factor
 from protocol.units import convert
 
 NORMAL, ABOVE, FAULT, NO_LINK = "N", "T", "D", "B"
-FAILED_POLLS = 3
 ZERO_BAND_SHARE = 0.10
 """Zero drift that is still normal, as a share of the span, where the point sets none."""
 
@@ -41,8 +41,12 @@ class _Watched:
 
 def instrument_spec(name: str, instrument: Instrument) -> InstrumentSpec:
     """An instrument as its driver wants it; points are known by `outlet/factor`."""
-    points = tuple(PointSpec(f"{point.outlet}/{point.factor}", point.options) for point in instrument.points)
+    points = tuple(PointSpec(_key(point), point.options) for point in instrument.points)
     return InstrumentSpec(name, instrument.address, points, instrument.options)
+
+
+def _key(point: Point) -> str:
+    return f"{point.outlet}/{point.code}"
 
 
 def range_mark(point: Point, value: float) -> str:
@@ -65,8 +69,7 @@ class Acquirer:
         self._by_instrument: dict[str, dict[str, _Watched]] = {}
         for name, instrument in site.instruments.items():
             self._by_instrument[name] = {
-                f"{point.outlet}/{point.factor}": _Watched(name, point, instrument, _factor_unit(point))
-                for point in instrument.points
+                _key(point): _Watched(name, point, instrument, unit_of(point)) for point in instrument.points
             }
 
     def accept(self, poll: PollResult) -> list[Sample]:
@@ -108,22 +111,22 @@ class Acquirer:
         last_heard = watched.heard_slot if watched.heard_slot is not None else watched.first_slot
         if last_heard is None or slot - last_heard < _patience(watched):
             return None
-        return Sample(slot, watched.point.outlet, watched.point.factor, None, NO_LINK)
+        return Sample(slot, watched.point.outlet, watched.point.code, None, NO_LINK)
 
 
 def _heard(watched: _Watched, reading: Reading, slot: int) -> Sample:
     point = watched.point
     if reading.value is None:
-        return Sample(slot, point.outlet, point.factor, None, FAULT)
+        return Sample(slot, point.outlet, point.code, None, FAULT)
     value = reading.value * point.scale + point.offset
     if not math.isfinite(value):
-        return Sample(slot, point.outlet, point.factor, None, FAULT)
+        return Sample(slot, point.outlet, point.code, None, FAULT)
     mark = range_mark(point, value)
-    return Sample(slot, point.outlet, point.factor, convert(value, point.unit or watched.unit, watched.unit), mark)
+    return Sample(slot, point.outlet, point.code, convert(value, point.unit or watched.unit, watched.unit), mark)
 
 
 def _patience(watched: _Watched) -> int:
-    return max(watched.instrument.silence, FAILED_POLLS * watched.instrument.every)
+    return silence_of(watched.instrument)
 
 
 def _newest(watched: _Watched, now_ms: int) -> Sample | None:
@@ -134,9 +137,12 @@ def _newest(watched: _Watched, now_ms: int) -> Sample | None:
         return None
     if last is not None and now_ms - last.time <= FAILED_POLLS * watched.instrument.every:
         return last  # an older value is not what the instrument shows now
-    return Sample(now_ms, watched.point.outlet, watched.point.factor, None, NO_LINK)
+    return Sample(now_ms, watched.point.outlet, watched.point.code, None, NO_LINK)
 
 
-def _factor_unit(point: Point) -> str:
+def unit_of(point: Point) -> str:
+    """The unit of a point's samples; empty for a private factor without one."""
+    if point.kind == "total":
+        return VOLUME_UNIT
     known = factor(point.factor)
     return known.unit if known else (point.unit or "")

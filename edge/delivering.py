@@ -78,7 +78,7 @@ class Delivering:
         self.links: list[Link] = []
         self.link_ups: list[asyncio.Event] = []
         self._decimals = {
-            (point.outlet, point.factor): point.decimals
+            (point.outlet, point.code): point.decimals
             for instrument in site.instruments.values()
             for point in instrument.points
             if point.decimals is not None

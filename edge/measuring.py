@@ -26,8 +26,9 @@ from edge.agenda import Agenda
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
 from edge.logs import get_logger
-from edge.measure.engine import Engine
+from edge.measure.engine import DOUBT_MS, Engine
 from edge.measure.rules import factor_rules
+from edge.measure.totaliser import Total
 from edge.store import outbox, records, samples
 from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
@@ -176,7 +177,9 @@ class Measuring:
             last = await self._store.do(records.last_start, name, Kind.MINUTE)
             sealed_until = period_start(now_ms, HOUR_MS) if last is None else min(last + Kind.MINUTE.ms, now_ms)
             from_sample, from_minute, from_hour = Engine.reach(sealed_until)
-            stored = await self._store.do_samples(samples.between, from_sample, now_ms)
+            total = await self._store.do(records.last_total, name)
+            doubted = DOUBT_MS if total is not None else 0
+            stored = await self._store.do_samples(samples.between, from_sample - doubted, now_ms)
             minutes = await self._all(name, Kind.MINUTE, from_minute, now_ms)
             hours = await self._all(name, Kind.HOUR, from_hour, now_ms)
             days = await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), now_ms)
@@ -186,7 +189,8 @@ class Measuring:
                 for platform in self._site.platforms
             }
             # all is read: nothing can fail half way from here
-            engine.resume([one for one in stored if one.outlet == name], minutes, hours, sealed_until, days)
+            here = [one for one in stored if one.outlet == name]
+            engine.resume(here, minutes, hours, sealed_until, days, Total(*total) if total else None)
             self._unsent += self._agenda.resume(name, recent, covered)
             self._resumed.add(name)
 
@@ -217,6 +221,9 @@ class Measuring:
             return
         await self._keep(self._measure(now_ms), now_ms)
         sealed = [record for engine in self.engines.values() for record in engine.tick(now_ms)]
+        for engine in self.engines.values():
+            for code, params in engine.happened():
+                self._on_event(code, params)
         self._unsealed += sealed
         self._unsent += self._agenda.after(sealed)
         if sealed or ((self._unsealed or self._unsent) and self._clock.mono_s() >= self._retry_at):

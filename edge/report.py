@@ -7,8 +7,9 @@ import sqlite3
 from dataclasses import asdict
 from typing import Any
 
-from config.site import Site
-from edge.catalogue import explain
+from config.site import Point, Site
+from edge.acquire import unit_of
+from edge.catalogue import LANGUAGES, explain, text
 from edge.delivering import Delivering
 from edge.measuring import Measuring
 from edge.store import outbox
@@ -76,21 +77,29 @@ def points(measuring: Measuring) -> list[dict[str, Any]]:
     """Newest value of every point."""
     found = []
     for instrument, point, sample in measuring.acquirer.points():
-        known = factor(point.factor)
+        total = measuring.engines[point.outlet].hour_total if point.kind == "total" else None
         found.append(
             {
                 "outlet": point.outlet,
-                "factor": point.factor,
-                "name_zh": known.name_zh if known else point.factor,
-                "name_en": known.name_en if known else point.factor,
+                "factor": point.code,
+                **_names(point),
                 "instrument": instrument,
                 "value": sample.value if sample else None,
-                "unit": known.unit if known else point.unit,
+                "unit": unit_of(point),
                 "mark": sample.mark if sample else None,
                 "time": when(sample.time if sample else None),
+                "hour_total": total.value if total else None,
+                "hour_total_at": when(total.time if total else None),
             }
         )
     return found
+
+
+def _names(point: Point) -> dict[str, str]:
+    if point.kind == "total":
+        return {f"name_{language}": text("cli.totaliser", language) for language in LANGUAGES}
+    known = factor(point.factor)
+    return {"name_zh": known.name_zh if known else point.code, "name_en": known.name_en if known else point.code}
 
 
 def counts_of(db: sqlite3.Connection) -> dict[tuple[str, str], dict[str, int]]:

@@ -58,6 +58,9 @@ class Record:
     `min`, `max`: extremes of the samples; `avg`: mean by the outlet's rules; `zs_…`: converted (折算) values;
     `cou`: volume or mass of the period in the factor's emission unit, unrounded; `count`: how many valid values of the
     level below entered the mean. All numbers are in the factor's unit, unrounded.
+
+    Of a flow with a totaliser: `total`, m³: what the counter showed last before the period's end, read at `total_at`;
+    `caught_up`, m³: of `cou`, what had passed before while nothing was read.
     """
 
     outlet: str
@@ -74,3 +77,6 @@ class Record:
     cou: float | None = None
     count: int = 0
     mark: str = "N"
+    total: float | None = None
+    total_at: int | None = None
+    caught_up: float | None = None

@@ -12,11 +12,12 @@ from typing import Any, TextIO
 
 import click
 
+from config.site import FLOW
 from edge.catalogue import text
-from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where
+from edge.cli.common import FLOW_UNIT, Stop, Where, config_option, json_option, print_json, table, where, with_m3_h
 from edge.cli.replay import replay
 from edge.clock import SystemClock
-from edge.control.queries import LIMIT
+from edge.control.queries import LIMIT, TOTALS
 from edge.values import DAY_MS, HOUR_MS, MINUTE_MS
 from protocol.times import parse_time
 
@@ -102,14 +103,15 @@ def show(
         print_json(rows)
     elif kind == "sample":
         titles = ("cli.col-time", "cli.col-outlet", "cli.col-factor", "cli.col-value", "cli.col-mark")
-        keys = ("time", "outlet", "factor", "value", "mark")
-        table(titles, [[row[key] for key in keys] for row in rows], text("cli.title-samples"))
+        table(titles, [_sample_row(row) for row in rows], text("cli.title-samples"))
     else:
         columns = (
             "cli.col-start", "cli.col-outlet", "cli.col-factor", "cli.col-min", "cli.col-avg", "cli.col-max",
             "cli.col-zs", "cli.col-cou", "cli.col-valid", "cli.col-mark",
         )  # fmt: skip
-        table(columns, [_record_row(row) for row in rows], text("cli.title-records"))
+        counted = any("total" in row for row in rows)
+        titled = (*columns, "cli.col-total") if counted else columns
+        table(titled, [_record_row(row, counted) for row in rows], text("cli.title-records"))
 
 
 @data_group.command(help=text("cli.verb-data-export"))
@@ -158,7 +160,9 @@ def _write(stream: TextIO, rows: Iterator[dict[str, Any]], as_json: bool) -> int
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
             continue
         if writer is None:
-            writer = csv.DictWriter(stream, list(row), lineterminator="\n")
+            # the flow of a totaliser may come later than the first row
+            columns = dict.fromkeys((*row, *TOTALS)) if "avg" in row else dict.fromkeys(row)
+            writer = csv.DictWriter(stream, list(columns), lineterminator="\n")
             writer.writeheader()
         writer.writerow(row)
     return count
@@ -206,6 +210,17 @@ def _now(place: Where) -> int:
     return max(SystemClock().wall_ms(), (newest or 0) + 2 * MINUTE_MS)
 
 
-def _record_row(row: dict[str, Any]) -> list[Any]:
-    numbers = [None if row[key] is None else f"{row[key]:.6g}" for key in ("min", "avg", "max", "zs_avg", "cou")]
-    return [row["start"], row["outlet"], row["factor"], *numbers, row["count"], row["mark"]]
+def _sample_row(row: dict[str, Any]) -> list[Any]:
+    value = row["value"] if row["value"] is None or row["factor"] != FLOW else with_m3_h(row["value"], FLOW_UNIT)
+    return [row["time"], row["outlet"], row["factor"], value, row["mark"]]
+
+
+def _record_row(row: dict[str, Any], counted: bool) -> list[Any]:
+    """`counted`: with the totaliser's reading at the period's end."""
+    units = {"avg": FLOW_UNIT} if row["factor"] == FLOW else {}
+    numbers = [
+        None if row[key] is None else with_m3_h(row[key], units.get(key))
+        for key in ("min", "avg", "max", "zs_avg", "cou")
+    ]
+    total = [f"{row['total']:.3f}" if "total" in row else None] if counted else []
+    return [row["start"], row["outlet"], row["factor"], *numbers, row["count"], row["mark"], *total]

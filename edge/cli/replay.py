@@ -14,8 +14,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -24,11 +24,11 @@ from typing import IO, Any
 
 import click
 
-from config.site import Site
+from config.site import FLOW, Site
 from edge.catalogue import text
-from edge.cli.common import Stop, config_option, json_option, table
+from edge.cli.common import FLOW_UNIT, Stop, config_option, json_option, table, with_m3_h
 from edge.measure.engine import Engine
-from edge.measure.rules import FactorRule, factor_rule, points_of
+from edge.measure.rules import FAILED_POLLS, FactorRule, factor_rule, factor_rules, points_of
 from edge.measure.wire import Absent, wire_fields
 from edge.values import MINUTE_MS, SLOT_MS, Record, Sample, period_start
 from protocol.factors import factor as table_row
@@ -84,12 +84,16 @@ def replay(samples: IO[str], config: Path, as_json: bool) -> None:
     except SamplesError as error:
         raise Stop(error.code, **error.params) from error
     plans = {name: plan(site, name, found) for name in _in_use(found)}
-    sealed = ((record, plans[record.outlet].wire(record)) for record in seal(site, plans, found))
+    sealed = ((record, plans[record.outlet].wire(record)) for record in seal(site, plans, found, _tell))
     if as_json:
         for record, wire in sealed:
             click.echo(json.dumps(as_object(record, wire), ensure_ascii=False))
     else:
         table([f"measure.column.{name}" for name in _TABLE], (_row(*pair) for pair in sealed))
+
+
+def _tell(code: str, params: dict[str, Any]) -> None:
+    click.echo(text(code, **params), err=True)
 
 
 def _site(path: Path) -> Site:
@@ -124,7 +128,7 @@ def read_samples(lines: Iterable[str], site: Site) -> list[Sample]:
                 "measure.csv.header", expected=",".join(COLUMNS), came=",".join(header), missing=missing[0]
             )
         places = {name: header.index(name) for name in COLUMNS}
-        known = {outlet: {point.factor for point, _ in points_of(site, outlet)} for outlet in site.outlets}
+        known = {outlet: {point.code for point, _ in points_of(site, outlet)} for outlet in site.outlets}
         rows = (row for row in reader if any(cell.strip() for cell in row))
         samples = [_sample(_Row(reader.line_num, row, places), known) for row in rows]
     except (csv.Error, UnicodeDecodeError) as error:
@@ -192,15 +196,22 @@ def plan(site: Site, outlet: str, samples: Iterable[Sample]) -> OutletPlan:
     for sample in samples:
         if sample.outlet == outlet:
             times.setdefault(sample.factor, set()).add(sample.time)
-    points = {point.factor: (point, every) for point, every in points_of(site, outlet)}
-    rules: dict[str, FactorRule] = {}
-    for name in [*points, *(name for name in times if name not in points)]:
+    rules: dict[str, FactorRule] = dict(factor_rules(site, outlet))
+    for name in [*rules, *(name for name in times if name not in rules)]:
         spacing = _spacing(times.get(name, set()))
-        point, every = points.get(name, (None, SLOT_MS if spacing <= MINUTE_MS else spacing))
-        rules[name] = factor_rule(name, point.unit if point else None, every, slot_ms=spacing)
-    decimals = {name: wire_decimals(name, point.decimals) for name, (point, _) in points.items()}
+        every = SLOT_MS if spacing <= MINUTE_MS else spacing
+        rules[name] = _spaced(rules.get(name, factor_rule(name, None, every)), spacing)
+    decimals = {point.code: wire_decimals(point.factor, point.decimals) for point, _ in points_of(site, outlet)}
     serving = [platform for platform in site.platforms.values() if outlet in platform.outlets]
     return OutletPlan(rules, decimals, serving[0].absent if serving else "zero")
+
+
+def _spaced(rule: FactorRule, spacing: int) -> FactorRule:
+    """A rule for samples that stand so far apart in the file."""
+    total = rule.total
+    if total is not None:
+        total = replace(total, silence_ms=max(total.silence_ms, FAILED_POLLS * spacing))
+    return replace(rule, slot_ms=min(spacing, MINUTE_MS), total=total)
 
 
 def _spacing(times: set[int]) -> int:
@@ -214,8 +225,14 @@ def _spacing(times: set[int]) -> int:
     return usual if usual > MINUTE_MS else MINUTE_MS // max(1, round(MINUTE_MS / usual))
 
 
-def seal(site: Site, plans: Mapping[str, OutletPlan], samples: list[Sample]) -> Iterator[Record]:
-    """The records that the samples seal, in order of time; minutes without any sample have none."""
+def seal(
+    site: Site,
+    plans: Mapping[str, OutletPlan],
+    samples: list[Sample],
+    tell: Callable[[str, dict[str, Any]], None] = lambda _code, _params: None,
+) -> Iterator[Record]:
+    """The records that the samples seal, in order of time; minutes without any sample have none. `tell` gets what
+    happened to totalisers."""
     if not samples:
         return
     engines = [Engine(site.outlets[name], name, plan.rules) for name, plan in plans.items()]
@@ -225,10 +242,17 @@ def seal(site: Site, plans: Mapping[str, OutletPlan], samples: list[Sample]) -> 
     for start, group in minutes.items():
         for engine in engines:
             yield from engine.tick(start, complete_until_ms=start)
+            _tell_all(engine, tell)
             engine.add(group)
     covered = max(sample.time + plans[sample.outlet].rules[sample.factor].slot_ms for sample in samples)
     for engine in engines:
         yield from engine.tick(max(minutes), complete_until_ms=covered)
+        _tell_all(engine, tell)
+
+
+def _tell_all(engine: Engine, tell: Callable[[str, dict[str, Any]], None]) -> None:
+    for code, params in engine.happened():
+        tell(code, params)
 
 
 # the output
@@ -238,6 +262,11 @@ _TABLE = ("start", "kind", "outlet", "factor", "min", "avg", "max", "zs_avg", "c
 
 def as_object(record: Record, wire: Mapping[str, str]) -> dict[str, Any]:
     """One record as `--json` prints it."""
+    of_total = (
+        {"total": record.total, "total_at": iso_text(record.total_at), "caught_up": record.caught_up}
+        if record.total_at is not None
+        else {}
+    )
     return {
         "outlet": record.outlet,
         "kind": record.kind.text,
@@ -253,6 +282,7 @@ def as_object(record: Record, wire: Mapping[str, str]) -> dict[str, Any]:
         "cou": record.cou,
         "count": record.count,
         "mark": record.mark,
+        **of_total,
         "wire": dict(wire),
     }
 
@@ -261,4 +291,6 @@ def _row(record: Record, wire: Mapping[str, str]) -> list[Any]:
     shown = {**as_object(record, wire), "kind": text(f"measure.kind.{record.kind.text}")}
     shown["start"] = iso_text(record.start).replace("T", " ").removesuffix("+08:00")
     shown["wire"] = ",".join(f"{name}={value}" for name, value in wire.items())
-    return [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in (shown[name] for name in _TABLE)]
+    units = {"avg": FLOW_UNIT} if record.factor == FLOW else {}
+    cells = {name: with_m3_h(cell, units.get(name)) for name, cell in shown.items() if isinstance(cell, float)}
+    return [cells.get(name, shown[name]) for name in _TABLE]

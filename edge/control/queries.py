@@ -19,6 +19,8 @@ from protocol.times import iso_text, parse_time
 _PASSWORD = re.compile(r"(?<=PW=)[^;&]*", re.IGNORECASE)
 LIMIT = 5_000
 """Rows in one answer at most; a longer export asks again with `after`."""
+TOTALS = ("total", "total_at", "caught_up")
+"""Keys of the records of a flow that has a totaliser; the others do not have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,8 @@ def _span(row: tuple[int | None, int | None]) -> list[int] | None:
 
 
 def _record(record: Record) -> dict[str, Any]:
-    return {**asdict(record), "kind": record.kind.text, "start": iso(record.start)}
+    shown = {**asdict(record), "kind": record.kind.text, "start": iso(record.start), "total_at": iso(record.total_at)}
+    return shown if record.total is not None else {key: shown[key] for key in shown if key not in TOTALS}
 
 
 def stored_samples(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:

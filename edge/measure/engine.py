@@ -12,17 +12,22 @@ through from its beginning has a record with mark B. Only open periods are held.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from config.site import Outlet
 from edge.measure.flue_gas import FlueGas
 from edge.measure.periods import Labels
 from edge.measure.rules import FactorRule
 from edge.measure.statistics import Live, Span, Statistics
+from edge.measure.totaliser import Change, Total
 from edge.measure.waste_water import WasteWater
 from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample, period_start
+from protocol.times import iso_text
 
 GRACE_MS = 2_000
 """How long after a minute's end a missing sample is waited for."""
+DOUBT_MS = 600_000
+"""A totaliser's reading that was in doubt before a restart is looked for so far back."""
 _BEGINNING = -(1 << 62)
 
 
@@ -62,12 +67,16 @@ class _Level:
 
 
 class Engine:
-    """Measures one outlet. `late` counts samples that came for a sealed minute."""
+    """Measures one outlet. `late` counts samples that came for a sealed minute; `hour_total` is the totaliser's reading
+    at the last hour's edge.
+    """
 
     def __init__(self, outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) -> None:
         self.name = name
         self.late = 0
         self._rules = statistics_of(outlet, name, factors)
+        self._water = self._rules if isinstance(self._rules, WasteWater) else None
+        self.hour_total: Total | None = None
         self._factors = dict(factors)
         self._minutes: dict[int, dict[str, dict[int, Sample]]] = {}
         self._sealed = Labels()
@@ -94,16 +103,22 @@ class Engine:
         hours: Iterable[Record],
         sealed_until: int,
         days: Iterable[Record] = (),
+        total: Total | None = None,
     ) -> None:
         """Continue after a restart from what is stored of this outlet; call it once, before anything else.
 
+        Where there is a totaliser, samples are wanted from DOUBT_MS further back.
+
         `sealed_until` is the end of the last sealed minute, or now where the clock has been set back behind
         it. Periods that ended meanwhile are sealed by the next tick. `days` names days that are sealed
-        already.
+        already. `total`: the totaliser's last reading that counted.
         """
+        samples, hours = list(samples), list(hours)
+        if self._water is not None:
+            self._water.resume(total, [sample for sample in samples if sample.time < sealed_until])
+        self._keep_total(hours)
         self._sealed.add(_BEGINNING, sealed_until)
         self._resumed_at = sealed_until
-        hours = list(hours)
         self._hours.sealed_are(hours)
         self._days.sealed_are(days)
         self._days.add(hours)
@@ -140,6 +155,10 @@ class Engine:
             records += self._seal_minute(start)
             reached = max(reached, start + MINUTE_MS)
         return records + self._seal_above(min([reached, *self._minutes]))
+
+    def happened(self) -> list[tuple[str, dict[str, Any]]]:
+        """Code and parameters of what there is to tell since the last time."""
+        return [(each.code, _told(self.name, each)) for each in self._water.changes()] if self._water else []
 
     def derive(self, records: Iterable[Record], start: int, minutes: int) -> list[Record]:
         """The records of a platform's longer minute interval, from its 1-minute records; keeps nothing.
@@ -187,8 +206,26 @@ class Engine:
 
     def _seal_above(self, until: int) -> list[Record]:
         hours = self._hours.seal(self._rules, until)
+        self._keep_total(hours)
         self._days.add(hours)
         return hours + self._days.seal(self._rules, until)
+
+    def _keep_total(self, hours: Iterable[Record]) -> None:
+        for hour in hours:
+            if hour.total is not None and hour.total_at is not None:
+                self.hour_total = Total(hour.total_at, hour.total)
+
+
+def _told(outlet: str, change: Change) -> dict[str, Any]:
+    """What an event of a totaliser says; volumes to the litre."""
+    return {
+        "outlet": outlet,
+        "before": round(change.before.value, 3),
+        "after": round(change.after.value, 3),
+        "from": iso_text(change.before.time),
+        "to": iso_text(change.after.time),
+        "volume": round(change.volume, 3),
+    }
 
 
 def _honest(samples: Sequence[Sample]) -> Sequence[Sample]:

@@ -10,13 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from config.site import Point, Site
+from config.site import FLOW, Instrument, Point, Site
+from edge.measure.totaliser import TotalRule
 from edge.values import MINUTE_MS, SLOT_MS
 from protocol.factors import factor as table_row
+from protocol.units import convert, ratio
 
 # grams of one m³ at concentration 1, as powers of ten: 1 mg/L = 1 g/m³
 _CONCENTRATIONS = {"mg/L": 0, "µg/L": -3, "ng/L": -6, "g/m³": 0, "mg/m³": -3, "µg/m³": -6, "ng/m³": -9}
 _MASSES = {"kg": 3, "g": 0, "mg": -3}
+VOLUME_UNIT = "m³"
+FAILED_POLLS = 3
+"""As many lost polls in a row are silence, where they take longer than the instrument's `silence`."""
+RANGE_SHARE = 2.0
+"""More than this, as a share of the flow's range, no flow can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +32,14 @@ class FactorRule:
 
     `unit` is the unit of its samples, `emission_unit` that of Cou (None: it has none). `expected` is how many
     samples a minute should bring; 0: fewer than one, so that a minute without any is nothing unusual.
-    `slot_ms` is how long one sample stands for: T of equation 1.
+    `slot_ms` is how long one sample stands for: T of equation 1. `total`: the samples are a totaliser's readings.
     """
 
     unit: str
     emission_unit: str | None = None
     expected: int = MINUTE_MS // SLOT_MS
     slot_ms: int = SLOT_MS
+    total: TotalRule | None = None
 
     @property
     def is_concentration(self) -> bool:
@@ -70,5 +78,38 @@ def points_of(site: Site, outlet: str) -> Iterable[tuple[Point, int]]:
 
 
 def factor_rules(site: Site, outlet: str) -> Mapping[str, FactorRule]:
-    """The rules of all factors that the site measures at an outlet, in the order of the file."""
-    return {point.factor: factor_rule(point.factor, point.unit, every) for point, every in points_of(site, outlet)}
+    """The rules of all factors that the site measures at an outlet, in the order of the file; a totaliser by its
+    point's code."""
+    rules: dict[str, FactorRule] = {}
+    for instrument in site.instruments.values():
+        for point in instrument.points:
+            if point.outlet != outlet:
+                continue
+            is_total = point.kind == "total"
+            rules[point.code] = (
+                _total(site, point, instrument) if is_total else factor_rule(point.factor, point.unit, instrument.every)
+            )
+    return rules
+
+
+def silence_of(instrument: Instrument) -> int:
+    """Without an answer for this long, ms, an instrument is silent: B is only for real silence (Table 8)."""
+    return max(instrument.silence, FAILED_POLLS * instrument.every)
+
+
+def _total(site: Site, point: Point, instrument: Instrument) -> FactorRule:
+    per_unit, of_unit = ratio(point.unit or VOLUME_UNIT, VOLUME_UNIT)
+    m3 = per_unit / of_unit
+    rollover = None if point.rollover is None else point.rollover * m3
+    most = _range_of_flow(site, point.outlet) if point.max_flow is None else point.max_flow
+    rule = TotalRule(silence_of(instrument), most, rollover, abs(point.scale) * m3)
+    return FactorRule(VOLUME_UNIT, None, MINUTE_MS // instrument.every, min(instrument.every, MINUTE_MS), rule)
+
+
+def _range_of_flow(site: Site, outlet: str) -> float | None:
+    """The largest flow that an outlet's flow meter can mean, L/s."""
+    unit = factor_rule(FLOW).unit
+    for point, _ in points_of(site, outlet):
+        if point.code == FLOW and point.range is not None:
+            return RANGE_SHARE * convert(point.range[1], point.unit or unit, unit)
+    return None

@@ -82,15 +82,16 @@ def wire_fields(record: Record, decimals: int, absent: Absent, last: float | Non
 
 def _without_value(record: Record, decimals: int, absent: Absent, last: float | None) -> Wire:
     mark = _abnormal(record.mark)
-    if absent == "omit":
+    if absent == "omit" and record.cou is None:
         return NOTHING
+    sums = [("Cou", record.cou, VOLUME_DECIMALS)] if record.cou is not None else []
     shown = 0.0 if absent == "zero" else last
-    if absent == "flag-only" or shown is None:
-        return _wire([], mark)
+    if absent in ("flag-only", "omit") or shown is None:
+        return _wire(sums, mark)
     means = [(name, shown, decimals) for name in ("Min", "Avg", "Max")]
     converted = absent == "zero" and _has_zs(record.factor)
     zeros = [(name, 0.0, decimals) for name in ("ZsMin", "ZsAvg", "ZsMax")] if converted else []
-    return _wire([*_no_sum(record.factor), *means, *zeros], mark)
+    return _wire([*(sums or _no_sum(record.factor)), *means, *zeros], mark)
 
 
 def _no_sum(factor: str) -> list[tuple[str, float, int]]:

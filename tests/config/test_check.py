@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +163,71 @@ def test_same_mn_twice_at_one_address_is_a_warning(find: Find, site_text: str) -
     (problem,) = find(site_text + PLATFORM)
     assert (problem.key, problem.code) == ("platforms.two.outlets.ww1.mn", "config.same-mn")
     assert problem.params["other"] == "platforms.city.outlets.ww1"
+
+
+FLOW_METER = """
+[instruments.flow]
+line = "rs485-1"
+driver = "modbus"
+address = 6
+  [[instruments.flow.points]]
+  factor = "w00000"
+  register = 0
+  type = "float32"
+  range = [0, 200]
+  [[instruments.flow.points]]
+  factor = "w00000"
+  kind = "total"
+  register = 2
+  type = "uint32"
+"""
+TOTAL_ONLY = FLOW_METER.partition("  [[")[0] + FLOW_METER[FLOW_METER.rindex("  [[") :]
+BY_TOTAL = '[outlets.ww1.water]\nflow_from = "totaliser"\n'
+
+
+def test_flow_and_its_totaliser_stand_side_by_side(find: Find, site_text: str) -> None:
+    assert find(site_text + FLOW_METER) == find(site_text)
+    assert find(site_text + FLOW_METER + BY_TOTAL) == find(site_text)
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "code"),
+    [
+        (BY_TOTAL, "outlets.ww1.water.flow_from", "config.no-total"),
+        (TOTAL_ONLY, "outlets.ww1.water.flow_from", "config.no-flow"),
+        (TOTAL_ONLY + BY_TOTAL, "outlets.ww1.water.flow_from", "config.no-max-flow"),
+        (
+            FLOW_METER.replace("  range = [0, 200]\n", "") + BY_TOTAL,
+            "outlets.ww1.water.flow_from",
+            "config.no-max-flow",
+        ),
+        (FLOW_METER + '  unit = "L/s"\n', "instruments.flow.points.2.unit", "config.unit"),
+        (
+            FLOW_METER + FLOW_METER[FLOW_METER.rindex("  [[") :],
+            "instruments.flow.points.3.factor",
+            "config.same-factor",
+        ),
+        (GAS + '  kind = "total"\n', "instruments.tpv.points.a01011.kind", "config.total-factor"),
+    ],
+)
+def test_totaliser_that_could_give_no_volume_is_refused(
+    find: Find, site_text: str, more: str, key: str, code: str
+) -> None:
+    assert (key, code, False) in [(p.key, p.code, p.warning) for p in find(site_text + more)]
+
+
+def test_keys_of_a_totaliser_elsewhere_are_warned_of(find: Find, site_text: str) -> None:
+    found = find(site_text.replace("[0, 500]", "[0, 500]\nrollover = 1000"))
+    assert ("config.total-only", True) in [(p.code, p.warning) for p in found]
+
+
+def test_point_of_the_file_overrides_the_totaliser_of_the_model_and_not_its_flow(
+    find: Find, site_text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    points = FLOW_METER[FLOW_METER.index("  [[") :].replace("instruments.flow.", "").replace("  range = [0, 200]\n", "")
+    (tmp_path / "models" / "mine.toml").write_text(f'[model]\ndriver = "modbus"\n{points}', encoding="utf-8")
+    model = '[instruments.flow]\nline = "rs485-1"\nmodel = "mine"\naddress = 6\n'
+    assert [p.code for p in find(site_text + model + BY_TOTAL)] == ["config.no-max-flow"]
+    point = '  [[instruments.flow.points]]\n  factor = "w00000"\n  kind = "total"\n  max_flow = 100\n'
+    assert find(site_text + model + point + BY_TOTAL) == find(site_text)

@@ -332,3 +332,18 @@ def test_samples_go_in_slices(samples_db: sqlite3.Connection) -> None:
     now = NOON + HOUR_MS + 1_100 * 5_000
     assert [retention.sweep_samples(samples_db, now, SHORT) for _ in range(4)] == [500, 500, 100, 0]
     assert len(samples.between(samples_db, 0, 1 << 52)) == 100
+
+
+def test_last_reading_of_a_totaliser_is_that_of_the_minutes_sealed_last(db: sqlite3.Connection) -> None:
+    def flow(start: int, total: float | None) -> Record:
+        return Record("ww1", Kind.MINUTE, "w00000", start, total=total, total_at=start + 55_000 if total else None)
+
+    assert records.last_total(db, "ww1") is None
+    seal(db, flow(NOON, 100.5), flow(NOON + 60_000, 101.25))
+    seal(db, flow(NOON + 120_000, None))
+    assert records.last_total(db, "ww1") == (NOON + 115_000, 101.25)
+    # the clock was set back by an hour: what is sealed now is newer, whatever its label
+    seal(db, flow(NOON - 3_600_000, 102.0))
+    assert records.last_total(db, "ww1") == (NOON - 3_545_000, 102.0)
+    assert records.last_total(db, "ww2") is None
+    assert records.of_period(db, "ww1", Kind.MINUTE, NOON) == [flow(NOON, 100.5)]
