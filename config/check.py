@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from config.check_controls import controls
-from config.check_points import totalisers
+from config.check_points import batches, totalisers
 from config.lines import Path
 from config.markers import duration_text
 from config.merge import Merged
@@ -258,4 +258,5 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _accesses,
     controls,
     totalisers,
+    batches,
 )

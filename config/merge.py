@@ -11,11 +11,12 @@ points; `Merged.problem` leads it back to the file's line, or to the `model` key
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
+from config.batch import SOURCES
 from config.document import NAMED_BY, Document, point_name
 from config.lines import Path, join_key
 from config.problem import Problem, listed, nearest
@@ -153,17 +154,17 @@ def _info_key(info: Any) -> tuple[str, str]:
     return (str(info.get("info")), str(info.get("factor"))) if isinstance(info, dict) else ("", "")
 
 
-def _with_nested(merged: Merged, path: Path, table: Any) -> Any:
-    """An action or info with the driver's keys taken out of its writes, its reads and its wait."""
+def _with_nested(merged: Merged, path: Path, table: Any, names: Sequence[str] = ("write", "read", "until")) -> Any:
+    """An action, info or point with the driver's keys taken out of the tables in it."""
     if not isinstance(table, dict):
         return table
     whole = dict(table)
-    for name in ("write", "read"):
+    for name in names:
         if isinstance(table.get(name), list) and table_at((*path, name, 0)) is not None:
             rows = enumerate(table[name])
             whole[name] = [_taken_out(merged, (*path, name, index), row) for index, row in rows]
-    if "until" in table and table_at((*path, "until")) is not None:
-        whole["until"] = _taken_out(merged, (*path, "until"), table["until"])
+        elif name in table and table_at((*path, name)) is not None:
+            whole[name] = _taken_out(merged, (*path, name), table[name])
     return whole
 
 
@@ -238,7 +239,7 @@ def _points(merged: Merged, path: Path, written: list[Any], of_model: list[Table
             yield own
             continue
         merged.from_model.update((*where, key) for key in base if key not in own)
-        whole = _with_outlet(merged, where, base | own, outlet)
+        whole = _with_nested(merged, where, _with_outlet(merged, where, base | own, outlet), SOURCES)
         yield _without_options(merged, where, whole)
 
 

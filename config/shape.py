@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from annotated_types import Ge, Le
 
+from config.batch import Source
 from config.controls import Action, Info, Read, Until, Write
 from config.lines import Path
 from config.markers import Duration, OneOf, Pattern, duration_text
@@ -40,6 +41,7 @@ TABLES: dict[str, type] = {
     "[lines.NAME]": Line,
     "[instruments.NAME]": Instrument,
     "[[instruments.NAME.points]]": Point,
+    "[instruments.NAME.points.SOURCE]": Source,
     "[[instruments.NAME.infos]]": Info,
     "[instruments.NAME.actions.NAME]": Action,
     "[[instruments.NAME.actions.NAME.write]]": Write,
@@ -54,6 +56,7 @@ TABLES: dict[str, type] = {
 OPTIONS: dict[type, str] = {
     Instrument: "InstrumentOptions",
     Point: "PointOptions",
+    Source: "PointOptions",
     Info: "PointOptions",
     Read: "PointOptions",
     Until: "PointOptions",

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from config.controls import Action, Info
+from config.batch import NewResult, ResultKind, Source
+from config.controls import Action, Info, RawCode
 from config.markers import Duration, NumberAsText, OneOf, Pattern
 
 Millis = Annotated[int, Duration()]
@@ -139,6 +140,31 @@ class Point:
     """Of a totaliser: the volume at which it begins again at 0, in `unit`; None: it never does."""
     max_flow: Annotated[float, Ge(0)] | None = None
     """Of a totaliser: more than this, L/s, cannot pass; None: twice the range of the outlet's flow."""
+    batch: Literal["held", "assigned"] | None = None
+    """Of a batch analyzer; None: it measures continuously. `held`: its last result holds until the next. `assigned`:
+    the hour in which it was sampled gets it, and waits for it."""
+    cycle: Annotated[int, Duration(), Ge(300_000), Le(86_400_000)] = 3_600_000
+    """A batch analyzer has a result this often; none is older than twice this and an hour."""
+    new_result: NewResult | None = None
+    """By what a new result is known: another `sampled` (else `completed`), a `state` that gets `ready`, another
+    `counter` or value."""
+    analysis: Annotated[int, Duration(), Le(86_400_000)] = 0
+    """How long an analysis takes: without `sampled`, the sample was drawn that long before the result."""
+    result_deadline: Annotated[int, Duration(), Le(86_400_000)] = 7_200_000
+    """After an hour's end its result is waited for so long (`assigned`)."""
+    ready: tuple[float, ...] = ()
+    """Values of `state` with which a result is there."""
+    kinds: dict[RawCode, ResultKind] | None = None
+    """Codes of `result_kind`, or of `state` while it works, and what such a result is; another code is no sample."""
+    sampled: tuple[Source, ...] = ()
+    """When the sample was drawn: digits yymmddhhmmss or yyyymmddhhmmss, or year … minute, second apart."""
+    completed: tuple[Source, ...] = ()
+    """When the result was there."""
+    clock: tuple[Source, ...] = ()
+    """The analyzer's time."""
+    state: Source | None = None
+    counter: Source | None = None
+    result_kind: Source | None = None
     options: Any = None
     """The driver's `PointOptions`, flat in the file."""
 

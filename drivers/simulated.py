@@ -20,6 +20,7 @@ import struct
 import threading
 import time
 import tty
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,19 @@ class WallClock(Protocol):
 
     def wall_ms(self) -> int:
         """UTC milliseconds."""
+        ...
+
+
+class Place(Protocol):
+    """Some registers of an instrument."""
+
+    @property
+    def register(self) -> int:
+        """The first of them."""
+        ...
+
+    def registers(self, time_ms: int) -> bytes:
+        """What they hold."""
         ...
 
 
@@ -115,6 +129,8 @@ class SimulatedInstrument:
     address: int
     function: Literal[3, 4]
     points: tuple[SimulatedPoint, ...]
+    instead: tuple[Place, ...] = ()
+    """What its registers hold where that is not the points' course."""
 
     def answer(self, request: bytes, time_ms: int, panel: Panel) -> bytes:
         """The answer to a request whose address and CRC are right."""
@@ -140,7 +156,8 @@ class SimulatedInstrument:
 
     def _image(self, time_ms: int) -> bytes:
         image = bytearray()
-        for point in sorted(self.points, key=lambda p: p.register):
+        places: Sequence[Place] = self.instead or self.points
+        for point in sorted(places, key=lambda p: p.register):
             image.extend(bytes(point.register * 2 - len(image)))
             image.extend(point.registers(time_ms))
         return bytes(image)
@@ -275,10 +292,18 @@ class SimulatedBus:
     """
 
     def __init__(
-        self, set_name: str, clock: WallClock, *, baud: int = 9600, link: Path | None = None, seed: int = 1
+        self,
+        instruments: str | Sequence[SimulatedInstrument],
+        clock: WallClock,
+        *,
+        baud: int = 9600,
+        link: Path | None = None,
+        seed: int = 1,
     ) -> None:
-        self.instruments = {one.address: one for one in SETS[set_name]}
-        self.panels = {one.address: Panel(f"SIM{one.name.upper():0>21}"[:24]) for one in SETS[set_name]}
+        """`instruments`: the name of a set, or instruments."""
+        here = SETS[instruments] if isinstance(instruments, str) else instruments
+        self.instruments = {one.address: one for one in here}
+        self.panels = {one.address: Panel(f"SIM{one.name.upper():0>21}"[:24]) for one in here}
         self.faults: dict[int, Fault] = {}
         self.answered = 0
         self._clock = clock

@@ -10,14 +10,16 @@ samples bear the action's mark.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from config.site import Instrument, Point, Site
 from drivers.driver import InstrumentSpec, PointSpec, Reading
 from drivers.line import PollResult
+from edge.batch import BatchPoint, source_specs
 from edge.measure.rules import FAILED_POLLS, VOLUME_UNIT, silence_of
-from edge.values import Sample
+from edge.values import Result, Sample
 from protocol.factors import factor
 from protocol.units import convert
 
@@ -37,12 +39,19 @@ class _Watched:
     heard_slot: int | None = None
     first_slot: int | None = None
     last: Sample | None = None
+    batch: BatchPoint | None = None
+
+    @classmethod
+    def of(cls, name: str, point: Point, instrument: Instrument) -> _Watched:
+        batch = None if point.batch is None else BatchPoint(point, name, _key(point))
+        return cls(name, point, instrument, unit_of(point), batch=batch)
 
 
 def instrument_spec(name: str, instrument: Instrument) -> InstrumentSpec:
     """An instrument as its driver wants it; points are known by `outlet/factor`."""
-    points = tuple(PointSpec(_key(point), point.options) for point in instrument.points)
-    return InstrumentSpec(name, instrument.address, points, instrument.options)
+    points = [PointSpec(_key(point), point.options) for point in instrument.points]
+    points += [spec for point in instrument.points for spec in source_specs(point, _key(point))]
+    return InstrumentSpec(name, instrument.address, tuple(points), instrument.options)
 
 
 def _key(point: Point) -> str:
@@ -69,15 +78,38 @@ class Acquirer:
         self._by_instrument: dict[str, dict[str, _Watched]] = {}
         for name, instrument in site.instruments.items():
             self._by_instrument[name] = {
-                _key(point): _Watched(name, point, instrument, unit_of(point)) for point in instrument.points
+                _key(point): _Watched.of(name, point, instrument) for point in instrument.points
             }
+        self._batches = [point for point in self._points() if point.batch is not None]
+        self._results: list[Result] = []
 
     def accept(self, poll: PollResult) -> list[Sample]:
         """Samples of one poll; empty for a lost poll within the silence."""
         watched = self._by_instrument[poll.instrument]
         readings = {reading.point: reading for reading in poll.readings}
-        samples = (self._sample(point, readings.get(key), poll.slot_ms) for key, point in watched.items())
+        samples = (self._sample(point, key, readings, poll.slot_ms) for key, point in watched.items())
         return [sample for sample in samples if sample is not None]
+
+    def batches(self) -> list[BatchPoint]:
+        """The points of batch analyzers."""
+        return [watched.batch for watched in self._batches if watched.batch is not None]
+
+    def happened(self) -> list[tuple[str, dict[str, Any]]]:
+        """Code and parameters of what is wrong with batch analyzers, since the last time."""
+        found = [event for batch in self.batches() for event in batch.events]
+        for batch in self.batches():
+            batch.events.clear()
+        return found
+
+    def results(self) -> list[Result]:
+        """The results of batch analyzers that have come since the last time."""
+        found, self._results = self._results, []
+        return found
+
+    def sampled_at(self, outlet: str) -> dict[str, int]:
+        """When the results that an outlet's samples hold were sampled, UTC ms, by factor."""
+        here = (batch.last for batch in self.batches() if batch.point.outlet == outlet)
+        return {last.factor: last.sampled for last in here if last is not None}
 
     def latest(self, outlet: str, now_ms: int) -> list[Sample]:
         """Newest sample of each point of an outlet, in the order of the site file; B for what fell silent.
@@ -94,17 +126,29 @@ class Acquirer:
     def _points(self) -> Iterable[_Watched]:
         return (point for points in self._by_instrument.values() for point in points.values())
 
-    def _sample(self, watched: _Watched, reading: Reading | None, slot: int) -> Sample | None:
+    def _sample(self, watched: _Watched, key: str, readings: Mapping[str, Reading], slot: int) -> Sample | None:
         watched.first_slot = slot if watched.first_slot is None else watched.first_slot
+        reading, mark = readings.get(key), self._mark_of(watched.name)
         if reading is None:
             sample = self._unheard(watched, slot)
         else:
             watched.heard_slot = slot
             sample = _heard(watched, reading, slot)
-        mark = self._mark_of(watched.name)
+            if watched.batch is not None:
+                sample = self._held(watched.batch, readings, sample, mark)
         if sample is not None:
             watched.last = sample = sample if mark is None else replace(sample, mark=mark)
         return sample
+
+    def _held(
+        self, batch: BatchPoint, readings: Mapping[str, Reading], shown: Sample, mark: str | None
+    ) -> Sample | None:
+        """Of a batch analyzer not what its register holds, but its last result of a sample; None before the first."""
+        result = batch.take(readings, shown, mark)
+        if result is not None:
+            self._results.append(result)
+        held = batch.held(shown.time)
+        return None if held is None else replace(shown, value=held[0], mark=held[1])
 
     def _unheard(self, watched: _Watched, slot: int) -> Sample | None:
         """B after real silence, nothing before it."""

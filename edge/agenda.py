@@ -1,7 +1,8 @@
 """Which uploads become due when periods are sealed: minutes to each platform's interval, hours and days at once.
 
 A platform's longer minute interval is due with its last minute; where that minute is missing (the daemon was down),
-with the next minute that is sealed. What is due twice is the same delivery: the outbox keeps one per label.
+with the next minute that is sealed. What is due twice is the same delivery: the outbox keeps one per label, and one
+more for each factor that is sealed later than the others of its hour or day.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from edge.store.outbox import Due
 from edge.uplink.terms import Terms
 from edge.values import MINUTE_MS, Kind, Record, period_start
 
+NONE_LATE: Mapping[str, frozenset[str]] = {}
 CN_OF_RECORD = {Kind.HOUR: "2061", Kind.DAY: "2031"}
 
 
@@ -43,18 +45,23 @@ class Agenda:
                     dues += self._minute(terms, start)
         return dues
 
-    def after(self, records: Iterable[Record]) -> list[Due]:
-        """What is due once these records are sealed."""
-        labels = {(record.outlet, record.kind, record.start) for record in records}
+    def after(self, records: Iterable[Record], late: Mapping[str, frozenset[str]] = NONE_LATE) -> list[Due]:
+        """What is due once these records are sealed; `late`: by outlet, the factors that may be sealed after the
+        others of their hour or day. Such a one is a delivery of its own."""
+        labels: dict[tuple[str, Kind, int], set[str]] = {}
+        for record in records:
+            labels.setdefault((record.outlet, record.kind, record.start), set()).add(record.factor)
         dues: list[Due] = []
-        for outlet, kind, start in sorted(labels, key=lambda label: (label[2], label[1])):
+        for (outlet, kind, start), factors in sorted(labels.items(), key=lambda each: (each[0][2], each[0][1])):
+            alone = sorted(factors) if factors <= late.get(outlet, frozenset()) else [None]
             for terms in self._terms:
                 if terms.outlet != outlet:
                     continue
                 if kind is Kind.MINUTE:
                     dues += self._minute(terms, start)
                 else:
-                    dues.append(Due(terms.platform, outlet, CN_OF_RECORD[kind], start))
+                    cn = CN_OF_RECORD[kind]
+                    dues += [Due(terms.platform, outlet, cn, start, factor=factor) for factor in alone]
         return dues
 
     def _minute(self, terms: Terms, start: int) -> list[Due]:

@@ -176,7 +176,7 @@ class Daemon:
             await self._clock.sleep(SWEEP_MORE_S if more else SWEEP_S)
 
     def _live(self, outlet: str, now_ms: int) -> Sequence[Live]:
-        return self._measuring.engines[outlet].live(self._measuring.acquirer.latest(outlet, now_ms))
+        return self._measuring.live(outlet, now_ms)
 
     # what happened
 

@@ -17,7 +17,7 @@ from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
 from edge.measure.statistics import Live
-from edge.measure.wire import sample_wire
+from edge.measure.wire import sample_wire, with_sample_time
 from edge.remote.context import Context, Refusals
 from edge.remote.serve import serve
 from edge.store import journal, linklog, outbox, settings
@@ -210,6 +210,8 @@ class Delivering:
             if sample.value is not None:
                 self._last_values[key] = sample.value
             wire = sample_wire(sample, decimals, terms.site.absent, self._last_values.get(key), one.zs)
+            if sample.value is not None:
+                wire = with_sample_time(wire, one.sampled_at)
             if wire.slots:
                 items.append((sample.factor, wire))
         shape = tuple((factor, wire.slots) for factor, wire in items)

@@ -26,15 +26,16 @@ from edge.agenda import Agenda
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
 from edge.logs import get_logger
-from edge.measure.engine import DOUBT_MS, Engine
+from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
+from edge.measure.statistics import Live
 from edge.measure.totaliser import Total
-from edge.store import outbox, records, samples
+from edge.store import outbox, records, results, samples
 from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
 from edge.store.store import Store
 from edge.supervise import HANG_S, keep_alive
-from edge.values import DAY_MS, HOUR_MS, SLOT_MS, Kind, Record, Sample, period_start
+from edge.values import HOUR_MS, SLOT_MS, Kind, Record, Result, Sample, period_start
 from protocol.times import iso_text
 
 STEP_S = 0.2
@@ -77,6 +78,7 @@ class Measuring:
         self._polls: deque[PollResult] = deque(maxlen=WAITING_LIMIT)
         self._arrived = asyncio.Event()
         self._unkept: list[Sample] = []
+        self._unkept_results: list[Result] = []
         self._unsealed: list[Record] = []
         self._unsent: list[Due] = []
         """What is due for `_unsealed`: asked of the agenda once, since it counts the minutes."""
@@ -127,6 +129,12 @@ class Measuring:
         except TimeoutError:
             self._log.warning("the disk did not take the last samples in time")
 
+    def live(self, outlet: str, now_ms: int) -> list[Live]:
+        """The newest values of an outlet as realtime data show them."""
+        sampled = self.acquirer.sampled_at(outlet)
+        found = self.engines[outlet].live(self.acquirer.latest(outlet, now_ms))
+        return [replace(one, sampled_at=sampled.get(one.sample.factor)) for one in found] if sampled else found
+
     def age_s(self) -> float:
         """Real seconds since the last step, for the watchdog."""
         return (self._clock.mono_s() - self._last_step) / self._clock.speed
@@ -176,13 +184,18 @@ class Measuring:
                 continue
             last = await self._store.do(records.last_start, name, Kind.MINUTE)
             sealed_until = period_start(now_ms, HOUR_MS) if last is None else min(last + Kind.MINUTE.ms, now_ms)
-            from_sample, from_minute, from_hour = Engine.reach(sealed_until)
+            from_sample, from_minute, from_hour = engine.needs(sealed_until)
             total = await self._store.do(records.last_total, name)
-            doubted = DOUBT_MS if total is not None else 0
-            stored = await self._store.do_samples(samples.between, from_sample - doubted, now_ms)
+            stored = await self._store.do_samples(samples.between, from_sample, now_ms)
             minutes = await self._all(name, Kind.MINUTE, from_minute, now_ms)
             hours = await self._all(name, Kind.HOUR, from_hour, now_ms)
-            days = await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), now_ms)
+            days = await self._all(name, Kind.DAY, from_hour, now_ms)
+            came = await self._store.do(results.between, name, from_hour, now_ms, PAGE)
+            newest = [
+                (batch, *await self._store.do(results.newest, name, batch.point.factor))
+                for batch in self.acquirer.batches()
+                if batch.point.outlet == name
+            ]
             recent = await self._all(name, Kind.MINUTE, sealed_until - HOUR_MS, now_ms)
             covered = {
                 platform: await self._store.do(outbox.covered_until, platform, name, sealed_until - HOUR_MS)
@@ -190,7 +203,9 @@ class Measuring:
             }
             # all is read: nothing can fail half way from here
             here = [one for one in stored if one.outlet == name]
-            engine.resume(here, minutes, hours, sealed_until, days, Total(*total) if total else None)
+            engine.resume(here, minutes, hours, sealed_until, days, Total(*total) if total else None, came)
+            for batch, newest_result, newest_sample in newest:
+                batch.resume(newest_result, newest_sample)
             self._unsent += self._agenda.resume(name, recent, covered)
             self._resumed.add(name)
 
@@ -220,12 +235,13 @@ class Measuring:
         if not self._clock_is_known(now_ms) or not await self._is_resumed(now_ms):
             return
         await self._keep(self._measure(now_ms), now_ms)
+        await self._keep_results()
         sealed = [record for engine in self.engines.values() for record in engine.tick(now_ms)]
-        for engine in self.engines.values():
-            for code, params in engine.happened():
-                self._on_event(code, params)
+        told = [one for engine in self.engines.values() for one in engine.happened()]
+        for code, params in told + self.acquirer.happened():
+            self._on_event(code, params)
         self._unsealed += sealed
-        self._unsent += self._agenda.after(sealed)
+        self._unsent += self._agenda.after(sealed, {name: one.late_factors for name, one in self.engines.items()})
         if sealed or ((self._unsealed or self._unsent) and self._clock.mono_s() >= self._retry_at):
             await self._seal(now_ms)
 
@@ -284,6 +300,20 @@ class Measuring:
         except StoreFailed:
             return
         self._unkept = [sample for sample in self._unkept if sample.time + SLOT_MS > now_ms]
+
+    async def _keep_results(self) -> None:
+        """Results to disk; an hour is made of what is there. Refused by the disk, they wait."""
+        self._unkept_results += self.acquirer.results()
+        if not self._unkept_results or self._clock.mono_s() < self._retry_at:
+            return
+        try:
+            await self._store.do(results.keep, self._unkept_results)
+        except StoreFailed as error:
+            self._refuse(error)
+            return
+        for engine in self.engines.values():
+            engine.add_results(self._unkept_results)
+        self._unkept_results = []
 
     async def _seal(self, now_ms: int) -> None:
         """Records and what is due for them, in one transaction; refused by the disk, they stay for the next."""

@@ -15,6 +15,8 @@ DAY_MS = 86_400_000
 BEIJING_MS = 8 * HOUR_MS
 SLOT_MS = 5_000
 """The grid on which samples stand (Annex D: at least one set of values every 5 s)."""
+SAMPLE = "sample"
+"""The kind of a result that is data."""
 
 
 class Kind(IntEnum):
@@ -49,6 +51,26 @@ class Sample:
     factor: str
     value: float | None
     mark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One analysis of a batch analyzer: when the sample was drawn, when the result was there, by the analyzer's clock;
+    when it was first seen, by ours; all UTC ms.
+
+    `value` is in the factor's unit. `kind`: `sample`, `check`, `blank`, `calibration`, or `unknown`; only a sample is
+    data. `identity`: by what a newer one is told from it.
+    """
+
+    outlet: str
+    factor: str
+    sampled: int
+    completed: int
+    seen: int
+    value: float | None
+    mark: str
+    kind: str = SAMPLE
+    identity: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ from protocol.times import parse_time
 KINDS = ("sample", "minute", "hour", "day")
 SPAN_MS = {"sample": 600_000, "minute": HOUR_MS, "hour": DAY_MS, "day": 31 * DAY_MS}
 """How far back `show` looks where no time is given."""
+RESULTS_MS = 2 * DAY_MS
+"""The same for `results`."""
 STEP_MS = {"sample": HOUR_MS, "minute": DAY_MS, "hour": 31 * DAY_MS, "day": 366 * DAY_MS}
 """An export reads this much at once, so that a year does not fill memory."""
 
@@ -112,6 +114,45 @@ def show(
         counted = any("total" in row for row in rows)
         titled = (*columns, "cli.col-total") if counted else columns
         table(titled, [_record_row(row, counted) for row in rows], text("cli.title-records"))
+
+
+@data_group.command(help=text("cli.verb-data-results"))
+@config_option
+@click.option("--from", "begin", type=Time(), help=text("cli.from-option"))
+@click.option("--to", "end", type=Time(last=True), help=text("cli.to-option"))
+@click.option("--outlet", help=text("cli.outlet-option"))
+@click.option("--factor", "factors", multiple=True, help=text("cli.factor-option"))
+@click.option("--limit", type=click.IntRange(1, LIMIT), default=200, show_default=True, help=text("cli.limit-option"))
+@json_option
+def results(
+    config: Path,
+    begin: int | None,
+    end: int | None,
+    outlet: str | None,
+    factors: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+) -> None:
+    """The newest results of batch analyzers of the range, by sample time."""
+    place = where(config)
+    end = end if end is not None else _now(place)
+    args = {"from": begin if begin is not None else end - RESULTS_MS, "to": end, "factors": list(factors)}
+    rows = [row for each in _outlets(place, outlet) for row in place.query("results", {**args, "outlet": each})]
+    rows = sorted(rows, key=lambda row: row["sampled"])[-limit:]
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("sampled", "completed", "outlet", "factor", "value", "mark", "result-kind")
+    shown = [
+        (
+            *(row[key] for key in ("sampled", "completed", "outlet", "factor")),
+            None if row["value"] is None else f"{row['value']:.6g}",
+            row["mark"],
+            text(f"cli.result-{row['kind']}"),
+        )
+        for row in rows
+    ]
+    table([f"cli.col-{column}" for column in columns], shown, text("cli.title-results"))
 
 
 @data_group.command(help=text("cli.verb-data-export"))

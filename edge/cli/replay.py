@@ -207,11 +207,11 @@ def plan(site: Site, outlet: str, samples: Iterable[Sample]) -> OutletPlan:
 
 
 def _spaced(rule: FactorRule, spacing: int) -> FactorRule:
-    """A rule for samples that stand so far apart in the file."""
+    """A rule for samples that stand so far apart in the file; no sample times stand there, so that none is assigned."""
     total = rule.total
     if total is not None:
         total = replace(total, silence_ms=max(total.silence_ms, FAILED_POLLS * spacing))
-    return replace(rule, slot_ms=min(spacing, MINUTE_MS), total=total)
+    return replace(rule, slot_ms=min(spacing, MINUTE_MS), total=total, assigned=None)
 
 
 def _spacing(times: set[int]) -> int:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from edge.store import connection, journal, linklog, outbox, records, samples, settings
+from edge.store import connection, journal, linklog, outbox, records, results, samples, settings
 from edge.uplink.kinds import KIND_OF_CN
-from edge.values import Kind, Record, Sample
+from edge.values import Kind, Record, Result, Sample
 from protocol.times import iso_text, parse_time
 
 _PASSWORD = re.compile(r"(?<=PW=)[^;&]*", re.IGNORECASE)
@@ -172,6 +172,26 @@ def _sample(sample: Sample) -> dict[str, Any]:
     return {**asdict(sample), "time": iso(sample.time)}
 
 
+def stored_results(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Results of batch analyzers by sample time: outlet, from, to (UTC ms, inclusive), factors, limit (the newest)."""
+    wanted = set(args.get("factors") or ())
+    found = results.between(db, args["outlet"], args["from"], args["to"], min(int(args.get("limit") or LIMIT), LIMIT))
+    return [_shown_result(each) for each in found if not wanted or each.factor in wanted]
+
+
+def _shown_result(result: Result) -> dict[str, Any]:
+    return {
+        "outlet": result.outlet,
+        "factor": result.factor,
+        "sampled": iso(result.sampled),
+        "completed": iso(result.completed),
+        "seen": iso(result.seen),
+        "value": result.value,
+        "mark": result.mark,
+        "kind": result.kind,
+    }
+
+
 def last_packets(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
     """The last packets in and out, newest first: platform, limit; PW masked unless `raw`."""
     found = linklog.packets(db, args.get("platform"), int(args.get("limit") or 20))
@@ -242,6 +262,7 @@ QUERIES = {
     "evidence": Query(evidence_lines),
     "records": Query(stored_records),
     "samples": Query(stored_samples, samples=True),
+    "results": Query(stored_results),
     "newest": Query(newest),
     "span": Query(span),
     "sample_span": Query(sample_span, samples=True),

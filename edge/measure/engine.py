@@ -16,12 +16,13 @@ from typing import Any
 
 from config.site import Outlet
 from edge.measure.flue_gas import FlueGas
+from edge.measure.late import Late
 from edge.measure.periods import Labels
 from edge.measure.rules import FactorRule
 from edge.measure.statistics import Live, Span, Statistics
 from edge.measure.totaliser import Change, Total
 from edge.measure.waste_water import WasteWater
-from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample, period_start
+from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Result, Sample, period_start
 from protocol.times import iso_text
 
 GRACE_MS = 2_000
@@ -39,8 +40,9 @@ def statistics_of(outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) 
 class _Level:
     """The open hours, or the open days: the records of the level below that are already there."""
 
-    def __init__(self, kind: Kind, below: Kind) -> None:
+    def __init__(self, kind: Kind, below: Kind, late: Late | None) -> None:
         self.kind = kind
+        self._late = late
         self._parts = kind.ms // below.ms
         self._open: dict[int, dict[str, list[Record]]] = {}
         self.sealed = Labels()
@@ -61,7 +63,11 @@ class _Level:
         ended = sorted(start for start in self._open if start + self.kind.ms <= until)
         records: list[Record] = []
         for start in ended:
-            records += rules.period(Span(self.kind, start, self._parts), self._open.pop(start))
+            parts = self._open.pop(start)
+            if self._late is not None:
+                self._late.keep(self.kind, start, parts)
+                parts = {factor: found for factor, found in parts.items() if factor not in self._late.factors}
+            records += rules.period(Span(self.kind, start, self._parts), parts)
             self.sealed.add(start, start + self.kind.ms)
         return records
 
@@ -80,8 +86,10 @@ class Engine:
         self._factors = dict(factors)
         self._minutes: dict[int, dict[str, dict[int, Sample]]] = {}
         self._sealed = Labels()
-        self._hours = _Level(Kind.HOUR, Kind.MINUTE)
-        self._days = _Level(Kind.DAY, Kind.HOUR)
+        assigned = {factor: rule.assigned for factor, rule in factors.items() if rule.assigned is not None}
+        self._late = Late(assigned, self._water) if assigned and self._water is not None else None
+        self._hours = _Level(Kind.HOUR, Kind.MINUTE, self._late)
+        self._days = _Level(Kind.DAY, Kind.HOUR, self._late)
         self._alive_from: int | None = None
         self._resumed_at: int | None = None
 
@@ -89,6 +97,21 @@ class Engine:
     def factors(self) -> Mapping[str, FactorRule]:
         """The factors that have records: the sampled ones, and a flow that is computed."""
         return self._rules.factors
+
+    @property
+    def late_factors(self) -> frozenset[str]:
+        """The factors whose hours and days may be sealed later than the others'."""
+        return frozenset(self._late.factors) if self._late else frozenset()
+
+    def needs(self, sealed_until: int) -> tuple[int, int, int]:
+        """`reach`, and further back where there is a totaliser or where hours may still wait for their results."""
+        sample, minute, hour = self.reach(sealed_until)
+        if self._water is not None and self._water.totaliser is not None:
+            sample -= DOUBT_MS
+        if self._late is not None:
+            minute = period_start(sealed_until - 1 - self._late.longest_ms, HOUR_MS) - HOUR_MS
+            hour = period_start(minute, DAY_MS)
+        return sample, minute, hour
 
     @staticmethod
     def reach(sealed_until: int) -> tuple[int, int, int]:
@@ -104,16 +127,16 @@ class Engine:
         sealed_until: int,
         days: Iterable[Record] = (),
         total: Total | None = None,
+        results: Iterable[Result] = (),
     ) -> None:
-        """Continue after a restart from what is stored of this outlet; call it once, before anything else.
-
-        Where there is a totaliser, samples are wanted from DOUBT_MS further back.
+        """Continue after a restart from what is stored of this outlet since `needs`; call it once, before anything
+        else.
 
         `sealed_until` is the end of the last sealed minute, or now where the clock has been set back behind
         it. Periods that ended meanwhile are sealed by the next tick. `days` names days that are sealed
-        already. `total`: the totaliser's last reading that counted.
+        already. `total`: the totaliser's last reading that counted; `results`: of batch analyzers.
         """
-        samples, hours = list(samples), list(hours)
+        samples, hours, minutes, days = list(samples), list(hours), list(minutes), list(days)
         if self._water is not None:
             self._water.resume(total, [sample for sample in samples if sample.time < sealed_until])
         self._keep_total(hours)
@@ -121,7 +144,12 @@ class Engine:
         self._resumed_at = sealed_until
         self._hours.sealed_are(hours)
         self._days.sealed_are(days)
-        self._days.add(hours)
+        if self._late is not None:
+            self._late.sealed_are([*hours, *days])
+            self._late.resume(results, sealed_until)
+            self._keep_waiting(self._hours, minutes)
+            self._keep_waiting(self._days, hours)
+        self._days.add(hour for hour in hours if hour.factor not in self.late_factors)
         self._hours.add(minutes)
         self.add(samples)
         self.late = 0
@@ -137,6 +165,20 @@ class Engine:
                 continue
             of_factor = self._minutes.setdefault(start, {}).setdefault(sample.factor, {})
             of_factor.setdefault(sample.time, sample)
+
+    def _keep_waiting(self, level: _Level, records: Iterable[Record]) -> None:
+        """The records of hours, or days, that are sealed but for the factors that wait."""
+        assert self._late is not None
+        for record in records:
+            start = period_start(record.start, level.kind.ms)
+            is_late_hour = record.kind is Kind.HOUR and record.factor in self.late_factors
+            if start in level.sealed or is_late_hour:
+                self._late.keep(level.kind, start, {record.factor: [record]})
+
+    def add_results(self, results: Iterable[Result]) -> None:
+        """What batch analyzers brought; other outlets' are passed over."""
+        if self._late is not None:
+            self._late.add_results(result for result in results if result.outlet == self.name)
 
     def live(self, samples: Sequence[Sample]) -> list[Live]:
         """The latest sample of each factor as realtime data show it, and a computed flow."""
@@ -154,11 +196,17 @@ class Engine:
             records += self._seal_above(start)
             records += self._seal_minute(start)
             reached = max(reached, start + MINUTE_MS)
-        return records + self._seal_above(min([reached, *self._minutes]))
+        until = min([reached, *self._minutes])
+        records += self._seal_above(until)
+        return records + self._late.seal(now_ms, until) if self._late else records
 
     def happened(self) -> list[tuple[str, dict[str, Any]]]:
         """Code and parameters of what there is to tell since the last time."""
-        return [(each.code, _told(self.name, each)) for each in self._water.changes()] if self._water else []
+        told = [(each.code, _told(self.name, each)) for each in self._water.changes()] if self._water else []
+        if self._late is not None:
+            told += [("measure.result-late", _told_late(each)) for each in self._late.missed]
+            self._late.missed.clear()
+        return told
 
     def derive(self, records: Iterable[Record], start: int, minutes: int) -> list[Record]:
         """The records of a platform's longer minute interval, from its 1-minute records; keeps nothing.
@@ -226,6 +274,11 @@ def _told(outlet: str, change: Change) -> dict[str, Any]:
         "to": iso_text(change.after.time),
         "volume": round(change.volume, 3),
     }
+
+
+def _told_late(result: Result) -> dict[str, Any]:
+    sampled, seen = iso_text(result.sampled), iso_text(result.seen)
+    return {"outlet": result.outlet, "factor": result.factor, "sampled": sampled, "at": seen}
 
 
 def _honest(samples: Sequence[Sample]) -> Sequence[Sample]:

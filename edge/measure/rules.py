@@ -8,7 +8,7 @@ the power of ten in equations 8 and 33.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from config.site import FLOW, Instrument, Point, Site
 from edge.measure.totaliser import TotalRule
@@ -27,12 +27,21 @@ RANGE_SHARE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class Assignment:
+    """An hour gets the results that were sampled in it: `cycle_ms` apart, waited for `deadline_ms` after its end."""
+
+    cycle_ms: int
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class FactorRule:
     """One factor of an outlet.
 
     `unit` is the unit of its samples, `emission_unit` that of Cou (None: it has none). `expected` is how many
     samples a minute should bring; 0: fewer than one, so that a minute without any is nothing unusual.
     `slot_ms` is how long one sample stands for: T of equation 1. `total`: the samples are a totaliser's readings.
+    `assigned`: hours are made of results, not of samples.
     """
 
     unit: str
@@ -40,6 +49,7 @@ class FactorRule:
     expected: int = MINUTE_MS // SLOT_MS
     slot_ms: int = SLOT_MS
     total: TotalRule | None = None
+    assigned: Assignment | None = None
 
     @property
     def is_concentration(self) -> bool:
@@ -85,11 +95,16 @@ def factor_rules(site: Site, outlet: str) -> Mapping[str, FactorRule]:
         for point in instrument.points:
             if point.outlet != outlet:
                 continue
-            is_total = point.kind == "total"
-            rules[point.code] = (
-                _total(site, point, instrument) if is_total else factor_rule(point.factor, point.unit, instrument.every)
-            )
+            rules[point.code] = _rule_of(site, point, instrument)
     return rules
+
+
+def _rule_of(site: Site, point: Point, instrument: Instrument) -> FactorRule:
+    if point.kind == "total":
+        return _total(site, point, instrument)
+    rule = factor_rule(point.factor, point.unit, instrument.every)
+    is_late = point.batch == "assigned"
+    return replace(rule, assigned=Assignment(point.cycle, point.result_deadline)) if is_late else rule
 
 
 def silence_of(instrument: Instrument) -> int:

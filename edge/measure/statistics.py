@@ -25,11 +25,12 @@ Below = Mapping[str, Sequence[Record]]
 @dataclass(frozen=True, slots=True)
 class Live:
     """A sample as realtime data show it: standard, dry, and with its converted (折算) value where there is
-    one.
+    one. `sampled_at`: when a batch analyzer drew the sample of which this is the result, UTC ms.
     """
 
     sample: Sample
     zs: float | None = None
+    sampled_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

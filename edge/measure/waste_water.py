@@ -21,8 +21,8 @@ from math import fsum
 
 from config.site import FLOW, TOTAL, Outlet
 from edge.measure import water
-from edge.measure.marks import NORMAL, NOTHING_CAME, entering, water_mark
-from edge.measure.periods import weighted_mean
+from edge.measure.marks import FAULT, NORMAL, NOTHING_CAME, entering, water_mark
+from edge.measure.periods import mean, weighted_mean
 from edge.measure.rules import PLAIN, FactorRule, factor_rule
 from edge.measure.statistics import (
     Below,
@@ -36,7 +36,7 @@ from edge.measure.statistics import (
     record_of,
 )
 from edge.measure.totaliser import CAUGHT_UP, Change, Passed, Total, Totaliser
-from edge.values import MINUTE_MS, Record, Sample
+from edge.values import MINUTE_MS, Record, Result, Sample
 
 
 class Volumes:
@@ -190,9 +190,34 @@ class WasteWater:
 
     def period(self, span: Span, below: Below) -> list[Record]:
         """The records of an hour, a day, or joined minutes."""
-        flows = [r for r in below.get(FLOW, ()) if r.cou is not None and (r.count > 0 or self._counts)]
-        volumes = {r.start: r.cou - (r.caught_up or 0.0) for r in flows if r.cou is not None}
+        volumes = self._volumes(below)
         return [self._period(span, factor, records, volumes) for factor, records in below.items()]
+
+    def assigned(self, span: Span, factor: str, results: Sequence[Result], below: Below) -> Record:
+        """An hour of a batch analyzer's factor: the mean of its results, and their mass with the hour's volume (8).
+
+        Without a result by the deadline: no value, with the mark of its minutes, or D: the analyzer brought nothing.
+        """
+        mark = water_mark([result.mark for result in results], self.outlet.precedence)
+        chosen, count = entering([r for r in results if r.value is not None], self.outlet.averaging, mark)
+        values = [result.value for result in chosen if result.value is not None]
+        if not results:
+            marks = water_mark([record.mark for record in below.get(factor, ())], self.outlet.precedence)
+            mark = FAULT if marks == NORMAL or not below.get(factor) else marks
+        record = Record(self.name, span.kind, factor, span.start, mark=mark)
+        if not values:
+            return record
+        avg = mean(values)
+        record = replace(record, min=min(values), avg=avg, max=max(values), count=count)
+        volumes, ratio = self._volumes(below), self.factors.get(factor, PLAIN).mass_ratio
+        if not volumes or ratio is None:
+            return record
+        return replace(record, cou=water.slot_mass(avg, fsum(volumes.values()), ratio))
+
+    def _volumes(self, below: Below) -> dict[int, float]:
+        """The measured volume of each part, m³, without what was only caught up."""
+        flows = [r for r in below.get(FLOW, ()) if r.cou is not None and (r.count > 0 or self._counts)]
+        return {r.start: r.cou - (r.caught_up or 0.0) for r in flows if r.cou is not None}
 
     def _period(self, span: Span, factor: str, records: Sequence[Record], volumes: Mapping[int, float]) -> Record:
         mark = water_mark([record.mark for record in records], self.outlet.precedence)

@@ -15,6 +15,7 @@ from edge.measure.marks import NORMAL, NOTHING_CAME
 from edge.measure.rules import factor_rule
 from edge.values import Record, Sample
 from protocol.region import number
+from protocol.times import time_text
 from protocol.upload import Slot
 
 Absent = Literal["zero", "last", "flag-only", "omit"]
@@ -73,6 +74,13 @@ def sample_wire(sample: Sample, decimals: int, absent: Absent, last: float | Non
         value = 0.0 if absent == "zero" else last if absent == "last" else None
         zs = 0.0 if absent == "zero" and _has_zs(sample.factor) else None
     return _wire([("Rtd", value, decimals), ("ZsRtd", zs, decimals)], mark)
+
+
+def with_sample_time(wire: Wire, sampled_at: int | None) -> Wire:
+    """A realtime value's place with the time when a batch analyzer drew the sample (Table 4)."""
+    if sampled_at is None:
+        return wire
+    return Wire((("SampleTime", time_text(sampled_at)), *wire.slots), wire.values)
 
 
 def wire_fields(record: Record, decimals: int, absent: Absent, last: float | None) -> Fields:

@@ -19,6 +19,10 @@ RECORD_KINDS: Final[Mapping[str, Kind]] = {"2051": Kind.MINUTE, "2061": Kind.HOU
 """Which records a CN sends (HJ 212-2017 Table 9); a delivery of any other CN brings its payload."""
 
 
+ALL = 0
+"""In place of a factor: all that have no delivery of their own."""
+
+
 class State(IntEnum):
     """Where a delivery stands; below DELIVERED it is in the outbox."""
 
@@ -35,7 +39,7 @@ class Due:
 
     Records of 2051, 2061 and 2031 are looked up when the packet is built: those labelled `start`, or with
     `end` those labelled from `start` up to before `end` (a minute interval longer than one). Everything else
-    brings a `payload`.
+    brings a `payload`. `factor`: only this one's records; they are left out of the delivery of all the others.
     """
 
     platform: str
@@ -46,6 +50,7 @@ class Due:
     kept: bool = True
     payload: bytes | None = None
     end: int | None = None
+    factor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,7 @@ class Delivery:
     refusals: int
     retry_after: int
     end: int | None
+    factor: str | None = field(default=None, kw_only=True)
     state: State = field(kw_only=True)
 
     @property
@@ -106,7 +112,7 @@ class Answer:
 
 _COLUMNS = (
     "d.id, d.platform, d.outlet, d.cn, d.start, d.revision, d.kept, w.data, d.created, d.attempts, d.refusals,"
-    ' d.retry_after, d."end", d.state'
+    ' d.retry_after, d."end", d.factor, d.state'
 )
 
 
@@ -118,9 +124,9 @@ def enqueue(db: sqlite3.Connection, dues: Iterable[Due], now_ms: int) -> list[in
             raise ValueError(f"a delivery of CN {due.cn} needs a payload")
         platform, outlet = names.intern(db, due.platform), names.intern(db, due.outlet)
         row = db.execute(
-            'INSERT INTO delivery (platform, outlet, cn, start, "end", revision, kept, created)'
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
-            (platform, outlet, due.cn, due.start, due.end, due.revision, due.kept, now_ms),
+            'INSERT INTO delivery (platform, outlet, cn, start, "end", revision, kept, created, factor)'
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+            (platform, outlet, due.cn, due.start, due.end, due.revision, due.kept, now_ms, _number(db, due.factor)),
         ).fetchone()
         if row is not None:
             added.append(int(row[0]))
@@ -128,6 +134,20 @@ def enqueue(db: sqlite3.Connection, dues: Iterable[Due], now_ms: int) -> list[in
                 db.execute("INSERT INTO payload VALUES (?, ?)", (row[0], due.payload))
             tally.add(db, (platform, outlet, due.cn), kept=int(due.kept))
     return added
+
+
+def _number(db: sqlite3.Connection, factor: str | None) -> int:
+    return ALL if factor is None else names.intern(db, factor)
+
+
+def own_factors(db: sqlite3.Connection, of: Delivery) -> set[str]:
+    """The factors that have a delivery of their own for the same label."""
+    rows = db.execute(
+        "SELECT n.text FROM delivery AS d JOIN name AS n ON n.id = d.factor"
+        " WHERE d.start = ? AND d.platform = ? AND d.outlet = ? AND d.cn = ? AND d.factor <> ?",
+        (of.start, names.find(db, of.platform), names.find(db, of.outlet), of.cn, ALL),
+    )
+    return {row[0] for row in rows}
 
 
 def select(db: sqlite3.Connection, where: str, args: tuple[Any, ...]) -> list[Delivery]:
@@ -146,6 +166,6 @@ def by_id(db: sqlite3.Connection, delivery_id: int) -> Delivery | None:
 
 
 def _delivery(row: tuple[Any, ...], texts: Mapping[int, str]) -> Delivery:
-    key, platform, outlet, cn, start, revision, kept, *rest, state = row
+    key, platform, outlet, cn, start, revision, kept, *rest, factor, state = row
     head = (key, texts[platform], texts[outlet], cn, start, revision, bool(kept))
-    return Delivery(*head, *rest, state=State(state))
+    return Delivery(*head, *rest, factor=texts.get(factor), state=State(state))

@@ -19,7 +19,7 @@ from edge.store.answers import Answered, answered, gave_up, refused, written_unc
 from edge.store.delivery import RECORD_KINDS, Answer, Delivery, Due, OpenPacket, State, by_id, enqueue
 from edge.store.qn import last_qn, qn_for
 from edge.store.tally import Counts, counts, never_answered
-from edge.values import Record
+from edge.values import Kind, Record
 
 __all__ = [
     "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "address_since", "answered",
@@ -207,11 +207,13 @@ def _records(db: sqlite3.Connection, found: Delivery) -> list[Record]:
     if found.payload is not None or kind is None:
         return []
     starts = range(found.start, found.end or found.start + 1, kind.ms)
+    elsewhere = delivery.own_factors(db, found) if found.factor is None and kind is not Kind.MINUTE else set()
     newest = {
         (record.start, record.factor): record
         for start in starts
         for record in records.of_period(db, found.outlet, kind, start)
-        if record.revision <= found.revision
+        if record.revision <= found.revision and record.factor not in elsewhere
+        if found.factor in (None, record.factor)
     }
     return list(newest.values())
 

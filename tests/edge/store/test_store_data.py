@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from storekit import NOON
 
 from config.site import Retention
-from edge.store import journal, linklog, migrate, outbox, records, retention, samples, settings
+from edge.store import journal, linklog, migrate, outbox, records, results, retention, samples, settings
 from edge.store.linklog import Logged
 from edge.store.outbox import Answer, Due
-from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample, period_start
+from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Result, Sample, period_start
 
 COD = Record("ww1", Kind.MINUTE, "w01018", NOON, 0, 1.5, 2.5, 3.25, None, 0.1, None, 0.000123, 12, "N")
 
@@ -347,3 +347,29 @@ def test_last_reading_of_a_totaliser_is_that_of_the_minutes_sealed_last(db: sqli
     assert records.last_total(db, "ww1") == (NOON - 3_545_000, 102.0)
     assert records.last_total(db, "ww2") is None
     assert records.of_period(db, "ww1", Kind.MINUTE, NOON) == [flow(NOON, 100.5)]
+
+
+# results
+
+SAMPLED = Result("ww1", "w01018", NOON, NOON + 2_400_000, NOON + 2_405_000, 35.5, "N", "sample", "a")
+
+
+def test_results_come_back_as_they_were_kept_and_the_newest_are_told_apart(db: sqlite3.Connection) -> None:
+    check = replace(SAMPLED, sampled=NOON + 3_600_000, value=None, mark="D", kind="check", identity="b")
+    other = replace(SAMPLED, factor="w21003")
+    assert results.newest(db, "ww1", "w01018") == (None, None)
+    results.keep(db, [SAMPLED, check, other])
+    assert results.newest(db, "ww1", "w01018") == (check, SAMPLED)
+    assert results.between(db, "ww1", NOON, NOON + 3_599_999, 10) == [SAMPLED, other]
+    assert results.between(db, "ww1", NOON, NOON + 3_600_000, 1) == [check]
+    assert results.between(db, "ww2", NOON, NOON + 3_600_000, 10) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE result SET value = 1", "DELETE FROM result", "INSERT OR REPLACE INTO result SELECT * FROM result"],
+)
+def test_the_database_refuses_to_change_a_result(db: sqlite3.Connection, change: str) -> None:
+    results.keep(db, [SAMPLED])
+    with pytest.raises(sqlite3.IntegrityError, match="never changed"):
+        db.execute(change)
