@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 ResultKind = Literal["sample", "check", "blank", "calibration"]
 """Only what a `sample` gave is data (HJ 355: the others are kept, and are none)."""
 NewResult = Literal["time-register", "state", "counter", "change"]
-SOURCES = ("sampled", "completed", "clock", "state", "counter", "result_kind")
+SOURCES = ("sampled", "completed", "clock", "state", "counter", "result_code")
 """The tables of a point that say where these stand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """`sampled`, `completed`, `clock`, `state`, `counter`, `result_kind`: one number beside the result."""
+    """`sampled`, `completed`, `clock`, `state`, `counter`, `result_code`: one number beside the result."""
 
     options: Any = None
     """The driver's `PointOptions`, flat in the file."""

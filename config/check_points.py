@@ -20,7 +20,17 @@ _LONGEST_EVERY_MS = 240_000
 """Two polls find a result: asked less often it would not be sent within 10 min (HJ 355)."""
 _TIME_PARTS = (1, 5, 6)
 """The digits in one place, or year, month, day, hour, minute and second."""
-_OF_BATCH = ("new_result", "ready", "kinds", "sampled", "completed", "clock", "state", "counter", "result_kind")
+_OF_BATCH = (
+    "new_result",
+    "ready_states",
+    "result_kinds",
+    "sampled",
+    "completed",
+    "clock",
+    "state",
+    "counter",
+    "result_code",
+)
 
 
 def totalisers(site: Site, merged: Merged) -> Iterator[Problem]:
@@ -82,7 +92,7 @@ def batches(site: Site, merged: Merged) -> Iterator[Problem]:
 def _batch(merged: Merged, path: Path, instrument: Instrument, point: Point) -> Iterator[Problem]:
     needed = {
         "time-register": (point.sampled or point.completed, "sampled"),
-        "state": (point.state and point.ready, "state, ready"),
+        "state": (point.state and point.ready_states, "state, ready_states"),
         "counter": (point.counter, "counter"),
         "change": (True, ""),
         None: (False, "new_result"),
@@ -90,10 +100,12 @@ def _batch(merged: Merged, path: Path, instrument: Instrument, point: Point) -> 
     there, keys = needed[point.new_result]
     if not there or point.kind == "total":
         yield merged.problem((*path, "batch"), "config.batch-needs", got=point.new_result or "–", allowed=keys)
-    if point.kinds is not None and not (point.result_kind or point.state):
-        yield merged.problem((*path, "kinds"), "config.batch-needs", got="kinds", allowed="result_kind, state")
-    if point.result_kind is not None and point.kinds is None:
-        yield merged.problem((*path, "result_kind"), "config.batch-needs", got="result_kind", allowed="kinds")
+    if point.result_kinds is not None and not (point.result_code or point.state):
+        yield merged.problem(
+            (*path, "result_kinds"), "config.batch-needs", got="result_kinds", allowed="result_code, state"
+        )
+    if point.result_code is not None and point.result_kinds is None:
+        yield merged.problem((*path, "result_code"), "config.batch-needs", got="result_code", allowed="result_kinds")
     for key in ("sampled", "completed", "clock"):
         if getattr(point, key) and len(getattr(point, key)) not in _TIME_PARTS:
             yield merged.problem((*path, key), "config.time-parts", got=len(getattr(point, key)))

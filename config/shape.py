@@ -197,7 +197,8 @@ def _allowed(key: Key) -> str:
         alone = [key.text(value) for part in parts for value in _literals(part)]
         listed = [choice for choice in choices if choice not in alone] if tuple in kinds else choices
         first = ["true", "false"] if bool in kinds else alone if tuple in kinds else []
-        some = " ".join(f"`{c}`" for c in first) + (" or " if first else "") + ("list of " if tuple in kinds else "")
+        many = "list of " if tuple in kinds else "table of " if dict in kinds else ""
+        some = " ".join(f"`{c}`" for c in first) + (" or " if first else "") + many
         return some + " ".join(f"`{c}`" for c in listed)
     kind = "duration" if key.is_duration else _kind(key.hint)
     return kind + (f" {low} … {high}" if low and high else f" ≥ {low}" if low else "")

@@ -146,16 +146,16 @@ class Point:
     cycle: Annotated[int, Duration(), Ge(300_000), Le(86_400_000)] = 3_600_000
     """A batch analyzer has a result this often; none is older than twice this and an hour."""
     new_result: NewResult | None = None
-    """By what a new result is known: another `sampled` (else `completed`), a `state` that gets `ready`, another
+    """By what a new result is known: another `sampled` (else `completed`), a `state` that gets `ready_states`, another
     `counter` or value."""
     analysis: Annotated[int, Duration(), Le(86_400_000)] = 0
     """How long an analysis takes: without `sampled`, the sample was drawn that long before the result."""
     result_deadline: Annotated[int, Duration(), Le(86_400_000)] = 7_200_000
     """After an hour's end its result is waited for so long (`assigned`)."""
-    ready: tuple[float, ...] = ()
+    ready_states: tuple[float, ...] = ()
     """Values of `state` with which a result is there."""
-    kinds: dict[RawCode, ResultKind] | None = None
-    """Codes of `result_kind`, or of `state` while it works, and what such a result is; another code is no sample."""
+    result_kinds: dict[RawCode, ResultKind] | None = None
+    """Codes of `result_code`, or of `state` while it works, and what such a result is; another code is no sample."""
     sampled: tuple[Source, ...] = ()
     """When the sample was drawn: digits yymmddhhmmss or yyyymmddhhmmss, or year … minute, second apart."""
     completed: tuple[Source, ...] = ()
@@ -164,7 +164,7 @@ class Point:
     """The analyzer's time."""
     state: Source | None = None
     counter: Source | None = None
-    result_kind: Source | None = None
+    result_code: Source | None = None
     options: Any = None
     """The driver's `PointOptions`, flat in the file."""
 

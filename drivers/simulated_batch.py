@@ -108,9 +108,9 @@ def batch_point(instrument: str, outlet: str, mode: Literal["held", "assigned"],
   batch = "{mode}"
   cycle = "{cycle}"
   new_result = "time-register"
-  kinds = {{ {SAMPLE} = "sample", {CHECK} = "check" }}
+  result_kinds = {{ {SAMPLE} = "sample", {CHECK} = "check" }}
   sampled = [{{ register = 2, type = "bcd", words = 3 }}]
   completed = [{{ register = 5, type = "bcd", words = 3 }}]
-  result_kind = {{ register = 10, type = "uint16" }}
+  result_code = {{ register = 10, type = "uint16" }}
   clock = [{{ register = 11, type = "bcd", words = 3 }}]
 """

@@ -133,11 +133,11 @@ class BatchPoint:
         if "state" not in beside:
             return
         state = beside["state"][0]
-        ready = state in self.point.ready
+        ready = state in self.point.ready_states
         self._armed = self._armed or (ready and self._ready is False)
         self._ready = ready
-        if self.point.kinds is not None and self.point.result_kind is None:
-            self._working = self.point.kinds.get(f"{state:.0f}", self._working)
+        if self.point.result_kinds is not None and self.point.result_code is None:
+            self._working = self.point.result_kinds.get(f"{state:.0f}", self._working)
 
     def _shown(self, beside: Beside, sample: Sample) -> Shown | None:
         """None where the analyzer shows no result: no time, no value to know it by, not ready."""
@@ -153,8 +153,8 @@ class BatchPoint:
         if not identity or (self.point.new_result == "state" and not (self._ready or self._candidate)):
             return None
         kind = None
-        if "result_kind" in beside and self.point.kinds is not None:
-            kind = self.point.kinds.get(f"{beside['result_kind'][0]:.0f}", UNKNOWN)
+        if "result_code" in beside and self.point.result_kinds is not None:
+            kind = self.point.result_kinds.get(f"{beside['result_code'][0]:.0f}", UNKNOWN)
         return Shown(identity, sample.value, sample.mark, sampled, completed, kind)
 
     def _is_new(self, shown: Shown, unseen_ms: int | None) -> bool:
@@ -176,7 +176,8 @@ class BatchPoint:
         shown = found.shown
         kind, self._known, self._armed, self._working = self._kind_of(shown, busy), shown.identity, False, None
         if kind == UNKNOWN:
-            self._tell("measure.result-unknown", at=iso_text(found.seen))
+            seen = {"at": iso_text(found.seen)}
+            self._tell("measure.result-unknown", seen)
         sampled, completed = self._believed(shown.sampled, found), self._believed(shown.completed, found)
         completed = found.seen if completed is None else completed
         sampled = completed - self.point.analysis if sampled is None else sampled
@@ -189,7 +190,7 @@ class BatchPoint:
     def _kind_of(self, shown: Shown, busy: str | None) -> str:
         if shown.kind is not None:
             return shown.kind
-        if self.point.kinds is not None:
+        if self.point.result_kinds is not None:
             return self._working or UNKNOWN
         return SAMPLE if busy is None else _KIND_OF_ACTION.get(busy, "check")
 
@@ -201,7 +202,8 @@ class BatchPoint:
         longest = None if found.unseen_ms is None else found.unseen_ms + age_limit_ms(self.point.cycle)
         if age >= -CLOCK_TOLERANCE_MS and (longest is None or age <= longest):
             return time
-        self._tell("measure.result-time", at=iso_text(time))
+        told = {"at": iso_text(time)}
+        self._tell("measure.result-time", told)
         return None
 
     def _compare_clocks(self, found: _Candidate, beside: Beside) -> None:
@@ -214,11 +216,12 @@ class BatchPoint:
         else:
             return
         if abs(off) > CLOCK_TOLERANCE_MS:
-            self._tell("measure.analyzer-clock", seconds=round(off / 1000))
+            difference = {"seconds": round(off / 1000)}
+            self._tell("measure.analyzer-clock", difference)
 
-    def _tell(self, code: str, **params: Any) -> None:
+    def _tell(self, code: str, what: dict[str, Any]) -> None:
         where = {"instrument": self._instrument, "outlet": self.point.outlet, "factor": self.point.factor}
-        self.events.append((code, where | params))
+        self.events.append((code, where | what))
 
 
 def _time(numbers: Sequence[float] | None) -> int | None:

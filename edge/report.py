@@ -78,6 +78,7 @@ def points(measuring: Measuring) -> list[dict[str, Any]]:
     found = []
     for instrument, point, sample in measuring.acquirer.points():
         total = measuring.engines[point.outlet].hour_total if point.kind == "total" else None
+        sampled = measuring.acquirer.sampled_at(point.outlet).get(point.factor) if point.batch else None
         found.append(
             {
                 "outlet": point.outlet,
@@ -88,6 +89,7 @@ def points(measuring: Measuring) -> list[dict[str, Any]]:
                 "unit": unit_of(point),
                 "mark": sample.mark if sample else None,
                 "time": when(sample.time if sample else None),
+                "sample_time": when(sampled),
                 "hour_total": total.value if total else None,
                 "hour_total_at": when(total.time if total else None),
             }

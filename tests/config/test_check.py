@@ -231,3 +231,52 @@ def test_point_of_the_file_overrides_the_totaliser_of_the_model_and_not_its_flow
     assert [p.code for p in find(site_text + model + BY_TOTAL)] == ["config.no-max-flow"]
     point = '  [[instruments.flow.points]]\n  factor = "w00000"\n  kind = "total"\n  max_flow = 100\n'
     assert find(site_text + model + point + BY_TOTAL) == find(site_text)
+
+
+BATCH = '[0, 500]\nbatch = "held"\nnew_result = "time-register"\nsampled = [{ register = 9, type = "bcd", words = 3 }]'
+CHANGED = BATCH[BATCH.index("batch") : BATCH.index(" = [{")]
+
+
+def test_batch_analyzer_with_what_it_needs_checks(find: Find, site_text: str) -> None:
+    assert find(site_text.replace("[0, 500]", BATCH)) == find(site_text)
+    assert find(site_text.replace("[0, 500]", BATCH.replace("held", "assigned"))) == find(site_text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "code"),
+    [
+        ('new_result = "time-register"', "", "batch", "config.batch-needs"),
+        ("time-register", "counter", "batch", "config.batch-needs"),
+        ("time-register", "state", "batch", "config.batch-needs"),
+        ("sampled = [", "completed = [", "batch", None),
+        ("sampled", 'result_kinds = { 0 = "sample" }\nsampled', "result_kinds", "config.batch-needs"),
+        ("sampled", 'result_code = { register = 3, type = "uint16" }\nsampled', "result_code", "config.batch-needs"),
+        ("words = 3 }]", "words = 3 }, { register = 12, type = 'uint16' }]", "sampled", "config.time-parts"),
+        ("words = 3", "words = 9", "sampled.1", "drivers.modbus.bcd-words"),
+        ("words = 3", "word = 3", "sampled.1.word", "config.unknown-key"),
+        ('"held"', '"assigned"\nkind = "total"', "batch", "config.batch-needs"),
+        (CHANGED, 'batch = "assigned"\nnew_result = "change"\nclock', "batch", "config.batch-needs"),
+        ('"held"', '"sometimes"', "batch", "config.choice"),
+        ('"held"', '"held"\ncycle = "1min"', "cycle", "config.between"),
+    ],
+)  # fmt: skip
+def test_batch_analyzer_that_lacks_something_is_refused(
+    find: Find, site_text: str, old: str, new: str, key: str, code: str | None
+) -> None:
+    assert old in BATCH
+    found = [p for p in find(site_text.replace("[0, 500]", BATCH.replace(old, new))) if not p.warning]
+    if code is None:
+        assert found == []
+    else:
+        assert (f"instruments.cod.points.w01018.{key}", code) in [(p.key, p.code) for p in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('[0, 500]\nnew_result = "change"', "config.batch-only"),
+        (BATCH.replace("held", "assigned") + '\ncycle = "4h"', "config.assigned-cycle"),
+    ],
+)
+def test_batch_keys_that_do_not_fit_are_warned_of(find: Find, site_text: str, text: str, code: str) -> None:
+    assert (code, True) in [(p.code, p.warning) for p in find(site_text.replace("[0, 500]", text))]

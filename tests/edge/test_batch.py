@@ -148,8 +148,8 @@ def test_change_of_the_value_is_a_result() -> None:
 STATE: dict[str, Any] = {
     "new_result": "state",
     "state": Source(),
-    "ready": (0.0,),
-    "kinds": {"1": "sample", "2": "check", "8": "calibration"},
+    "ready_states": (0.0,),
+    "result_kinds": {"1": "sample", "2": "check", "8": "calibration"},
 }
 """0 idle, 1 measuring, 2 standard check, 8 calibrating."""
 
@@ -169,24 +169,24 @@ def test_state_that_becomes_ready_brings_a_result_of_what_it_was_working_at() ->
 
 
 def test_state_may_be_ready_for_one_poll_only() -> None:
-    cod = Analyzer({**STATE, "kinds": None})
+    cod = Analyzer({**STATE, "result_kinds": None})
     cod.poll(35.0, 2, state=1)
     assert cod.poll(36.0, state=0) == []
     assert [r.value for r in cod.poll(36.0, 5, state=1)] == [36.0]
 
 
 def test_value_that_changes_while_the_state_stays_is_no_result() -> None:
-    cod = Analyzer({**STATE, "kinds": None})
+    cod = Analyzer({**STATE, "result_kinds": None})
     cod.poll(35.0, 3, state=0)
     assert cod.poll(99.0, 10, state=0) == []
 
 
 def test_code_of_the_kind_makes_data_of_samples_only() -> None:
     kinds = {"78": "sample", "25466": "calibration"}  # N, cz
-    cod = Analyzer({**BY_TIME, "result_kind": Source(), "kinds": kinds})
-    cod.poll(35.0, 2, sampled=bcd(NOON - HOUR_MS), result_kind=78)
-    cod.poll(0.1, 2, sampled=bcd(NOON - MINUTE_MS), result_kind=25466)
-    cod.poll(17.0, 2, sampled=bcd(NOON), result_kind=68)
+    cod = Analyzer({**BY_TIME, "result_code": Source(), "result_kinds": kinds})
+    cod.poll(35.0, 2, sampled=bcd(NOON - HOUR_MS), result_code=78)
+    cod.poll(0.1, 2, sampled=bcd(NOON - MINUTE_MS), result_code=25466)
+    cod.poll(17.0, 2, sampled=bcd(NOON), result_code=68)
     assert [r.kind for r in cod.results] == ["sample", "calibration", "unknown"]
     assert {s.value for s in cod.samples} == {35.0}
     assert cod.told == ["measure.result-unknown"]

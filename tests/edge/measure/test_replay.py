@@ -166,3 +166,16 @@ def test_totaliser_of_the_site_gives_the_volumes_and_tells_what_happened(tmp_pat
     assert [record["total"] for record in found] == pytest.approx([100.6875, 101.4375, 0.6875])
     assert found[1]["wire"] == {"Cou": "0.750", "Min": "12.50", "Avg": "12.50", "Max": "12.50", "Flag": "N"}
     assert "the totaliser was reset: 101.438 (2025-11-22T08:01:55" in result.stderr
+
+
+def test_assigned_factor_is_replayed_as_a_held_one(tmp_path: Path) -> None:
+    point = (
+        '[lines.l]\nport = "/dev/ttyS0"\n[instruments.cod]\nline = "l"\ndriver = "modbus"\noutlet = "ww1"\n'
+        '[[instruments.cod.points]]\nfactor = "w01018"\nregister = 0\ntype = "float32"\nbatch = "assigned"\n'
+        'new_result = "change"\nanalysis = "40min"\n'
+    )
+    (tmp_path / "site.toml").write_text(SITE + point, encoding="utf-8")
+    (tmp_path / "samples.csv").write_text(HEADER + rows("w01018", 35, 3600), encoding="utf-8")
+    arguments = [str(tmp_path / "samples.csv"), "-c", str(tmp_path / "site.toml"), "--json"]
+    found = records(CliRunner().invoke(replay, arguments, env={"HJ212_LANG": "en"}))
+    assert [(r["kind"], r["avg"]) for r in found][-1:] == [("hour", 35.0)]
