@@ -5,6 +5,8 @@ periods    labels that are sealed once, means
 marks      which mark a period bears, which values enter its mean
 water, gas the formulas of Annex D.1 and D.2, one function each
 waste_water, flue_gas   the two sets of statistics, built from the formulas
+totaliser  a counter's readings as volumes, whatever happens to it
+late       hours and days that wait for the results of batch analyzers
 engine     keeps the open minute, hour and day of one outlet and seals them
 wire       a record or a sample as the fields of edition 2017
 """
