@@ -18,6 +18,7 @@ from config.check_edition import codes_of_2005, mn_form
 from config.check_equipment import equipment
 from config.check_gas import gas, is_share_of_gas
 from config.check_numbers import numbers
+from config.check_points import batches, totalisers
 from config.check_switches import derived, switches
 from config.lines import Path
 from config.markers import duration_text
@@ -140,7 +141,7 @@ def _outlets_of_points(site: Site, merged: Merged) -> Iterator[Problem]:
         other = owners.setdefault((point.outlet, point.channel), merged.key(path))
         if other != merged.key(path):
             yield merged.problem(
-                (*path, "factor"), "config.same-factor", got=point.factor, outlet=point.outlet, other=other
+                (*path, "factor"), "config.same-factor", got=point.channel, outlet=point.outlet, other=other
             )
 
 
@@ -155,6 +156,8 @@ def _coded(site: Site) -> Iterator[tuple[Path, Point | Derived]]:
 
 def _factors(site: Site, merged: Merged) -> Iterator[Problem]:
     for path, point in _coded(site):
+        if isinstance(point, Point) and point.kind == "total":
+            continue
         rows = factors.factors(point.factor)
         if is_equipment(point.factor):
             continue
@@ -362,4 +365,6 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     gas,
     numbers,
     alarms,
+    totalisers,
+    batches,
 )

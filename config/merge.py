@@ -13,12 +13,13 @@ points; `Merged.problem` leads it back to the file's line, or to the `model` or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
 from config import platform_presets
+from config.batch import SOURCES
 from config.document import NAMED_BY, Document, point_name
 from config.lines import Path, join_key
 from config.problem import ConfigError, Problem, listed, nearest
@@ -199,17 +200,17 @@ def _info_key(info: Any) -> tuple[str, str]:
     return (str(info.get("info")), str(info.get("factor"))) if isinstance(info, dict) else ("", "")
 
 
-def _with_nested(merged: Merged, path: Path, table: Any) -> Any:
-    """An action or info with the driver's keys taken out of its writes, its reads and its wait."""
+def _with_nested(merged: Merged, path: Path, table: Any, names: Sequence[str] = ("write", "read", "until")) -> Any:
+    """An action, info or point with the driver's keys taken out of the tables in it."""
     if not isinstance(table, dict):
         return table
     whole = dict(table)
-    for name in ("write", "read"):
+    for name in names:
         if isinstance(table.get(name), list) and table_at((*path, name, 0)) is not None:
             rows = enumerate(table[name])
             whole[name] = [_taken_out(merged, (*path, name, index), row) for index, row in rows]
-    if "until" in table and table_at((*path, "until")) is not None:
-        whole["until"] = _taken_out(merged, (*path, "until"), table["until"])
+        elif name in table and table_at((*path, name)) is not None:
+            whole[name] = _taken_out(merged, (*path, name), table[name])
     return whole
 
 
@@ -274,7 +275,7 @@ def _check_driver(merged: Merged, path: Path, table: Table, of_model: Table) -> 
 
 def _points(merged: Merged, path: Path, written: list[Any], of_model: list[Table], outlet: Any) -> Iterator[Any]:
     """The model's points that the file leaves alone, then the file's."""
-    bases: dict[tuple[str, str] | None, Table] = {_quantity(point): point for point in of_model}
+    bases: dict[tuple[str, ...] | None, Table] = {_quantity(point): point for point in of_model}
     named = {_quantity(point) for point in written}
     plan: list[tuple[Table, int | None]] = [(point, None) for f, point in bases.items() if f not in named]
     plan += [(bases.get(_quantity(point), {}), number) for number, point in enumerate(written)]
@@ -287,14 +288,16 @@ def _points(merged: Merged, path: Path, written: list[Any], of_model: list[Table
             yield own
             continue
         merged.from_model.update((*where, key) for key in base if key not in own)
-        whole = _with_outlet(merged, where, base | own, outlet)
+        whole = _with_nested(merged, where, _with_outlet(merged, where, base | own, outlet), SOURCES)
         yield _without_options(merged, where, whole)
 
 
-def _quantity(point: Any) -> tuple[str, str] | None:
-    """What a point reads: its factor, and which quantity of it."""
+def _quantity(point: Any) -> tuple[str, ...] | None:
+    """What a point reads: its factor, and which quantity of it: a flow and its totaliser share the factor."""
     factor = point.get("factor") if isinstance(point, dict) else None
-    return (factor, str(point.get("quantity", "value"))) if isinstance(factor, str) else None
+    if not isinstance(factor, str):
+        return None
+    return factor, str(point.get("quantity", "value")), str(point.get("kind", "value"))
 
 
 def _with_outlet(merged: Merged, path: Path, point: Table, of_instrument: Any) -> Table:

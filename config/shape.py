@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from annotated_types import Ge, Le
 
 from config.alarms import AlarmRules
+from config.batch import Source
 from config.controls import Action, Info, Read, Until, Write
 from config.lines import Path
 from config.markers import Duration, OneOf, Pattern, duration_text
@@ -49,6 +50,7 @@ TABLES: dict[str, type] = {
     "[instruments.NAME]": Instrument,
     "[[instruments.NAME.points]]": Point,
     "[[instruments.NAME.states]]": State,
+    "[instruments.NAME.points.SOURCE]": Source,
     "[[instruments.NAME.infos]]": Info,
     "[instruments.NAME.actions.NAME]": Action,
     "[[instruments.NAME.actions.NAME.write]]": Write,
@@ -66,6 +68,7 @@ OPTIONS: dict[type, str] = {
     Instrument: "InstrumentOptions",
     Point: "PointOptions",
     State: "PointOptions",
+    Source: "PointOptions",
     Info: "PointOptions",
     Read: "PointOptions",
     Until: "PointOptions",
@@ -206,7 +209,8 @@ def _allowed(key: Key) -> str:
         alone = [key.text(value) for part in parts for value in _literals(part)]
         listed = [choice for choice in choices if choice not in alone] if tuple in kinds else choices
         first = ["true", "false"] if bool in kinds else alone if tuple in kinds else []
-        some = " ".join(f"`{c}`" for c in first) + (" or " if first else "") + ("list of " if tuple in kinds else "")
+        many = "list of " if tuple in kinds else "table of " if dict in kinds else ""
+        some = " ".join(f"`{c}`" for c in first) + (" or " if first else "") + many
         return some + " ".join(f"`{c}`" for c in listed)
     kind = "duration" if key.is_duration else _kind(key.hint)
     return kind + (f" {low} … {high}" if low and high else f" ≥ {low}" if low else "")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Le
 
 from config.alarms import AlarmRules
+from config.batch import NewResult, ResultKind, Source
 from config.controls import Action, Info, RawCode
 from config.markers import Duration, NumberAsText, OneOf, Pattern
 from config.states import State
@@ -35,6 +36,10 @@ Basis = Literal["actual-wet", "actual-dry", "standard-dry"]
 ZS_CHANNEL = "-Zs"
 Zs = Literal["computed", "from-point", "none"]
 """Where a factor's converted (折算) values come from."""
+FLOW = "w00000"
+"""Flow of waste water, L/s; its sums are volumes, m³."""
+TOTAL = f"{FLOW}-total"
+"""What the samples of its totaliser (累积流量) are filed under, m³."""
 
 
 CommandCode = Literal[
@@ -103,6 +108,8 @@ class WaterRules:
     """Factors that are averaged arithmetically in any case; pH, temperature and the like always are."""
     normal_share: Annotated[float, Ge(0), Le(1)] = 1.0
     """Share of normal values among those that came from which a value is marked N; 1: any abnormal one marks it."""
+    flow_from: Literal["integration", "totaliser"] = "integration"
+    """What a volume is (1): flow × time, or the difference of the totaliser's readings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +179,7 @@ class Point:
     limit: float | None = None
     """Emission limit in `unit` (of ppm: in the factor's unit), for alarms."""
     warn: float | None = None
+    """Warning level, as `limit`."""
     name: str | None = None
     """What `status` calls it; None: the factor's name."""
     states: dict[RawCode, int] | None = None
@@ -184,7 +192,6 @@ class Point:
     """Above `on` for this long."""
     off_for: Millis = 0
     """Below `off` for this long."""
-    """Warning level, as `limit`."""
     quantity: Literal["value", "zs"] = "value"
     """`zs`: the instrument delivers the converted (折算) value of the factor, beside the point of its value."""
     zs: Zs | None = None
@@ -197,12 +204,45 @@ class Point:
     """A value stands for this long where no newer one has come: 1.5 cycles of a cyclic analyzer."""
     internal: bool = False
     """Read for a switch only: it has samples, but no records, and is never uploaded."""
+    kind: Literal["value", "total"] = "value"
+    """`total`: the flow meter's totaliser (累积流量), m³; its factor is the flow's, `w00000`."""
+    rollover: Annotated[float, Ge(1)] | None = None
+    """Of a totaliser: the volume at which it begins again at 0, in `unit`; None: it never does."""
+    max_flow: Annotated[float, Ge(0)] | None = None
+    """Of a totaliser: more than this, L/s, cannot pass; None: twice the range of the outlet's flow."""
+    batch: Literal["held", "assigned"] | None = None
+    """Of a batch analyzer; None: it measures continuously. `held`: its last result holds until the next. `assigned`:
+    the hour in which it was sampled gets it, and waits for it."""
+    cycle: Annotated[int, Duration(), Ge(300_000), Le(86_400_000)] = 3_600_000
+    """A batch analyzer has a result this often; none is older than twice this and an hour."""
+    new_result: NewResult | None = None
+    """By what a new result is known: another `sampled` (else `completed`), a `state` that gets `ready_states`, another
+    `counter` or value."""
+    analysis: Annotated[int, Duration(), Le(86_400_000)] = 0
+    """How long an analysis takes: without `sampled`, the sample was drawn that long before the result."""
+    result_deadline: Annotated[int, Duration(), Le(86_400_000)] = 7_200_000
+    """After an hour's end its result is waited for so long (`assigned`)."""
+    ready_states: tuple[float, ...] = ()
+    """Values of `state` with which a result is there."""
+    result_kinds: dict[RawCode, ResultKind] | None = None
+    """Codes of `result_code`, or of `state` while it works, and what such a result is; another code is no sample."""
+    sampled: tuple[Source, ...] = ()
+    """When the sample was drawn: digits yymmddhhmmss or yyyymmddhhmmss, or year … minute, second apart."""
+    completed: tuple[Source, ...] = ()
+    """When the result was there."""
+    clock: tuple[Source, ...] = ()
+    """The analyzer's time."""
+    state: Source | None = None
+    counter: Source | None = None
+    result_code: Source | None = None
     options: Any = None
     """The driver's `PointOptions`, flat in the file."""
 
     @property
     def channel(self) -> str:
-        """The name of its samples: the factor, or `a21026-Zs` for its converted value."""
+        """The name of its samples: the factor, `a21026-Zs` for its converted value, or `TOTAL`."""
+        if self.kind == "total":
+            return TOTAL
         return self.factor if self.quantity == "value" else self.factor + ZS_CHANNEL
 
 

@@ -12,22 +12,24 @@ samples bear the action's mark. A value whose state could not be read is not bel
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from config.site import Instrument, Point, Site
 from config.states import State, mark_of
 from drivers.driver import InstrumentSpec, PointSpec, Reading
 from drivers.line import PollResult
 from edge import telegrams
+from edge.batch import BatchPoint, source_specs
 from edge.measure.equipment import Decision, decision
 from edge.measure.gas import from_volume_share
-from edge.values import Sample
+from edge.measure.rules import FAILED_POLLS, VOLUME_UNIT, silence_of
+from edge.values import Result, Sample
 from protocol.factors import factor, molar_mass
 from protocol.units import convert, is_volume_share
 
 NORMAL, ABOVE, FAULT, NO_LINK = "N", "T", "D", "B"
-FAILED_POLLS = 3
 ZERO_BAND_SHARE = 0.10
 """Zero drift that is still normal, as a share of the span, where the point sets none."""
 CURRENT_MA = (4.0, 20.0)
@@ -50,14 +52,20 @@ class _Watched:
     heard_slot: int | None = None
     first_slot: int | None = None
     last: Sample | None = None
+    batch: BatchPoint | None = None
 
 
 def instrument_spec(name: str, instrument: Instrument) -> InstrumentSpec:
     """An instrument as its driver wants it; points are known by `outlet/channel`, states are read as points."""
-    points = [PointSpec(f"{point.outlet}/{point.channel}", point.options) for point in instrument.points]
+    points = [PointSpec(_key(point), point.options) for point in instrument.points]
+    points += [spec for point in instrument.points for spec in source_specs(point, _key(point))]
     states = enumerate(instrument.states)
     points += [PointSpec(_state_key(index), state.options, text_ok=True) for index, state in states]
     return InstrumentSpec(name, instrument.address, points, instrument.options, telegrams.decode)
+
+
+def _key(point: Point) -> str:
+    return f"{point.outlet}/{point.channel}"
 
 
 def _state_key(index: int) -> str:
@@ -91,15 +99,15 @@ class Acquirer:
         self._mark_of = mark_of
         self._by_instrument: dict[str, dict[str, _Watched]] = {}
         for name, instrument in site.instruments.items():
-            self._by_instrument[name] = {
-                f"{point.outlet}/{point.channel}": _watched(name, point, instrument) for point in instrument.points
-            }
+            self._by_instrument[name] = {_key(point): _watched(name, point, instrument) for point in instrument.points}
+        self._batches = [point for point in self._points() if point.batch is not None]
+        self._results: list[Result] = []
 
     def accept(self, poll: PollResult) -> list[Sample]:
         """Samples of one poll; empty for a lost poll within the silence."""
         watched = self._by_instrument[poll.instrument]
         readings = {reading.point: reading for reading in poll.readings}
-        samples = (self._sample(point, _believed(point, key, readings), poll.slot_ms) for key, point in watched.items())
+        samples = (self._sample(point, key, readings, poll.slot_ms) for key, point in watched.items())
         return [sample for sample in samples if sample is not None]
 
     def recall(self, stored: Iterable[Sample]) -> None:
@@ -109,6 +117,27 @@ class Acquirer:
             known = watched.get((sample.outlet, sample.factor))
             if known is not None and sample.value is not None:
                 known.recall(int(sample.value), sample.time)
+
+    def batches(self) -> list[BatchPoint]:
+        """The points of batch analyzers."""
+        return [watched.batch for watched in self._batches if watched.batch is not None]
+
+    def happened(self) -> list[tuple[str, dict[str, Any]]]:
+        """Code and parameters of what is wrong with batch analyzers, since the last time."""
+        found = [event for batch in self.batches() for event in batch.events]
+        for batch in self.batches():
+            batch.events.clear()
+        return found
+
+    def results(self) -> list[Result]:
+        """The results of batch analyzers that have come since the last time."""
+        found, self._results = self._results, []
+        return found
+
+    def sampled_at(self, outlet: str) -> dict[str, int]:
+        """When the results that an outlet's samples hold were sampled, UTC ms, by factor."""
+        here = (batch.last for batch in self.batches() if batch.point.outlet == outlet)
+        return {last.factor: last.sampled for last in here if last is not None}
 
     def latest(self, outlet: str, now_ms: int) -> list[Sample]:
         """Newest sample of each point of an outlet, in the order of the site file; B for what fell silent.
@@ -130,7 +159,7 @@ class Acquirer:
             since = max(heard, default=min(asked, default=None))
             if since is None or self._mark_of(name) is not None:
                 continue
-            is_silent = now_ms - since >= max(_patience(point.instrument) for point in points.values())
+            is_silent = now_ms - since >= max(silence_of(point.instrument) for point in points.values())
             if heard or is_silent:
                 found[name] = not is_silent
         return found
@@ -142,27 +171,40 @@ class Acquirer:
     def _points(self) -> Iterable[_Watched]:
         return (point for points in self._by_instrument.values() for point in points.values())
 
-    def _sample(self, watched: _Watched, reading: Reading | None, slot: int) -> Sample | None:
+    def _sample(self, watched: _Watched, key: str, readings: Mapping[str, Reading], slot: int) -> Sample | None:
         watched.first_slot = slot if watched.first_slot is None else watched.first_slot
+        reading, mark = _believed(watched, key, readings), self._mark_of(watched.name)
         if reading is None:
             sample = self._unheard(watched, slot)
         else:
             watched.heard_slot = slot
             sample = _heard(watched, reading, slot)
-        mark = self._mark_of(watched.name)
+            if watched.batch is not None:
+                sample = self._held(watched.batch, readings, sample, mark)
+                mark = mark if reading.mark == NORMAL else mark or reading.mark  # what it says of itself now
         if sample is not None:
             watched.last = sample = sample if mark is None else replace(sample, mark=mark)
         return sample
 
+    def _held(
+        self, batch: BatchPoint, readings: Mapping[str, Reading], shown: Sample, mark: str | None
+    ) -> Sample | None:
+        """Of a batch analyzer not what its register holds, but its last result of a sample; None before the first."""
+        result = batch.take(readings, shown, mark)
+        if result is not None:
+            self._results.append(result)
+        held = batch.held(shown.time)
+        return None if held is None else replace(shown, value=held[0], mark=held[1])
+
     def _unheard(self, watched: _Watched, slot: int) -> Sample | None:
         """B after real silence, nothing before it."""
         last_heard = watched.heard_slot if watched.heard_slot is not None else watched.first_slot
-        if last_heard is None or slot - last_heard < _patience(watched.instrument):
+        if last_heard is None or slot - last_heard < silence_of(watched.instrument):
             return None
         return Sample(slot, watched.point.outlet, watched.point.channel, None, NO_LINK)
 
 
-def _believed(watched: _Watched, key: str, readings: dict[str, Reading]) -> Reading | None:
+def _believed(watched: _Watched, key: str, readings: Mapping[str, Reading]) -> Reading | None:
     """A point's reading with the mark of the instrument's states; None where it or one of them was not read."""
     reading = readings.get(key)
     if reading is None or not watched.states:
@@ -209,25 +251,26 @@ def _in_unit_of_factor(value: float, point: Point, unit: str) -> float:
 
 
 def _watched(name: str, point: Point, instrument: Instrument) -> _Watched:
+    batch = None if point.batch is None else BatchPoint(point, name, _key(point))
     states = _states_of(instrument, point.factor)
-    return _Watched(name, point, instrument, _factor_unit(point), decision(point, _patience(instrument)), states)
-
-
-def _patience(instrument: Instrument) -> int:
-    return max(instrument.silence, FAILED_POLLS * instrument.every)
+    turned = decision(point, silence_of(instrument))
+    return _Watched(name, point, instrument, unit_of(point), turned, states, batch=batch)
 
 
 def _newest(watched: _Watched, now_ms: int) -> Sample | None:
     last = watched.last
     if watched.first_slot is None:
         watched.first_slot = now_ms
-    if last is None and now_ms - watched.first_slot < _patience(watched.instrument):
+    if last is None and now_ms - watched.first_slot < silence_of(watched.instrument):
         return None
     if last is not None and now_ms - last.time <= max(FAILED_POLLS * watched.instrument.every, watched.point.holds):
         return last  # an older value is not what the instrument shows now
     return Sample(now_ms, watched.point.outlet, watched.point.channel, None, NO_LINK)
 
 
-def _factor_unit(point: Point) -> str:
+def unit_of(point: Point) -> str:
+    """The unit of a point's samples; empty for a private factor without one."""
+    if point.kind == "total":
+        return VOLUME_UNIT
     known = factor(point.factor, point.unit)
     return known.unit if known else (point.unit or "")

@@ -380,5 +380,5 @@ def _shared(instrument: Instrument, info: Info, factor: str) -> bool:
 
 def _only_factor(instrument: Instrument, outlet: str) -> str | None:
     """The pollutant of an instrument that measures a single one."""
-    factors = [point.factor for point in instrument.points if point.outlet == outlet]
-    return factors[0] if len(factors) == 1 else None
+    factors = {point.factor for point in instrument.points if point.outlet == outlet}
+    return factors.pop() if len(factors) == 1 else None

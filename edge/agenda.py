@@ -3,7 +3,8 @@
 Of equipment only the day is due, right after that of the pollutants: its running times (2041).
 
 A platform's longer minute interval is due with its last minute; where that minute is missing (the daemon was down),
-with the next minute that is sealed. What is due twice is the same delivery: the outbox keeps one per label.
+with the next minute that is sealed. What is due twice is the same delivery: the outbox keeps one per label, and one
+more for each factor that is sealed later than the others of its hour or day.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from edge.uplink.terms import Terms
 from edge.values import MINUTE_MS, Kind, Record, period_start
 from protocol.equipment import is_equipment
 
+NONE_LATE: Mapping[str, frozenset[str]] = {}
 CN_OF_RECORD = {Kind.MINUTE: "2051", Kind.HOUR: "2061", Kind.DAY: "2031"}
 
 
@@ -53,18 +55,24 @@ class Agenda:
                     dues += self._minute(terms, start)
         return dues
 
-    def after(self, records: Iterable[Record]) -> list[Due]:
-        """What is due once these records are sealed."""
-        labels = {(record.start, record.kind, cn, record.outlet) for record in records if (cn := cn_of(record))}
+    def after(self, records: Iterable[Record], late: Mapping[str, frozenset[str]] = NONE_LATE) -> list[Due]:
+        """What is due once these records are sealed; `late`: by outlet, the factors that may be sealed after the
+        others of their hour or day. Such a one is a delivery of its own.
+        """
+        labels: dict[tuple[int, Kind, str, str], set[str]] = {}
+        for record in records:
+            if (cn := cn_of(record)) is not None:
+                labels.setdefault((record.start, record.kind, cn, record.outlet), set()).add(record.factor)
         dues: list[Due] = []
-        for start, kind, cn, outlet in sorted(labels):
+        for (start, kind, cn, outlet), factors in sorted(labels.items()):
+            alone = sorted(factors) if factors <= late.get(outlet, frozenset()) else [None]
             for terms in self._terms:
                 if terms.outlet != outlet:
                     continue
                 if kind is Kind.MINUTE:
                     dues += self._minute(terms, start)
                 else:
-                    dues.append(Due(terms.platform, outlet, cn, start))
+                    dues += [Due(terms.platform, outlet, cn, start, factor=factor) for factor in alone]
         return dues
 
     def _minute(self, terms: Terms, start: int) -> list[Due]:

@@ -20,7 +20,7 @@ from edge.measure.engine import Engine
 from edge.measure.rules import decimals_of, factor_rules
 from edge.measure.statistics import Live
 from edge.measure.stops import OUT_OF_OPERATION, Stops
-from edge.measure.wire import state_text
+from edge.measure.wire import state_text, with_sample_time
 from edge.remote.context import Context, Refusals
 from edge.remote.serve import serve
 from edge.store import again, journal, linklog, outbox, settings
@@ -231,6 +231,8 @@ class Delivering:
             if sample.value is not None:
                 self._last_values[key] = sample.value
             wire = numbers.sample(replace(one, sample=sample), self._last_values.get(key))
+            if sample.value is not None:
+                wire = with_sample_time(wire, one.sampled_at)
             if wire.slots:
                 items.append((sample.factor, wire))
         shape = tuple((factor, wire.slots) for factor, wire in items)

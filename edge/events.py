@@ -22,7 +22,12 @@ SUBJECTS = 1_000
 """Things whose last event is remembered."""
 REMIND_S = 3600.0
 SUBJECT_PARAMS = ("platform", "outlet", "link", "line", "part", "file", "cn", "instrument", "factor", "alarm")
-_ALWAYS = frozenset({"edge.connection", "edge.part-restarted"})
+_ALWAYS = frozenset(
+    {
+        *("edge.connection", "edge.part-restarted"),
+        *(f"measure.total-{what}" for what in ("caught-up", "rollover", "reset", "replaced")),
+    }
+)
 """Each of these is news."""
 
 

@@ -33,13 +33,14 @@ from edge.measure.derived import DerivedPoints
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
 from edge.measure.statistics import Live
+from edge.measure.totaliser import Total
 from edge.store import alarms as alarm_store
-from edge.store import journal, outbox, records, samples
+from edge.store import journal, outbox, records, results, samples
 from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
 from edge.store.store import Store
 from edge.supervise import HANG_S, keep_alive
-from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, SLOT_MS, Kind, Record, Sample, period_start
+from edge.values import HOUR_MS, MINUTE_MS, SLOT_MS, Kind, Record, Result, Sample, period_start
 from protocol.times import iso_text
 
 STEP_S = 0.2
@@ -104,6 +105,7 @@ class Measuring:
         self._polls: deque[PollResult] = deque(maxlen=WAITING_LIMIT)
         self._arrived = asyncio.Event()
         self._unkept: list[Sample] = []
+        self._unkept_results: list[Result] = []
         self._unsealed: list[Record] = []
         self._unsent: list[Due] = []
         """What is due for `_unsealed`: asked of the agenda once, since it counts the minutes."""
@@ -164,7 +166,9 @@ class Measuring:
     def live(self, outlet: str, now_ms: int) -> Sequence[Live]:
         """What realtime data show of an outlet."""
         newest = self.acquirer.latest(outlet, now_ms)
-        return self.engines[outlet].live([*newest, *self.derived.latest(outlet, newest)])
+        found = self.engines[outlet].live([*newest, *self.derived.latest(outlet, newest)])
+        sampled = self.acquirer.sampled_at(outlet)
+        return [replace(one, sampled_at=sampled.get(one.sample.factor)) for one in found] if sampled else found
 
     def points(self) -> list[PointNow]:
         """Everything that has samples, each newest one under the mark that counts."""
@@ -237,11 +241,18 @@ class Measuring:
                 continue
             last = await self._store.do(records.last_start, name, Kind.MINUTE)
             sealed_until = period_start(now_ms, HOUR_MS) if last is None else min(last + Kind.MINUTE.ms, now_ms)
-            from_sample, from_minute, from_hour = engine.reach(sealed_until)
+            from_sample, from_minute, from_hour = engine.needs(sealed_until)
+            total = await self._store.do(records.last_total, name)
             stored = await self._stored(name, from_sample - MINUTE_MS, now_ms)
             minutes = await self._all(name, Kind.MINUTE, from_minute, now_ms)
             hours = await self._all(name, Kind.HOUR, from_hour, now_ms)
-            days = await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), now_ms)
+            days = await self._all(name, Kind.DAY, from_hour, now_ms)
+            came = await self._store.do(results.between, name, from_hour, now_ms, PAGE)
+            newest = [
+                (batch, *await self._store.do(results.newest, name, batch.point.factor))
+                for batch in self.acquirer.batches()
+                if batch.point.outlet == name
+            ]
             recent = await self._all(name, Kind.MINUTE, sealed_until - HOUR_MS, now_ms)
             covered = {
                 platform: await self._store.do(outbox.covered_until, platform, name, sealed_until - HOUR_MS)
@@ -249,7 +260,9 @@ class Measuring:
             }
             # all is read: nothing can fail half way from here
             self.acquirer.recall(stored)  # the minute before is for this; the engine passes over what is sealed
-            engine.resume(stored, minutes, hours, sealed_until, days)
+            engine.resume(stored, minutes, hours, sealed_until, days, Total(*total) if total else None, came)
+            for batch, newest_result, newest_sample in newest:
+                batch.resume(newest_result, newest_sample)
             self._unsent += self._agenda.resume(name, recent, covered)
             self._resumed.add(name)
 
@@ -290,13 +303,21 @@ class Measuring:
             return
         found = self._measure(now_ms)
         await self._keep(found, now_ms)
+        await self._keep_results()
         self._watch(found, now_ms)
         sealed = self._tick(now_ms)
+        self._tell_happened()
         self._unsealed += sealed
-        self._unsent += self._agenda.after(sealed)
+        self._unsent += self._agenda.after(sealed, {name: one.late_factors for name, one in self.engines.items()})
         waits = bool(self._unsealed or self._unsent or self.alarms.pending)
         if sealed or (waits and self._clock.mono_s() >= self._retry_at):
             await self._seal(now_ms)
+
+    def _tell_happened(self) -> None:
+        """What happened to totalisers and batch analyzers."""
+        told = [one for engine in self.engines.values() for one in engine.happened()]
+        for code, params in told + self.acquirer.happened():
+            self._on_event(code, params)
 
     def _tick(self, now_ms: int) -> list[Record]:
         sealed: list[Record] = []
@@ -384,6 +405,20 @@ class Measuring:
         except StoreFailed:
             return
         self._unkept = [sample for sample in self._unkept if sample.time + SLOT_MS > now_ms]
+
+    async def _keep_results(self) -> None:
+        """Results to disk; an hour is made of what is there. Refused by the disk, they wait."""
+        self._unkept_results += self.acquirer.results()
+        if not self._unkept_results or self._clock.mono_s() < self._retry_at:
+            return
+        try:
+            await self._store.do(results.keep, self._unkept_results)
+        except StoreFailed as error:
+            self._refuse(error)
+            return
+        for engine in self.engines.values():
+            engine.add_results(self._unkept_results)
+        self._unkept_results = []
 
     async def _seal(self, now_ms: int) -> None:
         """Records, what is due for them and alarms, in one transaction; refused by the disk, they stay for the next."""

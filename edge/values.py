@@ -16,6 +16,8 @@ DAY_MS = 86_400_000
 BEIJING_MS = 8 * HOUR_MS
 SLOT_MS = 5_000
 """The grid on which samples stand (Annex D: at least one set of values every 5 s)."""
+SAMPLE = "sample"
+"""The kind of a result that is data."""
 
 
 class Kind(IntEnum):
@@ -53,12 +55,35 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """One analysis of a batch analyzer: when the sample was drawn, when the result was there, by the analyzer's clock;
+    when it was first seen, by ours; all UTC ms.
+
+    `value` is in the factor's unit. `kind`: `sample`, `check`, `blank`, `calibration`, or `unknown`; only a sample is
+    data. `identity`: by what a newer one is told from it.
+    """
+
+    outlet: str
+    factor: str
+    sampled: int
+    completed: int
+    seen: int
+    value: float | None
+    mark: str
+    kind: str = SAMPLE
+    identity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """The statistic of one factor over one period.
 
     `min`, `max`: extremes of the samples; `avg`: mean by the outlet's rules; `zs_…`: converted (折算) values;
     `cou`: volume or mass of the period in the factor's emission unit, unrounded; `count`: how many valid values of the
     level below entered the mean. All numbers are in the factor's unit, unrounded.
+
+    Of a flow with a totaliser: `total`, m³: what the counter showed last before the period's end, read at `total_at`;
+    `caught_up`, m³: of `cou`, what had passed before while nothing was read.
     """
 
     outlet: str
@@ -75,6 +100,9 @@ class Record:
     cou: float | None = None
     count: int = 0
     mark: str = "N"
+    total: float | None = None
+    total_at: int | None = None
+    caught_up: float | None = None
 
 
 class InfoKey(NamedTuple):

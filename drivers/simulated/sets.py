@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from drivers.panel import FIRST, NO_REGISTER, NO_VALUE, Panel, Refused, action_blocks
 
@@ -23,6 +24,17 @@ _NO_FUNCTION = 1
 _WRITE_ONE, _WRITE_MANY = 6, 16
 _WRITE_HEAD = 7
 _LAYOUTS = {"ABCD": (0, 1, 2, 3), "CDAB": (2, 3, 0, 1), "BADC": (1, 0, 3, 2), "DCBA": (3, 2, 1, 0)}
+
+
+class Place(Protocol):
+    """Some registers of an instrument."""
+
+    @property
+    def register(self) -> int:
+        """The first of them."""
+
+    def registers(self, time_ms: int) -> bytes:
+        """What they hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +75,7 @@ class SimulatedPoint:
     """One quantity: where it stands, how it is coded, how it goes through the day."""
 
     factor: str | None
-    """None: no point of the site file (the totaliser, which has no factor of its own)."""
+    """None: the totaliser, which is a point of the site file only where that is asked for."""
     register: int
     unit: str
     course: Course
@@ -100,6 +112,8 @@ class SimulatedInstrument:
     address: int
     function: Literal[3, 4]
     points: tuple[SimulatedPoint, ...]
+    instead: tuple[Place, ...] = ()
+    """What its registers hold where that is not the points' course."""
 
     @property
     def is_equipment(self) -> bool:
@@ -130,7 +144,8 @@ class SimulatedInstrument:
 
     def _image(self, time_ms: int) -> bytes:
         image = bytearray()
-        for point in sorted(self.points, key=lambda p: p.register):
+        places: Sequence[Place] = self.instead or self.points
+        for point in sorted(places, key=lambda p: p.register):
             image.extend(bytes(point.register * 2 - len(image)))
             image.extend(point.registers(time_ms))
         return bytes(image)
@@ -238,6 +253,7 @@ def site_blocks(
     baud: int = 9600,
     every: str = "5s",
     actions: bool = True,
+    totaliser: bool = False,
 ) -> str:
     """TOML of the site file for a set: its line, its instruments, their points at `outlet`, and their actions."""
     blocks = [f'[lines.{line}]\nport = "{port}"\nbaud = {baud}\nformat = "8N1"\ngap = "5ms"\n']
@@ -246,7 +262,7 @@ def site_blocks(
             f'[instruments.{one.name}]\nline = "{line}"\noutlet = "{outlet}"\ndriver = "modbus"\n'
             f'address = {one.address}\nevery = "{every}"\ntimeout = "1s"\nretries = 2\n'
         )
-        blocks.extend(_point_block(one, point, outlet) for point in one.points if point.factor)
+        blocks.extend(_point_block(one, point, outlet) for point in one.points if point.factor or totaliser)
         if actions and not one.is_equipment:
             blocks.append(action_blocks(one.name))
     return "\n".join(blocks)
@@ -255,12 +271,14 @@ def site_blocks(
 def _point_block(one: SimulatedInstrument, point: SimulatedPoint, outlet: str) -> str:
     lines = [
         f"  [[instruments.{one.name}.points]]",
-        f'  factor = "{point.factor}"',
+        f'  factor = "{point.factor or "w00000"}"',
         f'  outlet = "{outlet}"',
         f"  function = {one.function}",
         f"  register = {point.register}",
         f'  type = "{point.type}"',
     ]
+    if point.factor is None:
+        lines.append('  kind = "total"')
     if point.type != "int16":
         lines.append(f'  order = "{point.order}"')
     if point.scale != 1.0:

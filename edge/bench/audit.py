@@ -3,6 +3,7 @@
 The comparison knows nothing of how packets are built: a number on the wire must be the stored one, rounded to the
 decimals that it is written with, and a mark must be the record's. Minutes are compared where they are sent as minutes.
 Of equipment the days are compared, with the running times (2041).
+A factor that is sealed later than the others comes in a packet of its own.
 """
 
 from __future__ import annotations
@@ -58,8 +59,10 @@ def differences(
     found: list[Difference] = []
     for packet in (one.packet for one in received if one.packet is not None and one.packet.cn in _KINDS):
         label, content = _label(packet, outlets), _content(packet)
-        if got.setdefault(label, content) != content:
-            found.append(Difference("twice", label, stored=str(got[label]), received=str(content)))
+        before = got.setdefault(label, content)
+        if _factors(before) & _factors(content) and before.items() & content.items() != content.items():
+            found.append(Difference("twice", label, stored=str(before), received=str(content)))
+        before.update({name: value for name, value in content.items() if name not in before})
     found += [Difference("missing", label) for label in sorted(stored.keys() - got.keys())]
     found += [Difference("unknown", label) for label in sorted(got.keys() - stored.keys())]
     for label in sorted(stored.keys() & got.keys()):
@@ -83,6 +86,10 @@ def _content(packet: Packet) -> dict[str, str]:
     return {name: value for item in packet.data for name, value in item if name != "DataTime"}
 
 
+def _factors(content: Mapping[str, str]) -> set[str]:
+    return {name.partition("-")[0] for name in content}
+
+
 def _values(label: Label, stored: Mapping[str, Mapping[str, Any]], got: Mapping[str, str]) -> list[Difference]:
     found = []
     for factor, record in stored.items():
@@ -98,8 +105,8 @@ def _values(label: Label, stored: Mapping[str, Mapping[str, Any]], got: Mapping[
         flag = got.get(f"{factor}-Flag")
         if flag != record["mark"]:
             found.append(Difference("value", label, f"{factor}-Flag", record["mark"], str(flag)))
-    factors = {name.partition("-")[0] for name in got}
-    return found + [Difference("value", label, factor, received="?") for factor in sorted(factors - stored.keys())]
+    more = sorted(_factors(got) - stored.keys())
+    return found + [Difference("value", label, factor, received="?") for factor in more]
 
 
 def _same(value: float | None, text: str | None) -> bool:

@@ -18,6 +18,9 @@ from edge.control import client
 DEFAULT_CONFIG = Path("/etc/hj212-edge/site.toml")
 CHECK_FAILED, WRONG_USE, NO_DAEMON = 1, 2, 3
 """Exit codes; 0 is fine."""
+FLOW_UNIT = "L/s"
+"""In which the standard has the flow of waste water."""
+M3_H_IN_L_S = 3.6
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -119,6 +122,12 @@ def where(config: Path) -> Where:
 def _platforms(content: Mapping[str, Any]) -> Mapping[str, Any]:
     found = content.get("platforms", {})
     return {name: each for name, each in found.items() if isinstance(each, dict)} if isinstance(found, dict) else {}
+
+
+def with_m3_h(value: float, unit: str | None, digits: int = 6) -> str:
+    """A number, and m³/h beside L/s: flow meters show the former, the standard wants the latter."""
+    shown = f"{value:.{digits}g}"
+    return f"{shown} ({value * M3_H_IN_L_S:.{digits}g} m³/h)" if unit == FLOW_UNIT else shown
 
 
 def print_json(value: Any) -> None:

@@ -11,16 +11,20 @@ from typing import Any, TextIO
 
 import click
 
+from config.site import FLOW
 from edge.catalogue import text
-from edge.cli.common import Where, config_option, json_option, print_json, table, where
+from edge.cli.common import FLOW_UNIT, Where, config_option, json_option, print_json, table, where, with_m3_h
 from edge.cli.gaps import gaps
 from edge.cli.plot import plot
 from edge.cli.ranges import KINDS, SPAN_MS, Time, outlets_of, rows_of
 from edge.cli.replay import replay
 from edge.clock import SystemClock
-from edge.control.queries import LIMIT
-from edge.values import MINUTE_MS
+from edge.control.queries import LIMIT, TOTALS
+from edge.values import DAY_MS, MINUTE_MS
 from protocol.equipment import is_equipment, state_name
+
+RESULTS_MS = 2 * DAY_MS
+"""How far back `results` looks where no time is given."""
 
 
 def range_options(command: Any) -> Any:
@@ -80,7 +84,48 @@ def show(
             "cli.col-start", "cli.col-outlet", "cli.col-factor", "cli.col-min", "cli.col-avg", "cli.col-max",
             "cli.col-zs", "cli.col-cou", "cli.col-valid", "cli.col-mark", "marks.col-revision",
         )  # fmt: skip
-        table(columns, [_record_row(row) for row in rows], text("cli.title-records"))
+        counted = any("total" in row for row in rows)
+        titled = (*columns, "cli.col-total") if counted else columns
+        table(titled, [_record_row(row, counted) for row in rows], text("cli.title-records"))
+
+
+@data_group.command(help=text("cli.verb-data-results"))
+@config_option
+@click.option("--from", "begin", type=Time(), help=text("cli.from-option"))
+@click.option("--to", "end", type=Time(last=True), help=text("cli.to-option"))
+@click.option("--outlet", help=text("cli.outlet-option"))
+@click.option("--factor", "factors", multiple=True, help=text("cli.factor-option"))
+@click.option("--limit", type=click.IntRange(1, LIMIT), default=200, show_default=True, help=text("cli.limit-option"))
+@json_option
+def results(
+    config: Path,
+    begin: int | None,
+    end: int | None,
+    outlet: str | None,
+    factors: tuple[str, ...],
+    limit: int,
+    as_json: bool,
+) -> None:
+    """The newest results of batch analyzers of the range, by sample time."""
+    place = where(config)
+    end = end if end is not None else _now(place)
+    args = {"from": begin if begin is not None else end - RESULTS_MS, "to": end, "factors": list(factors)}
+    rows = [row for each in outlets_of(place, outlet) for row in place.query("results", {**args, "outlet": each})]
+    rows = sorted(rows, key=lambda row: row["sampled"])[-limit:]
+    if as_json:
+        print_json(rows)
+        return
+    columns = ("sampled", "completed", "outlet", "factor", "value", "mark", "result-kind")
+    shown = [
+        (
+            *(row[key] for key in ("sampled", "completed", "outlet", "factor")),
+            None if row["value"] is None else f"{row['value']:.6g}",
+            row["mark"],
+            text(f"cli.result-{row['kind']}"),
+        )
+        for row in rows
+    ]
+    table([f"cli.col-{column}" for column in columns], shown, text("cli.title-results"))
 
 
 @data_group.command(help=text("cli.verb-data-export"))
@@ -129,7 +174,9 @@ def _write(stream: TextIO, rows: Iterator[dict[str, Any]], as_json: bool) -> int
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
             continue
         if writer is None:
-            writer = csv.DictWriter(stream, list(row), lineterminator="\n")
+            # the flow of a totaliser may come later than the first row
+            columns = dict.fromkeys((*row, *TOTALS)) if "avg" in row else dict.fromkeys(row)
+            writer = csv.DictWriter(stream, list(columns), lineterminator="\n")
             writer.writeheader()
         writer.writerow(row)
     return count
@@ -144,12 +191,23 @@ def _now(place: Where) -> int:
 def _sample_row(row: dict[str, Any]) -> list[Any]:
     """Of equipment the state's name stands beside its code."""
     state = state_name(row["factor"], row["value"])
-    value = row["value"] if state is None else f"{row['value']:g} {text(f'cli.state-{state}')}"
+    value = row["value"]
+    if state is not None:
+        value = f"{row['value']:g} {text(f'cli.state-{state}')}"
+    elif row["factor"] == FLOW and value is not None:
+        value = with_m3_h(value, FLOW_UNIT)
     return [row["time"], row["outlet"], row["factor"], value, row["mark"], row["manual"]]
 
 
-def _record_row(row: dict[str, Any]) -> list[Any]:
-    numbers = [None if row[key] is None else f"{row[key]:.6g}" for key in ("min", "avg", "max", "zs_avg", "cou")]
+def _record_row(row: dict[str, Any], counted: bool) -> list[Any]:
+    """`counted`: with the totaliser's reading at the period's end."""
+    units = {"avg": FLOW_UNIT} if row["factor"] == FLOW else {}
+    numbers = [
+        None if row[key] is None else with_m3_h(row[key], units.get(key))
+        for key in ("min", "avg", "max", "zs_avg", "cou")
+    ]
     if numbers[-1] is not None and is_equipment(row["factor"]):
         numbers[-1] += " h"
-    return [row["start"], row["outlet"], row["factor"], *numbers, row["count"], row["mark"], row["revision"]]
+    total = [f"{row['total']:.3f}" if "total" in row else None] if counted else []
+    marked = (row["count"], row["mark"], row["revision"])
+    return [row["start"], row["outlet"], row["factor"], *numbers, *marked, *total]

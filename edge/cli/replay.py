@@ -14,8 +14,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -24,13 +24,12 @@ from typing import IO, Any
 
 import click
 
-from config.site import Point, Site
-from config.switches import Derived
+from config.site import FLOW, Site
 from edge.catalogue import text
-from edge.cli.common import Stop, config_option, json_option, table
+from edge.cli.common import FLOW_UNIT, Stop, config_option, json_option, table, with_m3_h
 from edge.measure.derived import DerivedPoints
 from edge.measure.engine import Engine
-from edge.measure.rules import FactorRule, decimals_of, derived_of, factor_rule, factor_rules, point_rule, points_of
+from edge.measure.rules import FAILED_POLLS, FactorRule, decimals_of, factor_rule, factor_rules
 from edge.measure.wire import (
     ZS_STATISTICS,
     Absent,
@@ -102,12 +101,16 @@ def replay(samples: IO[str], config: Path, as_json: bool) -> None:
     except SamplesError as error:
         raise Stop(error.code, **error.params) from error
     plans = {name: plan(site, name, found) for name in _in_use(found)}
-    sealed = seal(site, plans, found)
+    sealed = seal(site, plans, found, _tell)
     if as_json:
         for record, wire in sealed:
             click.echo(json.dumps(as_object(record, wire), ensure_ascii=False))
     else:
         table([f"measure.column.{name}" for name in _TABLE], (_row(*pair) for pair in sealed))
+
+
+def _tell(code: str, params: dict[str, Any]) -> None:
+    click.echo(text(code, **params), err=True)
 
 
 def _site(path: Path) -> Site:
@@ -215,21 +218,22 @@ def plan(site: Site, outlet: str, samples: Iterable[Sample]) -> OutletPlan:
     for sample in samples:
         if sample.outlet == outlet:
             times.setdefault(sample.factor, set()).add(sample.time)
-    points: dict[str, tuple[Point | Derived, int]] = {
-        **{point.channel: (point, every) for point, every in points_of(site, outlet)},
-        **{one.factor: (one, every) for one, every in derived_of(site, outlet)},
-    }
-    rules: dict[str, FactorRule] = {}
-    for name in [*points, *(name for name in times if name not in points)]:
+    rules: dict[str, FactorRule] = dict(factor_rules(site, outlet))
+    for name in [*rules, *(name for name in times if name not in rules)]:
         spacing = _spacing(times.get(name, set()))
-        point, every = points.get(name, (None, SLOT_MS if spacing <= MINUTE_MS else spacing))
-        if isinstance(point, Point):
-            rules[name] = point_rule(point, every, spacing)
-        else:
-            rules[name] = factor_rule(name, point.unit if point else None, every, spacing)
+        every = SLOT_MS if spacing <= MINUTE_MS else spacing
+        rules[name] = _spaced(rules.get(name, factor_rule(name, None, every)), spacing)
     decimals = decimals_of(site, outlet)
     serving = [platform for platform in site.platforms.values() if outlet in platform.outlets]
     return OutletPlan(rules, decimals, serving[0].absent if serving else "zero")
+
+
+def _spaced(rule: FactorRule, spacing: int) -> FactorRule:
+    """A rule for samples that stand so far apart in the file; no sample times stand there, so that none is assigned."""
+    total = rule.total
+    if total is not None:
+        total = replace(total, silence_ms=max(total.silence_ms, FAILED_POLLS * spacing))
+    return replace(rule, slot_ms=MINUTE_MS if rule.holds_ms else min(spacing, MINUTE_MS), total=total, assigned=None)
 
 
 def _spacing(times: set[int]) -> int:
@@ -243,9 +247,14 @@ def _spacing(times: set[int]) -> int:
     return usual if usual > MINUTE_MS else MINUTE_MS // max(1, round(MINUTE_MS / usual))
 
 
-def seal(site: Site, plans: Mapping[str, OutletPlan], samples: list[Sample]) -> Iterator[tuple[Record, dict[str, str]]]:
+def seal(
+    site: Site,
+    plans: Mapping[str, OutletPlan],
+    samples: list[Sample],
+    tell: Callable[[str, dict[str, Any]], None] = lambda _code, _params: None,
+) -> Iterator[tuple[Record, dict[str, str]]]:
     """The records that the samples seal, in order of time, with their fields on the wire; minutes without any sample
-    have none.
+    have none. `tell` gets what happened to totalisers.
     """
     if not samples:
         return
@@ -256,10 +265,17 @@ def seal(site: Site, plans: Mapping[str, OutletPlan], samples: list[Sample]) -> 
     for start, group in minutes.items():
         for engine in engines:
             yield from _worded(engine, plans[engine.name], engine.tick(start, complete_until_ms=start))
+            _tell_all(engine, tell)
             engine.add(group)
     covered = max(sample.time + plans[sample.outlet].rules[sample.factor].slot_ms for sample in samples)
     for engine in engines:
         yield from _worded(engine, plans[engine.name], engine.tick(max(minutes), complete_until_ms=covered))
+        _tell_all(engine, tell)
+
+
+def _tell_all(engine: Engine, tell: Callable[[str, dict[str, Any]], None]) -> None:
+    for code, params in engine.happened():
+        tell(code, params)
 
 
 def _worded(engine: Engine, plan: OutletPlan, records: list[Record]) -> Iterator[tuple[Record, dict[str, str]]]:
@@ -277,6 +293,11 @@ _TABLE = ("start", "kind", "outlet", "factor", "min", "avg", "max", "zs_avg", "c
 
 def as_object(record: Record, wire: Mapping[str, str]) -> dict[str, Any]:
     """One record as `--json` prints it."""
+    of_total = (
+        {"total": record.total, "total_at": iso_text(record.total_at), "caught_up": record.caught_up}
+        if record.total_at is not None
+        else {}
+    )
     return {
         "outlet": record.outlet,
         "kind": record.kind.text,
@@ -292,6 +313,7 @@ def as_object(record: Record, wire: Mapping[str, str]) -> dict[str, Any]:
         "cou": record.cou,
         "count": record.count,
         "mark": record.mark,
+        **of_total,
         "wire": dict(wire),
     }
 
@@ -300,4 +322,6 @@ def _row(record: Record, wire: Mapping[str, str]) -> list[Any]:
     shown = {**as_object(record, wire), "kind": text(f"measure.kind.{record.kind.text}")}
     shown["start"] = iso_text(record.start).replace("T", " ").removesuffix("+08:00")
     shown["wire"] = ",".join(f"{name}={value}" for name, value in wire.items())
-    return [f"{cell:.6g}" if isinstance(cell, float) else cell for cell in (shown[name] for name in _TABLE)]
+    units = {"avg": FLOW_UNIT} if record.factor == FLOW else {}
+    cells = {name: with_m3_h(cell, units.get(name)) for name, cell in shown.items() if isinstance(cell, float)}
+    return [cells.get(name, shown[name]) for name in _TABLE]

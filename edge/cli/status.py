@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from edge.catalogue import language, text
-from edge.cli.common import Where, config_option, json_option, print_json, table, where
+from edge.cli.common import Where, config_option, json_option, print_json, table, where, with_m3_h
 from edge.cli.mark_words import in_words
 
 
@@ -72,6 +72,11 @@ def show(page: dict[str, Any]) -> None:
             for row in page["points"]
         ],
     )
+    for row in page["points"]:
+        if row["hour_total"] is not None:
+            click.echo(
+                text("cli.hour-total", outlet=row["outlet"], total=f"{row['hour_total']:.3f}", at=row["hour_total_at"])
+            )
     counters = ("asked", "answered", "silent", "late", "bad_crc")
     _table(
         "cli.title-lines",
@@ -146,10 +151,9 @@ def _ms(seconds: float | None) -> str | None:
 
 
 def _value(row: dict[str, Any]) -> str | None:
-    """The value, of equipment its state; m³/h beside L/s: flow meters show the former, the standard has the latter."""
+    """The value, of equipment its state, of a totaliser to the litre."""
     if row["value"] is None:
         return None
     if row["state"] is not None:
         return text(f"cli.state-{row['state']}")
-    shown = f"{row['value']:.4g}"
-    return f"{shown} ({row['value'] * 3.6:.4g} m³/h)" if row["unit"] == "L/s" else shown
+    return f"{row['value']:.3f}" if row["unit"] == "m³" else with_m3_h(row["value"], row["unit"], 4)

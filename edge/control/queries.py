@@ -13,10 +13,10 @@ from typing import Any
 
 from edge.gaps import HISTORY
 from edge.measure.alarms import Alarm
-from edge.store import again, alarms, connection, journal, linklog, marks, outbox, records, samples, settings
+from edge.store import again, alarms, connection, journal, linklog, marks, outbox, records, results, samples, settings
 from edge.store.delivery import RECORD_KINDS
 from edge.uplink.kinds import KIND_OF_CN
-from edge.values import Kind, Record, Sample
+from edge.values import Kind, Record, Result, Sample
 from protocol.factors import factor
 from protocol.times import iso_text, parse_time
 
@@ -24,6 +24,8 @@ _EVER = 1 << 60
 _PASSWORD = re.compile(r"(?<=PW=)[^;&]*", re.IGNORECASE)
 LIMIT = 5_000
 """Rows in one answer at most; a longer export asks again with `after`."""
+TOTALS = ("total", "total_at", "caught_up")
+"""Keys of the records of a flow that has a totaliser; the others do not have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,8 @@ def _span(row: tuple[int | None, int | None]) -> list[int] | None:
 
 
 def _record(record: Record) -> dict[str, Any]:
-    return {**asdict(record), "kind": record.kind.text, "start": iso(record.start)}
+    shown = {**asdict(record), "kind": record.kind.text, "start": iso(record.start), "total_at": iso(record.total_at)}
+    return shown if record.total is not None else {key: shown[key] for key in shown if key not in TOTALS}
 
 
 def stored_samples(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
@@ -179,6 +182,26 @@ def stored_samples(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[st
 
 def _sample(sample: Sample) -> dict[str, Any]:
     return {**asdict(sample), "time": iso(sample.time)}
+
+
+def stored_results(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """Results of batch analyzers by sample time: outlet, from, to (UTC ms, inclusive), factors, limit (the newest)."""
+    wanted = set(args.get("factors") or ())
+    found = results.between(db, args["outlet"], args["from"], args["to"], min(int(args.get("limit") or LIMIT), LIMIT))
+    return [_shown_result(each) for each in found if not wanted or each.factor in wanted]
+
+
+def _shown_result(result: Result) -> dict[str, Any]:
+    return {
+        "outlet": result.outlet,
+        "factor": result.factor,
+        "sampled": iso(result.sampled),
+        "completed": iso(result.completed),
+        "seen": iso(result.seen),
+        "value": result.value,
+        "mark": result.mark,
+        "kind": result.kind,
+    }
 
 
 def last_packets(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
@@ -334,6 +357,7 @@ QUERIES = {
     "evidence": Query(evidence_lines),
     "records": Query(stored_records),
     "samples": Query(stored_samples, samples=True),
+    "results": Query(stored_results),
     "newest": Query(newest),
     "span": Query(span),
     "sample_span": Query(sample_span, samples=True),

@@ -10,6 +10,8 @@ sound_levels, noise     noise: levels of minutes, hours, days; their formulas
 manual     marks set by hand, laid over the samples
 derived    points that are computed from others, and constants
 switch     a state between two thresholds; stops: when the source stood still
+totaliser  a counter's readings as volumes, whatever happens to it
+late       hours and days that wait for the results of batch analyzers
 engine     keeps the open minute, hour and day of one outlet and seals them
 wire       a record or a sample as the fields of edition 2017
 """

@@ -14,25 +14,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from config.site import Outlet
 from edge.measure.equipment import Equipment, WithEquipment
 from edge.measure.flue_gas import FlueGas
+from edge.measure.late import Late
 from edge.measure.manual import NO_MARKS, ManualMarks
 from edge.measure.periods import Labels
 from edge.measure.rules import FactorRule
 from edge.measure.sound_levels import LA, OF_MINUTES, Levels, SoundLevels
 from edge.measure.statistics import Live, Span, Statistics
+from edge.measure.totaliser import Change, Total
 from edge.measure.waste_water import WasteWater
-from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample, period_start
+from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Result, Sample, period_start
 from protocol.equipment import is_equipment
+from protocol.times import iso_text
 
 GRACE_MS = 2_000
 """How long after a minute's end a missing sample is waited for."""
+DOUBT_MS = 600_000
+"""A totaliser's reading that was in doubt before a restart is looked for so far back."""
 _BEGINNING = -(1 << 62)
 
 
-def statistics_of(outlet: Outlet, name: str, factors: Mapping[str, FactorRule], levels: Levels) -> Statistics:
+def statistics_of(outlet: Outlet, name: str, factors: Mapping[str, FactorRule], levels: Levels) -> WithEquipment:
     """The rules that the outlet's `statistics` names, and those of its equipment; `levels`: where noise finds the
     samples of its day.
     """
@@ -55,8 +61,9 @@ def minute_records(
 class _Level:
     """The open hours, or the open days: the records of the level below that are already there."""
 
-    def __init__(self, kind: Kind, below: Kind) -> None:
+    def __init__(self, kind: Kind, below: Kind, late: Late | None) -> None:
         self.kind = kind
+        self._late = late
         self._parts = kind.ms // below.ms
         self._open: dict[int, dict[str, list[Record]]] = {}
         self.sealed = Labels()
@@ -83,13 +90,19 @@ class _Level:
         ended = sorted(start for start in self._open if start + self.kind.ms <= until)
         records: list[Record] = []
         for start in ended:
-            records += rules.period(Span(self.kind, start, self._parts), self._open.pop(start))
+            parts = self._open.pop(start)
+            if self._late is not None:
+                self._late.keep(self.kind, start, parts)
+                parts = {factor: found for factor, found in parts.items() if factor not in self._late.factors}
+            records += rules.period(Span(self.kind, start, self._parts), parts)
             self.sealed.add(start, start + self.kind.ms)
         return records
 
 
 class Engine:
-    """Measures one outlet. `late` counts samples that came for a sealed minute."""
+    """Measures one outlet. `late` counts samples that came for a sealed minute; `hour_total` is the totaliser's reading
+    at the last hour's edge.
+    """
 
     def __init__(self, outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) -> None:
         self.name = name
@@ -99,13 +112,17 @@ class Engine:
         self.manual: ManualMarks = NO_MARKS
         """Marks set by hand: laid over the samples when a minute is sealed."""
         self._rules = statistics_of(outlet, name, factors, self._levels)
+        self._water = self._rules.pollutants if isinstance(self._rules.pollutants, WasteWater) else None
+        self.hour_total: Total | None = None
         self._factors = dict(factors)
         self._holds = {factor: rule.holds_ms for factor, rule in factors.items() if rule.holds_ms}
         self._held: dict[str, dict[int, Sample]] = {factor: {} for factor in self._holds}
         self._minutes: dict[int, dict[str, dict[int, Sample]]] = {}
         self._sealed = Labels()
-        self._hours = _Level(Kind.HOUR, Kind.MINUTE)
-        self._days = _Level(Kind.DAY, Kind.HOUR)
+        assigned = {factor: rule.assigned for factor, rule in factors.items() if rule.assigned is not None}
+        self._late = Late(assigned, self._water, lambda: self.manual) if assigned and self._water is not None else None
+        self._hours = _Level(Kind.HOUR, Kind.MINUTE, self._late)
+        self._days = _Level(Kind.DAY, Kind.HOUR, self._late)
         self._alive_from: int | None = None
         self._resumed_at: int | None = None
 
@@ -113,6 +130,21 @@ class Engine:
     def factors(self) -> Mapping[str, FactorRule]:
         """The factors that have records: the sampled ones, and a flow that is computed."""
         return self._rules.factors
+
+    @property
+    def late_factors(self) -> frozenset[str]:
+        """The factors whose hours and days may be sealed later than the others'."""
+        return frozenset(self._late.factors) if self._late else frozenset()
+
+    def needs(self, sealed_until: int) -> tuple[int, int, int]:
+        """`reach`, and further back where there is a totaliser or where hours may still wait for their results."""
+        sample, minute, hour = self.reach(sealed_until)
+        if self._water is not None and self._water.totaliser is not None:
+            sample -= DOUBT_MS
+        if self._late is not None:
+            minute = period_start(sealed_until - 1 - self._late.longest_ms, HOUR_MS) - HOUR_MS
+            hour = period_start(minute, DAY_MS)
+        return sample, minute, hour
 
     def reach(self, sealed_until: int) -> tuple[int, int, int]:
         """Since when `resume` needs samples, minutes and hours, where minutes are sealed until `sealed_until`."""
@@ -128,19 +160,30 @@ class Engine:
         hours: Iterable[Record],
         sealed_until: int,
         days: Iterable[Record] = (),
+        total: Total | None = None,
+        results: Iterable[Result] = (),
     ) -> None:
-        """Continue after a restart from what is stored of this outlet; call it once, before anything else.
+        """Continue after a restart from what is stored of this outlet since `needs`; call it once, before anything
+        else.
 
         `sealed_until` is the end of the last sealed minute, or now where the clock has been set back behind
         it. Periods that ended meanwhile are sealed by the next tick. `days` names days that are sealed
-        already.
+        already. `total`: the totaliser's last reading that counted; `results`: of batch analyzers.
         """
+        samples, hours, minutes, days = list(samples), list(hours), list(minutes), list(days)
+        if self._water is not None:
+            self._water.resume(total, [sample for sample in samples if sample.time < sealed_until])
+        self._keep_total(hours)
         self._sealed.add(_BEGINNING, sealed_until)
         self._resumed_at = self._levels.sealed_until = sealed_until
-        hours = list(hours)
         self._hours.sealed_are(hours)
         self._days.sealed_are(days)
-        self._days.add(hours)
+        if self._late is not None:
+            self._late.sealed_are([*hours, *days])
+            self._late.resume(results, sealed_until)
+            self._keep_waiting(self._hours, minutes)
+            self._keep_waiting(self._days, hours)
+        self._days.add(hour for hour in hours if hour.factor not in self.late_factors)
         self._hours.add(minutes)
         self.add(samples)
         self.late = 0
@@ -160,6 +203,20 @@ class Engine:
                 continue
             of_factor = self._minutes.setdefault(start, {}).setdefault(sample.factor, {})
             of_factor.setdefault(sample.time, sample)
+
+    def _keep_waiting(self, level: _Level, records: Iterable[Record]) -> None:
+        """The records of hours, or days, that are sealed but for the factors that wait."""
+        assert self._late is not None
+        for record in records:
+            start = period_start(record.start, level.kind.ms)
+            is_late_hour = record.kind is Kind.HOUR and record.factor in self.late_factors
+            if start in level.sealed or is_late_hour:
+                self._late.keep(level.kind, start, {record.factor: [record]})
+
+    def add_results(self, results: Iterable[Result]) -> None:
+        """What batch analyzers brought; other outlets' are passed over."""
+        if self._late is not None:
+            self._late.add_results(result for result in results if result.outlet == self.name)
 
     def live(self, samples: Sequence[Sample]) -> list[Live]:
         """The latest sample of each factor as realtime data show it, and a computed flow; a switch is no factor."""
@@ -191,7 +248,17 @@ class Engine:
             records += self._seal_above(start)
             records += self._seal_minute(start)
             reached = max(reached, start + MINUTE_MS)
-        return records + self._seal_above(min([reached, *self._minutes]))
+        until = min([reached, *self._minutes])
+        records += self._seal_above(until)
+        return records + self._late.seal(now_ms, until) if self._late else records
+
+    def happened(self) -> list[tuple[str, dict[str, Any]]]:
+        """Code and parameters of what there is to tell since the last time."""
+        told = [(each.code, _told(self.name, each)) for each in self._water.changes()] if self._water else []
+        if self._late is not None:
+            told += [("measure.result-late", _told_late(each)) for each in self._late.missed]
+            self._late.missed.clear()
+        return told
 
     def derive(self, records: Iterable[Record], start: int, minutes: int) -> list[Record]:
         """The records of a platform's longer minute interval, from its 1-minute records; keeps nothing.
@@ -250,8 +317,31 @@ class Engine:
 
     def _seal_above(self, until: int) -> list[Record]:
         hours = self._hours.seal(self._rules, until)
+        self._keep_total(hours)
         self._days.add(hours)
         return hours + self._days.seal(self._rules, until)
+
+    def _keep_total(self, hours: Iterable[Record]) -> None:
+        for hour in hours:
+            if hour.total is not None and hour.total_at is not None:
+                self.hour_total = Total(hour.total_at, hour.total)
+
+
+def _told(outlet: str, change: Change) -> dict[str, Any]:
+    """What an event of a totaliser says; volumes to the litre."""
+    return {
+        "outlet": outlet,
+        "before": round(change.before.value, 3),
+        "after": round(change.after.value, 3),
+        "from": iso_text(change.before.time),
+        "to": iso_text(change.after.time),
+        "volume": round(change.volume, 3),
+    }
+
+
+def _told_late(result: Result) -> dict[str, Any]:
+    sampled, seen = iso_text(result.sampled), iso_text(result.seen)
+    return {"outlet": result.outlet, "factor": result.factor, "sampled": sampled, "at": seen}
 
 
 def _honest(samples: Sequence[Sample]) -> Sequence[Sample]:

@@ -124,35 +124,35 @@ class WithEquipment:
     """An outlet's rules: those of its pollutants, and beside them those of its equipment."""
 
     def __init__(self, pollutants: Statistics, equipment: Equipment) -> None:
-        self._pollutants = pollutants
+        self.pollutants = pollutants
         self._equipment = equipment
 
     @property
     def factors(self) -> Mapping[str, FactorRule]:
         """Pollutants, then equipment."""
-        return {**self._pollutants.factors, **self._equipment.factors}
+        return {**self.pollutants.factors, **self._equipment.factors}
 
     def minute(self, start: int, series: Series) -> list[Record]:
         """The records of one minute."""
         pollutants, equipment = _parted(series)
-        return self._pollutants.minute(start, pollutants) + self._equipment.minute(start, equipment)
+        return self.pollutants.minute(start, pollutants) + self._equipment.minute(start, equipment)
 
     def period(self, span: Span, below: Below) -> list[Record]:
         """The records of a longer period."""
         pollutants, equipment = _parted(below)
-        return self._pollutants.period(span, pollutants) + self._equipment.period(span, equipment)
+        return self.pollutants.period(span, pollutants) + self._equipment.period(span, equipment)
 
     def has_converted(self, factor: str) -> bool:
         """Whether a factor has converted (折算) values."""
-        return self._pollutants.has_converted(factor)
+        return self.pollutants.has_converted(factor)
 
     def sentinels(self, records: Iterable[Record]) -> frozenset[str]:
         """Factors that have the largest number as converted value; equipment has none."""
-        return self._pollutants.sentinels(records)
+        return self.pollutants.sentinels(records)
 
     def live(self, samples: Sequence[Sample]) -> list[Live]:
         """Pollutants only: states go by themselves (CN 2021)."""
-        return self._pollutants.live([sample for sample in samples if not is_equipment(sample.factor)])
+        return self.pollutants.live([sample for sample in samples if not is_equipment(sample.factor)])
 
 
 def _parted(by_factor: Mapping[str, T]) -> tuple[dict[str, T], dict[str, T]]:

@@ -25,13 +25,14 @@ Below = Mapping[str, Sequence[Record]]
 @dataclass(frozen=True, slots=True)
 class Live:
     """A sample as realtime data show it: standard, dry, and with its converted (折算) value where there is
-    one.
+    one. `sampled_at`: when a batch analyzer drew the sample of which this is the result, UTC ms.
     """
 
     sample: Sample
     zs: float | None = None
     sentinel: bool = False
     """The platform gets the largest number of the format as converted value, which there is not."""
+    sampled_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

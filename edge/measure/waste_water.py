@@ -7,6 +7,10 @@ standstill. A mass (8, 9) is the sum over the time in which both concentration a
 instruments are asked at different paces a value stands for its own slot, and the volume of that time weighs
 it. Hours and days add volumes and masses of the level below, also of periods that one abnormal sample has
 marked: their Cou holds the valid slots only.
+
+With `flow_from = "totaliser"` the volumes are differences of its readings, each at the slot of the later one, so
+that they add up to what the counter shows. What passed while nothing was read is in Cou once, and in no mean and no
+mass: neither flow nor concentration of that time are known.
 """
 
 from __future__ import annotations
@@ -15,11 +19,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import fsum
 
-from config.site import Outlet
+from config.site import FLOW, TOTAL, Outlet
 from edge.measure import water
-from edge.measure.marks import Marked, entering, water_mark
-from edge.measure.periods import weighted_mean
-from edge.measure.rules import PLAIN, FactorRule
+from edge.measure.marks import FAULT, NORMAL, NOTHING_CAME, Marked, entering, water_mark
+from edge.measure.periods import mean, weighted_mean
+from edge.measure.rules import PLAIN, FactorRule, factor_rule
 from edge.measure.statistics import (
     Below,
     Chosen,
@@ -31,34 +35,33 @@ from edge.measure.statistics import (
     numbers,
     record_of,
 )
-from edge.values import MINUTE_MS, Record, Sample
-
-FLOW = "w00000"
+from edge.measure.totaliser import CAUGHT_UP, Change, Passed, Total, Totaliser
+from edge.values import MINUTE_MS, Record, Result, Sample
 
 
 class Volumes:
-    """The volume of any stretch of a minute, from the flow samples that enter it."""
+    """The volume of any stretch of a minute, from the slots (begin, end, m³) that enter it."""
 
-    def __init__(self, samples: Sequence[Sample], slot_ms: int, valid: bool) -> None:
-        self.slots = [(s.time, s.time + slot_ms, s.value) for s in samples if s.value is not None]
+    def __init__(self, slots: Sequence[tuple[int, int, float]], valid: bool) -> None:
+        self.slots = slots
         self.valid = valid
-        self._by_slot = {(begin, end): flow for begin, end, flow in self.slots}
+        self._by_slot = {(begin, end): volume for begin, end, volume in slots}
 
     def between(self, begin: int, end: int) -> float | None:
         """(1) m³ of [begin, end); None where no flow is known in it."""
-        flow = self._by_slot.get((begin, end))
-        if flow is not None:
-            return water.slot_volume(flow, (end - begin) / 1000)
+        volume = self._by_slot.get((begin, end))
+        if volume is not None:
+            return volume
         parts = [
-            water.slot_volume(flow, (min(end, slot_end) - max(begin, slot_begin)) / 1000)
-            for slot_begin, slot_end, flow in self.slots
+            volume * (min(end, slot_end) - max(begin, slot_begin)) / (slot_end - slot_begin)
+            for slot_begin, slot_end, volume in self.slots
             if slot_begin < end and begin < slot_end
         ]
         return fsum(parts) if parts else None
 
     def total(self) -> float:
         """(2) The minute's volume, m³."""
-        return fsum(water.slot_volume(flow, (end - begin) / 1000) for begin, end, flow in self.slots)
+        return fsum(volume for _, _, volume in self.slots)
 
 
 class WasteWater:
@@ -67,11 +70,39 @@ class WasteWater:
     def __init__(self, outlet: Outlet, name: str, factors: Mapping[str, FactorRule]) -> None:
         self.outlet = outlet
         self.name = name
-        self.factors = dict(factors)
+        self.factors = {factor: rule for factor, rule in factors.items() if rule.total is None}
+        self.totaliser = next((Totaliser(rule.total) for rule in factors.values() if rule.total), None)
+        self._counts = self.totaliser is not None and outlet.water.flow_from == "totaliser"
+        self._computes_flow = self._counts and FLOW not in factors
+        self._computed: Record | None = None
+        self._total_slot_ms = factors[TOTAL].slot_ms if self.totaliser else MINUTE_MS
+        if self._computes_flow:
+            like = factors[TOTAL]
+            self.factors[FLOW] = replace(factor_rule(FLOW), expected=like.expected, slot_ms=like.slot_ms)
+
+    def resume(self, last: Total | None, samples: Sequence[Sample]) -> None:
+        """Continue after a restart: the totaliser's last reading that counted, and the samples of sealed minutes."""
+        if self.totaliser is not None:
+            readings = valid_readings([sample for sample in samples if sample.factor == TOTAL], self.outlet)
+            self.totaliser.resume(last, [each for each in readings if last is not None and each.time > last.time])
+
+    def changes(self) -> list[Change]:
+        """What happened to the totaliser since the last time."""
+        if self.totaliser is None:
+            return []
+        found, self.totaliser.changes = self.totaliser.changes, []
+        return [each for each in found if self._counts or each.code != CAUGHT_UP]
 
     def live(self, samples: Sequence[Sample]) -> list[Live]:
-        """The samples as they are: waste water has no converted values."""
-        return [Live(sample) for sample in samples]
+        """The samples as they are: waste water has no converted values. Where only a totaliser measures the flow, its
+        mean of the last minute."""
+        shown = [Live(sample) for sample in samples if sample.factor != TOTAL]
+        total = next((sample for sample in samples if sample.factor == TOTAL), None)
+        if self._computes_flow and total is not None and self._computed is not None:
+            value = None if total.value is None else self._computed.avg
+            mark = total.mark if value is not None or total.mark != NORMAL else self._computed.mark
+            shown.append(Live(Sample(total.time, self.name, FLOW, value, mark)))
+        return shown
 
     def has_converted(self, factor: str) -> bool:
         """Waste water has no converted values."""
@@ -83,8 +114,16 @@ class WasteWater:
 
     def minute(self, start: int, series: Series) -> list[Record]:
         """The records of one minute."""
-        flow = self._volumes(series.get(FLOW, ()))
-        return [self._minute(start, factor, samples, flow) for factor, samples in series.items()]
+        readings = series.get(TOTAL, ())
+        passed = self._passed(readings)
+        flow = self._counted(passed, readings) if self._counts else self._integrated(series.get(FLOW, ()))
+        records = []
+        for factor, samples in series.items():
+            if factor == FLOW or (factor == TOTAL and self._counts and FLOW not in series):
+                records.append(self._flow(start, series, flow, passed))
+            elif factor != TOTAL:
+                records.append(self._minute(start, factor, samples, flow))
+        return records
 
     def _entering(self, samples: Sequence[Sample]) -> tuple[list[Sample], int, str]:
         mark = self._mark(samples)
@@ -99,15 +138,48 @@ class WasteWater:
         slot = self.factors.get(factor, PLAIN).slot_ms
         return min(slot, MINUTE_MS // len(samples)) if samples else slot
 
-    def _volumes(self, samples: Sequence[Sample]) -> Volumes:
+    # flow
+
+    def _integrated(self, samples: Sequence[Sample]) -> Volumes:
         chosen, count, _ = self._entering(samples)
-        return Volumes(chosen, self._slot_ms(FLOW, samples), valid=count > 0)
+        slot = self._slot_ms(FLOW, samples)
+        slots = [
+            (s.time, s.time + slot, water.slot_volume(s.value, slot / 1000)) for s in chosen if s.value is not None
+        ]
+        return Volumes(slots, valid=count > 0)
+
+    def _passed(self, readings: Sequence[Sample]) -> list[Passed]:
+        """What passed between the readings that count."""
+        if self.totaliser is None:
+            return []
+        return self.totaliser.take(valid_readings(readings, self.outlet))
+
+    def _counted(self, passed: Sequence[Passed], readings: Sequence[Sample]) -> Volumes:
+        flowed = [each for each in passed if not each.silent]
+        slot = min(self._total_slot_ms, MINUTE_MS // max(1, len(readings)))
+        return Volumes([(each.time, each.time + slot, each.volume) for each in flowed], valid=bool(flowed))
+
+    def _flow(self, start: int, series: Series, flow: Volumes, passed: Sequence[Passed]) -> Record:
+        samples, readings = series.get(FLOW, ()), series.get(TOTAL, ()) if self._counts else ()
+        mark = water_mark([sample.mark for sample in (*samples, *readings)], self.outlet.precedence)
+        chosen, count = entering([s for s in samples if s.value is not None], self.outlet.averaging, mark)
+        record = minute_record(self.name, FLOW, start, chosen, count, mark)
+        if not self._counts:
+            record = replace(record, cou=flow.total() if chosen else None)
+        else:
+            if self._computes_flow:
+                record = self._computed = _mean_of(passed, record)
+            silent = [each.volume for each in passed if each.silent]
+            cou = fsum(each.volume for each in passed) if passed else None
+            record = replace(record, cou=cou, caught_up=fsum(silent) if silent else None)
+        last = self.totaliser.last if self.totaliser else None
+        return record if last is None else replace(record, total=last.value, total_at=last.time)
+
+    # the others
 
     def _minute(self, start: int, factor: str, samples: Sequence[Sample], flow: Volumes) -> Record:
         chosen, count, mark = self._entering(samples)
         record = minute_record(self.name, factor, start, chosen, count, mark)
-        if factor == FLOW:
-            return replace(record, cou=flow.total() if chosen else None)
         ratio = self.factors.get(factor, PLAIN).mass_ratio
         if ratio is None or not (flow.valid or count == 0):
             return record
@@ -125,10 +197,38 @@ class WasteWater:
         has_mass = self.factors.get(factor, PLAIN).mass_ratio is not None
         return has_mass and rules.mean == "weighted" and factor not in rules.arithmetic
 
+    # hours, days, joined minutes
+
     def period(self, span: Span, below: Below) -> list[Record]:
         """The records of an hour, a day, or joined minutes."""
-        volumes = {r.start: r.cou for r in below.get(FLOW, ()) if r.cou is not None and r.count > 0}
+        volumes = self._volumes(below)
         return [self._period(span, factor, records, volumes) for factor, records in below.items()]
+
+    def assigned(self, span: Span, factor: str, results: Sequence[Result], below: Below) -> Record:
+        """An hour of a batch analyzer's factor: the mean of its results, and their mass with the hour's volume (8).
+
+        Without a result by the deadline: no value, with the mark of its minutes, or D: the analyzer brought nothing.
+        """
+        mark = water_mark([result.mark for result in results], self.outlet.precedence)
+        chosen, count = entering([r for r in results if r.value is not None], self.outlet.averaging, mark)
+        values = [result.value for result in chosen if result.value is not None]
+        if not results:
+            marks = water_mark([record.mark for record in below.get(factor, ())], self.outlet.precedence)
+            mark = FAULT if marks == NORMAL or not below.get(factor) else marks
+        record = Record(self.name, span.kind, factor, span.start, mark=mark)
+        if not values:
+            return record
+        avg = mean(values)
+        record = replace(record, min=min(values), avg=avg, max=max(values), count=count)
+        volumes, ratio = self._volumes(below), self.factors.get(factor, PLAIN).mass_ratio
+        if not volumes or ratio is None:
+            return record
+        return replace(record, cou=water.slot_mass(avg, fsum(volumes.values()), ratio))
+
+    def _volumes(self, below: Below) -> dict[int, float]:
+        """The measured volume of each part, m³, without what was only caught up."""
+        flows = [r for r in below.get(FLOW, ()) if r.cou is not None and (r.count > 0 or self._counts)]
+        return {r.start: r.cou - (r.caught_up or 0.0) for r in flows if r.cou is not None}
 
     def _period(self, span: Span, factor: str, records: Sequence[Record], volumes: Mapping[int, float]) -> Record:
         mark = self._mark(records)
@@ -137,7 +237,33 @@ class WasteWater:
         if fsum(weights) <= 0:
             weights = chosen.weights()
         avg = weighted_mean(chosen.means(), weights) if chosen.records else None
-        return record_of(self.name, factor, chosen, avg, _sum(records, chosen))
+        if factor != FLOW:
+            return record_of(self.name, factor, chosen, avg, _sum(records, chosen))
+        sums = [record.cou for record in records if record.cou is not None]
+        cou = (fsum(sums) if sums else None) if self._counts else _sum(records, chosen)
+        return _with_totals(record_of(self.name, factor, chosen, avg, cou), records)
+
+
+def valid_readings(samples: Sequence[Sample], outlet: Outlet) -> list[Total]:
+    """The readings of a totaliser that count: those whose mark enters means."""
+    return [Total(s.time, s.value) for s in samples if s.value is not None and s.mark in outlet.averaging]
+
+
+def _mean_of(passed: Sequence[Passed], record: Record) -> Record:
+    """(5) The mean flow, L/s, of a minute that only a totaliser has measured: D × 1000 ÷ time; it has no extremes."""
+    flowed = [each for each in passed if not each.silent]
+    if not flowed:
+        return record if record.mark != NORMAL else replace(record, mark=NOTHING_CAME)
+    avg = fsum(each.volume for each in flowed) * 1000 / (fsum(each.length_ms for each in flowed) / 1000)
+    return replace(record, min=avg, avg=avg, max=avg, count=len(flowed))
+
+
+def _with_totals(record: Record, parts: Sequence[Record]) -> Record:
+    """The totaliser's last reading, and all that was caught up."""
+    last = next((part for part in reversed(parts) if part.total is not None), None)
+    caught = [part.caught_up for part in parts if part.caught_up is not None]
+    record = replace(record, caught_up=fsum(caught)) if caught else record
+    return record if last is None else replace(record, total=last.total, total_at=last.total_at)
 
 
 def _sum(records: Sequence[Record], chosen: Chosen) -> float | None:

@@ -19,6 +19,7 @@ from edge.values import Kind, Record, Sample
 from protocol.equipment import RUNTIME_DECIMALS, is_equipment
 from protocol.factors import factor as table_row
 from protocol.region import number
+from protocol.times import time_text
 from protocol.upload import Slot
 
 Absent = Literal["zero", "last", "flag-only", "omit"]
@@ -105,6 +106,13 @@ def _noise(attribute: str, value: float | None, mark: str, decimals: int) -> Wir
     return NOTHING if value is None or mark != NORMAL else Wire(((attribute, decimals),), (value,))
 
 
+def with_sample_time(wire: Wire, sampled_at: int | None) -> Wire:
+    """A realtime value's place with the time when a batch analyzer drew the sample (Table 4)."""
+    if sampled_at is None:
+        return wire
+    return Wire((("SampleTime", time_text(sampled_at)), *wire.slots), wire.values)
+
+
 def wire_fields(record: Record, decimals: int, absent: Absent, last: float | None) -> Fields:
     """A record's fields as texts; empty: leave the factor out."""
     if is_equipment(record.factor):
@@ -148,15 +156,16 @@ def without_converted(wire: Wire) -> Wire:
 
 def _without_value(record: Record, decimals: int, absent: Absent, last: float | None, mass_decimals: int) -> Wire:
     mark = _abnormal(record.mark)
-    if absent == "omit":
+    if absent == "omit" and record.cou is None:
         return NOTHING
+    sums = [("Cou", record.cou, VOLUME_DECIMALS)] if record.cou is not None else []
     shown = 0.0 if absent == "zero" else last
-    if absent == "flag-only" or shown is None:
-        return _wire([], mark)
+    if absent in ("flag-only", "omit") or shown is None:
+        return _wire(sums, mark)
     means = [(name, shown, decimals) for name in ("Min", "Avg", "Max")]
     converted = absent == "zero" and _has_zs(record.factor)
     zeros = [(name, 0.0, decimals) for name in ZS_STATISTICS] if converted else []
-    return _wire([*_no_sum(record.factor, mass_decimals), *means, *zeros], mark)
+    return _wire([*(sums or _no_sum(record.factor, mass_decimals)), *means, *zeros], mark)
 
 
 def _no_sum(factor: str, mass_decimals: int) -> list[tuple[str, float, int]]:

@@ -21,6 +21,10 @@ RECORD_KINDS: Final[Mapping[str, Kind]] = {
 """Which records a CN sends (HJ 212-2017 Table 9); a delivery of any other CN brings its payload."""
 
 
+ALL = 0
+"""In place of a factor: all that have no delivery of their own."""
+
+
 class State(IntEnum):
     """Where a delivery stands; below DELIVERED it is in the outbox."""
 
@@ -37,7 +41,8 @@ class Due:
 
     Records of 2051, 2061, 2031 and 2041 are looked up when the packet is built: those labelled `start`, or with
     `end` those labelled from `start` up to before `end` (a minute interval longer than one). Everything else
-    brings a `payload`, a text in the terms of `edition`.
+    brings a `payload`, a text in the terms of `edition`. `factor`: only this one's records; they are left out of the
+    delivery of all the others.
     """
 
     platform: str
@@ -49,6 +54,7 @@ class Due:
     payload: bytes | None = None
     end: int | None = None
     edition: str = "2017"
+    factor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ class Delivery:
     end: int | None
     edition: str
     """Of the payload."""
+    factor: str | None = field(default=None, kw_only=True)
     state: State = field(kw_only=True)
 
     @property
@@ -111,7 +118,7 @@ class Answer:
 
 _COLUMNS = (
     "d.id, d.platform, d.outlet, d.cn, d.start, d.revision, d.kept, w.data, d.created, d.attempts, d.refusals,"
-    " d.retry_after, d.\"end\", coalesce(w.edition, '2017'), d.state"
+    " d.retry_after, d.\"end\", coalesce(w.edition, '2017'), d.factor, d.state"
 )
 
 
@@ -123,9 +130,9 @@ def enqueue(db: sqlite3.Connection, dues: Iterable[Due], now_ms: int) -> list[in
             raise ValueError(f"a delivery of CN {due.cn} needs a payload")
         platform, outlet = names.intern(db, due.platform), names.intern(db, due.outlet)
         row = db.execute(
-            'INSERT INTO delivery (platform, outlet, cn, start, "end", revision, kept, created)'
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
-            (platform, outlet, due.cn, due.start, due.end, due.revision, due.kept, now_ms),
+            'INSERT INTO delivery (platform, outlet, cn, start, "end", revision, kept, created, factor)'
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id",
+            (platform, outlet, due.cn, due.start, due.end, due.revision, due.kept, now_ms, _number(db, due.factor)),
         ).fetchone()
         if row is not None:
             added.append(int(row[0]))
@@ -156,6 +163,21 @@ def first_revision(db: sqlite3.Connection, platform: str, outlet: str, cn: str, 
     return None if row[0] is None else int(row[0])
 
 
+def _number(db: sqlite3.Connection, factor: str | None) -> int:
+    return ALL if factor is None else names.intern(db, factor)
+
+
+def own_factors(db: sqlite3.Connection, of: Delivery) -> set[str]:
+    """The factors that have a delivery of their own for the same label and revision."""
+    rows = db.execute(
+        "SELECT n.text FROM delivery AS d JOIN name AS n ON n.id = d.factor"
+        " WHERE d.start = ? AND d.platform = ? AND d.outlet = ? AND d.cn = ? AND d.revision = ?"
+        " AND d.factor <> ?",
+        (of.start, names.find(db, of.platform), names.find(db, of.outlet), of.cn, of.revision, ALL),
+    )
+    return {row[0] for row in rows}
+
+
 def select(db: sqlite3.Connection, where: str, args: tuple[Any, ...]) -> list[Delivery]:
     """Deliveries by an SQL condition on `delivery AS d`."""
     texts = names.texts(db)
@@ -172,6 +194,6 @@ def by_id(db: sqlite3.Connection, delivery_id: int) -> Delivery | None:
 
 
 def _delivery(row: tuple[Any, ...], texts: Mapping[int, str]) -> Delivery:
-    key, platform, outlet, cn, start, revision, kept, *rest, state = row
+    key, platform, outlet, cn, start, revision, kept, *rest, factor, state = row
     head = (key, texts[platform], texts[outlet], cn, start, revision, bool(kept))
-    return Delivery(*head, *rest, state=State(state))
+    return Delivery(*head, *rest, factor=texts.get(factor), state=State(state))

@@ -19,7 +19,7 @@ from edge.store.answers import Answered, answered, gave_up, refused, written_unc
 from edge.store.delivery import RECORD_KINDS, Answer, Delivery, Due, OpenPacket, State, by_id, enqueue, enqueue_beside
 from edge.store.qn import last_qn, qn_for
 from edge.store.tally import Counts, counts, never_answered
-from edge.values import Record
+from edge.values import Kind, Record
 
 __all__ = [
     "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "address_since", "answered",
@@ -235,8 +235,14 @@ def records_at(db: sqlite3.Connection, found: Delivery, revision: int) -> list[R
     if kind is None:
         return []
     starts = range(found.start, found.end or found.start + 1, kind.ms)
+    elsewhere = delivery.own_factors(db, found) if found.factor is None and kind is not Kind.MINUTE else set()
     there = (record for start in starts for record in records.of_period(db, found.outlet, kind, start))
-    return records.newest(record for record in there if record.revision <= revision)
+    return records.newest(
+        record
+        for record in there
+        if record.revision <= revision and record.factor not in elsewhere
+        if found.factor in (None, record.factor)
+    )
 
 
 def _issue(db: sqlite3.Connection, found: Delivery, built: Sequence[Built], now_ms: int) -> list[OpenPacket]:

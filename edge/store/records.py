@@ -15,7 +15,11 @@ from edge.store import names
 from edge.store.delivery import RECORD_KINDS, Due, enqueue, first_revision
 from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, period_start
 
-_COLUMNS = "start, kind, outlet, factor, revision, min, avg, max, zs_min, zs_avg, zs_max, cou, count, mark"
+_COLUMNS = (
+    "start, kind, outlet, factor, revision, min, avg, max, zs_min, zs_avg, zs_max, cou, count, mark, total, total_at,"
+    " caught_up"
+)
+_PLACES = ", ".join("?" * len(_COLUMNS.split(",")))
 
 
 def seal(db: sqlite3.Connection, records: Iterable[Record], dues: Iterable[Due], now_ms: int) -> list[int]:
@@ -25,6 +29,7 @@ def seal(db: sqlite3.Connection, records: Iterable[Record], dues: Iterable[Due],
     """
     numbers: dict[str, int] = {}
     newest: dict[tuple[int, int], int] = {}
+    totals: dict[int, tuple[float | None, int | None]] = {}
     rows = []
     for record in records:
         for name in (record.outlet, record.factor):
@@ -33,10 +38,16 @@ def seal(db: sqlite3.Connection, records: Iterable[Record], dues: Iterable[Due],
         rows.append(_row(record, numbers))
         key = (numbers[record.outlet], int(record.kind))
         newest[key] = max(record.start, newest.get(key, record.start))
-    db.executemany(f"INSERT INTO record ({_COLUMNS}) VALUES ({'?, ' * 13}?) ON CONFLICT DO NOTHING", rows)
+        if record.kind is Kind.MINUTE and record.total is not None:
+            totals[key[0]] = record.total, record.total_at
+    db.executemany(f"INSERT INTO record ({_COLUMNS}) VALUES ({_PLACES}) ON CONFLICT DO NOTHING", rows)
     db.executemany(
-        "INSERT INTO sealed VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET last = max(last, excluded.last)",
-        [(outlet, kind, start) for (outlet, kind), start in newest.items()],
+        "INSERT INTO sealed VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET last = max(last, excluded.last),"
+        " total = coalesce(excluded.total, total), total_at = coalesce(excluded.total_at, total_at)",
+        [
+            (outlet, kind, start, *(totals.get(outlet, (None, None)) if kind == Kind.MINUTE else (None, None)))
+            for (outlet, kind), start in newest.items()
+        ],
     )
     return enqueue(db, [_with_revisions(db, due) for due in dues], now_ms)
 
@@ -73,7 +84,7 @@ def revise(
     new = [replace(r, revision=max(r.revision, sent[r.outlet, r.kind, r.start]) + 1) for r in changed]
     numbers = {name: names.intern(db, name) for record in new for name in (record.outlet, record.factor)}
     rows = [_row(record, numbers) for record in new]
-    db.executemany(f"INSERT INTO record ({_COLUMNS}) VALUES ({'?, ' * 13}?)", rows)
+    db.executemany(f"INSERT INTO record ({_COLUMNS}) VALUES ({_PLACES})", rows)
     again = {due for platform in platforms for label in labels if (due := _again(db, platform, *label)) is not None}
     return new, enqueue(db, sorted(again, key=lambda due: (due.start, due.cn, due.platform)), now_ms)
 
@@ -172,6 +183,15 @@ def last_start(db: sqlite3.Connection, outlet: str, kind: Kind) -> int | None:
     return None if row is None else int(row[0])
 
 
+def last_total(db: sqlite3.Connection, outlet: str) -> tuple[int, float] | None:
+    """When and what the totaliser of an outlet showed last, of all that is in sealed minutes: UTC ms, m³."""
+    row = db.execute(
+        "SELECT total_at, total FROM sealed WHERE outlet = ? AND kind = ? AND total IS NOT NULL",
+        (names.find(db, outlet), Kind.MINUTE),
+    ).fetchone()
+    return None if row is None else (int(row[0]), float(row[1]))
+
+
 def last_average(db: sqlite3.Connection, record: Record) -> float | None:
     """The newest mean of the same outlet, kind and factor before this record, within a day."""
     key = int(record.kind), names.find(db, record.outlet), names.find(db, record.factor)
@@ -211,6 +231,9 @@ def _row(record: Record, numbers: dict[str, int]) -> tuple[object, ...]:
         record.cou,
         record.count,
         record.mark,
+        record.total,
+        record.total_at,
+        record.caught_up,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -225,3 +226,120 @@ def test_faults_of_a_state_are_told_at_its_line(
 def test_a_range_of_a_current_rises(find: Find, site_text: str) -> None:
     (problem,) = find(site_text.replace("range = [0, 500]", "current = [500, 0]"))
     assert (problem.key, problem.code) == ("instruments.cod.points.w01018.current", "config.range")
+
+
+FLOW_METER = """
+[instruments.flow]
+line = "rs485-1"
+driver = "modbus"
+address = 6
+  [[instruments.flow.points]]
+  factor = "w00000"
+  register = 0
+  type = "float32"
+  range = [0, 200]
+  [[instruments.flow.points]]
+  factor = "w00000"
+  kind = "total"
+  register = 2
+  type = "uint32"
+"""
+TOTAL_ONLY = FLOW_METER.partition("  [[")[0] + FLOW_METER[FLOW_METER.rindex("  [[") :]
+BY_TOTAL = '[outlets.ww1.water]\nflow_from = "totaliser"\n'
+
+
+def test_flow_and_its_totaliser_stand_side_by_side(find: Find, site_text: str) -> None:
+    assert find(site_text + FLOW_METER) == find(site_text)
+    assert find(site_text + FLOW_METER + BY_TOTAL) == find(site_text)
+
+
+@pytest.mark.parametrize(
+    ("more", "key", "code"),
+    [
+        (BY_TOTAL, "outlets.ww1.water.flow_from", "config.no-total"),
+        (TOTAL_ONLY, "outlets.ww1.water.flow_from", "config.no-flow"),
+        (TOTAL_ONLY + BY_TOTAL, "outlets.ww1.water.flow_from", "config.no-max-flow"),
+        (
+            FLOW_METER.replace("  range = [0, 200]\n", "") + BY_TOTAL,
+            "outlets.ww1.water.flow_from",
+            "config.no-max-flow",
+        ),
+        (FLOW_METER + '  unit = "L/s"\n', "instruments.flow.points.2.unit", "config.unit"),
+        (
+            FLOW_METER + FLOW_METER[FLOW_METER.rindex("  [[") :],
+            "instruments.flow.points.3.factor",
+            "config.same-factor",
+        ),
+        (GAS + '  kind = "total"\n', "instruments.tpv.points.a01011.kind", "config.total-factor"),
+    ],
+)
+def test_totaliser_that_could_give_no_volume_is_refused(
+    find: Find, site_text: str, more: str, key: str, code: str
+) -> None:
+    assert (key, code, False) in [(p.key, p.code, p.warning) for p in find(site_text + more)]
+
+
+def test_keys_of_a_totaliser_elsewhere_are_warned_of(find: Find, site_text: str) -> None:
+    found = find(site_text.replace("[0, 500]", "[0, 500]\nrollover = 1000"))
+    assert ("config.total-only", True) in [(p.code, p.warning) for p in found]
+
+
+def test_point_of_the_file_overrides_the_totaliser_of_the_model_and_not_its_flow(
+    find: Find, site_text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    points = FLOW_METER[FLOW_METER.index("  [[") :].replace("instruments.flow.", "").replace("  range = [0, 200]\n", "")
+    (tmp_path / "models" / "mine.toml").write_text(f'[model]\ndriver = "modbus"\n{points}', encoding="utf-8")
+    model = '[instruments.flow]\nline = "rs485-1"\nmodel = "mine"\naddress = 6\n'
+    assert [p.code for p in find(site_text + model + BY_TOTAL)] == ["config.no-max-flow"]
+    point = '  [[instruments.flow.points]]\n  factor = "w00000"\n  kind = "total"\n  max_flow = 100\n'
+    assert find(site_text + model + point + BY_TOTAL) == find(site_text)
+
+
+BATCH = '[0, 500]\nbatch = "held"\nnew_result = "time-register"\nsampled = [{ register = 9, type = "bcd", words = 3 }]'
+CHANGED = BATCH[BATCH.index("batch") : BATCH.index(" = [{")]
+
+
+def test_batch_analyzer_with_what_it_needs_checks(find: Find, site_text: str) -> None:
+    assert find(site_text.replace("[0, 500]", BATCH)) == find(site_text)
+    assert find(site_text.replace("[0, 500]", BATCH.replace("held", "assigned"))) == find(site_text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "code"),
+    [
+        ('new_result = "time-register"', "", "batch", "config.batch-needs"),
+        ("time-register", "counter", "batch", "config.batch-needs"),
+        ("time-register", "state", "batch", "config.batch-needs"),
+        ("sampled = [", "completed = [", "batch", None),
+        ("sampled", 'result_kinds = { 0 = "sample" }\nsampled', "result_kinds", "config.batch-needs"),
+        ("sampled", 'result_code = { register = 3, type = "uint16" }\nsampled', "result_code", "config.batch-needs"),
+        ("words = 3 }]", "words = 3 }, { register = 12, type = 'uint16' }]", "sampled", "config.time-parts"),
+        ("words = 3", "words = 9", "sampled.1", "drivers.modbus.bcd-words"),
+        ("words = 3", "word = 3", "sampled.1.word", "config.unknown-key"),
+        ('"held"', '"assigned"\nkind = "total"', "batch", "config.batch-needs"),
+        (CHANGED, 'batch = "assigned"\nnew_result = "change"\nclock', "batch", "config.batch-needs"),
+        ('"held"', '"sometimes"', "batch", "config.choice"),
+        ('"held"', '"held"\ncycle = "1min"', "cycle", "config.between"),
+    ],
+)  # fmt: skip
+def test_batch_analyzer_that_lacks_something_is_refused(
+    find: Find, site_text: str, old: str, new: str, key: str, code: str | None
+) -> None:
+    assert old in BATCH
+    found = [p for p in find(site_text.replace("[0, 500]", BATCH.replace(old, new))) if not p.warning]
+    if code is None:
+        assert found == []
+    else:
+        assert (f"instruments.cod.points.w01018.{key}", code) in [(p.key, p.code) for p in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('[0, 500]\nnew_result = "change"', "config.batch-only"),
+        (BATCH.replace("held", "assigned") + '\ncycle = "4h"', "config.assigned-cycle"),
+    ],
+)
+def test_batch_keys_that_do_not_fit_are_warned_of(find: Find, site_text: str, text: str, code: str) -> None:
+    assert (code, True) in [(p.code, p.warning) for p in find(site_text.replace("[0, 500]", text))]

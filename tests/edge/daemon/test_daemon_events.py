@@ -32,7 +32,7 @@ async def test_a_changed_state_survives_a_kill_between_commit_and_answer_and_is_
         await site.until(lambda page: known(page, "i12001")["value"] == "0" and known(page, "SN")["value"] is not None)
         await site.drained()
         site.platform.profile = profile("mute:3015,3019,3020")
-        panel = site.bus.panels[COD]
+        (panel,) = [one.panel for one in site.bus.slaves if one.address == COD]
         panel.state, panel.until_ms = 5, FAR_MS
         await site.platform.until(lambda: bool(carrying(site, "3020", "i12001-Info=5")))
         await site.kill_fork()

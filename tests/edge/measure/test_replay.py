@@ -145,3 +145,37 @@ def test_bad_site_file_ends_with_2(tmp_path: Path) -> None:
     result = CliRunner().invoke(replay, [str(tmp_path / "samples.csv"), "-c", str(tmp_path / "site.toml")])
     assert result.exit_code == 2
     assert "outlets.ww1.statistics" in result.stderr
+
+
+def test_totaliser_of_the_site_gives_the_volumes_and_tells_what_happened(tmp_path: Path) -> None:
+    site = SITE.replace('statistics = "water"', 'statistics = "water"\n[outlets.ww1.water]\nflow_from = "totaliser"')
+    site += (
+        '[lines.l]\nport = "/dev/ttyS0"\n[instruments.flow]\nline = "l"\ndriver = "modbus"\noutlet = "ww1"\n'
+        '[[instruments.flow.points]]\nfactor = "w00000"\nkind = "total"\nregister = 0\ntype = "uint32"\nscale = 0.001\n'
+        "max_flow = 50\n"
+    )
+    times = [f"2025-11-22T08:{at // 60:02}:{at % 60:02}+08:00" for at in range(0, 180, 5)]
+    readings = [100.0 + 0.0625 * at if at < 24 else 0.0625 * (at - 24) for at in range(36)]
+    lines = [f"{time},ww1,w00000-total,{reading},N\n" for time, reading in zip(times, readings, strict=True)]
+    (tmp_path / "site.toml").write_text(site, encoding="utf-8")
+    (tmp_path / "samples.csv").write_text(HEADER + "".join(lines), encoding="utf-8")
+    arguments = [str(tmp_path / "samples.csv"), "-c", str(tmp_path / "site.toml"), "--json"]
+    result = CliRunner().invoke(replay, arguments, env={"HJ212_LANG": "en"})
+    found = records(result)
+    assert [record["cou"] for record in found] == pytest.approx([11 * 0.0625, 0.75, 11 * 0.0625])
+    assert [record["total"] for record in found] == pytest.approx([100.6875, 101.4375, 0.6875])
+    assert found[1]["wire"] == {"Cou": "0.750", "Min": "12.50", "Avg": "12.50", "Max": "12.50", "Flag": "N"}
+    assert "the totaliser was reset: 101.438 (2025-11-22T08:01:55" in result.stderr
+
+
+def test_assigned_factor_is_replayed_as_a_held_one(tmp_path: Path) -> None:
+    point = (
+        '[lines.l]\nport = "/dev/ttyS0"\n[instruments.cod]\nline = "l"\ndriver = "modbus"\noutlet = "ww1"\n'
+        '[[instruments.cod.points]]\nfactor = "w01018"\nregister = 0\ntype = "float32"\nbatch = "assigned"\n'
+        'new_result = "change"\nanalysis = "40min"\n'
+    )
+    (tmp_path / "site.toml").write_text(SITE + point, encoding="utf-8")
+    (tmp_path / "samples.csv").write_text(HEADER + rows("w01018", 35, 3600), encoding="utf-8")
+    arguments = [str(tmp_path / "samples.csv"), "-c", str(tmp_path / "site.toml"), "--json"]
+    found = records(CliRunner().invoke(replay, arguments, env={"HJ212_LANG": "en"}))
+    assert [(r["kind"], r["avg"]) for r in found][-1:] == [("hour", 35.0)]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from storekit import NOON
 
 from config.site import Retention
-from edge.store import journal, linklog, migrate, outbox, records, retention, samples, settings
+from edge.store import journal, linklog, migrate, outbox, records, results, retention, samples, settings
 from edge.store.linklog import Logged
 from edge.store.outbox import Answer, Due
-from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample, period_start
+from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Result, Sample, period_start
 
 COD = Record("ww1", Kind.MINUTE, "w01018", NOON, 0, 1.5, 2.5, 3.25, None, 0.1, None, 0.000123, 12, "N")
 
@@ -374,3 +374,44 @@ def test_events_of_one_second_stand_beside_each_other(db: sqlite3.Connection) ->
     assert len(set(ids)) == 4
     found = outbox.open_deliveries(db, "city", "ww1")
     assert [each.payload for each in found] == [b"a", b"b", b"b", b"a"]
+
+
+def test_last_reading_of_a_totaliser_is_that_of_the_minutes_sealed_last(db: sqlite3.Connection) -> None:
+    def flow(start: int, total: float | None) -> Record:
+        return Record("ww1", Kind.MINUTE, "w00000", start, total=total, total_at=start + 55_000 if total else None)
+
+    assert records.last_total(db, "ww1") is None
+    seal(db, flow(NOON, 100.5), flow(NOON + 60_000, 101.25))
+    seal(db, flow(NOON + 120_000, None))
+    assert records.last_total(db, "ww1") == (NOON + 115_000, 101.25)
+    # the clock was set back by an hour: what is sealed now is newer, whatever its label
+    seal(db, flow(NOON - 3_600_000, 102.0))
+    assert records.last_total(db, "ww1") == (NOON - 3_545_000, 102.0)
+    assert records.last_total(db, "ww2") is None
+    assert records.of_period(db, "ww1", Kind.MINUTE, NOON) == [flow(NOON, 100.5)]
+
+
+# results
+
+SAMPLED = Result("ww1", "w01018", NOON, NOON + 2_400_000, NOON + 2_405_000, 35.5, "N", "sample", "a")
+
+
+def test_results_come_back_as_they_were_kept_and_the_newest_are_told_apart(db: sqlite3.Connection) -> None:
+    check = replace(SAMPLED, sampled=NOON + 3_600_000, value=None, mark="D", kind="check", identity="b")
+    other = replace(SAMPLED, factor="w21003")
+    assert results.newest(db, "ww1", "w01018") == (None, None)
+    results.keep(db, [SAMPLED, check, other])
+    assert results.newest(db, "ww1", "w01018") == (check, SAMPLED)
+    assert results.between(db, "ww1", NOON, NOON + 3_599_999, 10) == [SAMPLED, other]
+    assert results.between(db, "ww1", NOON, NOON + 3_600_000, 1) == [check]
+    assert results.between(db, "ww2", NOON, NOON + 3_600_000, 10) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["UPDATE result SET value = 1", "DELETE FROM result", "INSERT OR REPLACE INTO result SELECT * FROM result"],
+)
+def test_the_database_refuses_to_change_a_result(db: sqlite3.Connection, change: str) -> None:
+    results.keep(db, [SAMPLED])
+    with pytest.raises(sqlite3.IntegrityError, match="never changed"):
+        db.execute(change)
