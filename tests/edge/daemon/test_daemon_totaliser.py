@@ -6,6 +6,7 @@ import asyncio
 import random
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daemonkit import rig
@@ -39,9 +40,13 @@ async def test_kills_neither_lose_nor_double_a_volume(tmp_path: Path) -> None:
             await site.kill_fork()
             await asyncio.sleep(moments.uniform(0.0, 2.0))
         await site.fork()
-        await asyncio.sleep(2.5)
-        records = [r for r in await site.records() if r["factor"] == "w00000" and r["kind"] == "minute"]
-        counted = [r for r in sorted(records, key=lambda record: record["start"]) if "total" in r]
+        counted: list[dict[str, Any]] = []
+        for _ in range(100):  # on a slow machine some of the lives were too short for a minute
+            await asyncio.sleep(0.5)
+            records = [r for r in await site.records() if r["factor"] == "w00000" and r["kind"] == "minute"]
+            counted = [r for r in sorted(records, key=lambda record: record["start"]) if "total" in r]
+            if len(counted) > KILLS / 2:
+                break
         assert len(counted) > KILLS / 2
         assert any(r["caught_up"] for r in counted)
         for earlier, later in pairwise(counted):
