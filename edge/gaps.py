@@ -1,7 +1,8 @@
 """Which periods of an outlet are missing or not normal, and why: from records, journal and outbox. Sans I/O.
 
     no record of any factor    the daemon did not live through it: power, stop, kill, or a step of the clock
-    a record that is not N     what its mark says: instrument silent, fault, maintenance, calibration …
+    a record that is not N     what its mark says: instrument silent, fault, maintenance, calibration …; or that the
+                               source stood still all the time
     a record not delivered     the link to a platform, or the platform's refusal
 
 What lies side by side with the same cause is one gap.
@@ -19,7 +20,7 @@ from edge.values import Kind, period_start
 
 Cause = Literal[
     "power", "stopped", "killed", "clock", "store", "unknown", "silent", "fault", "maintenance", "calibration",
-    "out-of-operation", "over-range", "by-hand", "not-measured", "link", "refused",
+    "out-of-operation", "over-range", "by-hand", "source-stopped", "not-measured", "link", "refused",
 ]  # fmt: skip
 HISTORY = ("started", "stopped", "clock.set", "clock.stepped", "store.rebuilt")
 """The journal's actions that tell why there is no record."""
@@ -27,6 +28,8 @@ _BY_MARK: Mapping[str, Cause] = {
     "B": "silent", "D": "fault", "M": "maintenance", "C": "calibration", "F": "out-of-operation", "T": "over-range",
     "S": "by-hand",
 }  # fmt: skip
+_OF_A_STOP = frozenset("BDF")
+"""Marks that a source which stands still explains: instruments are switched off, or measure nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,15 @@ class Undelivered:
     aside: bool
 
 
-def missing(kind: Kind, span: tuple[int, int], labels: Iterable[Label], history: Sequence[Entry]) -> list[Gap]:
-    """The gaps among the periods that begin in [span) and have ended; `history`: entries of HISTORY by time.
+def missing(
+    kind: Kind,
+    span: tuple[int, int],
+    labels: Iterable[Label],
+    history: Sequence[Entry],
+    stops: Sequence[tuple[int, int | None]] = (),
+) -> list[Gap]:
+    """The gaps among the periods that begin in [span) and have ended; `history`: entries of HISTORY by time; `stops`:
+    when the outlet's source stood still (停产), end None: it still does.
 
     Before the daemon's first start there is nothing to be missing.
     """
@@ -79,8 +89,13 @@ def missing(kind: Kind, span: tuple[int, int], labels: Iterable[Label], history:
         for factor in factors:
             gap = _not_normal(start, kind.ms, factor, marks.get(factor))
             if gap is not None:
-                found.append(gap)
+                is_still = gap.mark in _OF_A_STOP and any(_holds(stop, gap) for stop in stops)
+                found.append(replace(gap, cause="source-stopped") if is_still else gap)
     return list(joined(found))
+
+
+def _holds(stop: tuple[int, int | None], gap: Gap) -> bool:
+    return stop[0] <= gap.start and (stop[1] is None or gap.end <= stop[1])
 
 
 def undelivered(waiting: Iterable[Undelivered]) -> list[Gap]:

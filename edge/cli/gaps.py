@@ -68,7 +68,7 @@ def _now_ms(place: Where) -> int:
         page = client.ask(client.candidates(place.socket, place.data_dir), "status")
     except (client.NoDaemon, client.Refused):
         return SystemClock().wall_ms()
-    return round(datetime.fromisoformat(page["daemon"]["now"]).timestamp() * 1000)
+    return _ms(page["daemon"]["now"])
 
 
 def _gaps(place: Where, outlet: str, kind: str, since: int, until: int) -> Iterator[Gap]:
@@ -79,22 +79,37 @@ def _gaps(place: Where, outlet: str, kind: str, since: int, until: int) -> Itera
     length = Kind[kind.upper()]
     since = max(since, period_start(first[0], length.ms))
     history = [Entry(**{**row, "hash": bytes.fromhex(row["hash"])}) for row in place.query("history", {"from": since})]
+    stops = _stops(place, outlet, since, until)
     found: list[Gap] = []
     begin = period_start(since, DAY_MS)
     while begin < until:
         end = begin + STEP_MS[kind]
         span = max(begin, since), min(end, until)
-        found += missing(length, span, _labels(place, outlet, kind, span), history)
+        found += missing(length, span, _labels(place, outlet, kind, span), history, stops)
         begin = end
     waiting = place.query("undelivered", {"outlet": outlet, "kind": kind, "from": since, "to": until - 1})
     yield from joined([*found, *undelivered(Undelivered(**row) for row in waiting)])
+
+
+def _stops(place: Where, outlet: str, since: int, until: int) -> list[tuple[int, int | None]]:
+    """When the outlet's source stood still."""
+    found = place.query("marks", {"from": since, "to": until})
+    return [
+        (_ms(mark["from"]), None if mark["to"] is None else _ms(mark["to"]))
+        for mark in found
+        if mark["kind"] == "stop" and outlet in mark["points"]
+    ]
+
+
+def _ms(moment: str) -> int:
+    return round(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def _labels(place: Where, outlet: str, kind: str, span: tuple[int, int]) -> Iterator[Label]:
     """The periods that have records: of each factor the newest revision."""
     marks: dict[int, dict[str, tuple[int, str]]] = {}
     for row in rows_of(place, kind, outlet, span[0], span[1] - 1, ()):
-        start = round(datetime.fromisoformat(row["start"]).timestamp() * 1000)
+        start = _ms(row["start"])
         known = marks.setdefault(start, {}).get(row["factor"])
         if known is None or known[0] < row["revision"]:
             marks[start][row["factor"]] = row["revision"], row["mark"]

@@ -14,7 +14,7 @@ from config.site import Retention
 from edge.catalogue import use_language
 from edge.cli.data import data_group
 from edge.gaps import Gap, Label, Undelivered, joined, missing, undelivered, why_absent
-from edge.store import journal, records
+from edge.store import journal, marks, records
 from edge.store.journal import Entry
 from edge.store.outbox import Due
 from edge.store.store import Store
@@ -83,6 +83,19 @@ def test_marks_tell_why_a_period_is_not_valid_and_neighbours_are_joined() -> Non
     ]
 
 
+def test_instruments_of_a_source_that_stands_still_are_not_called_faulty() -> None:
+    labels = [Label(at(hour), {"w01018": mark}) for hour, mark in enumerate("BDMNB")]
+    found = missing(Kind.HOUR, (at(0), at(5)), labels, [STARTED_FIRST], [(at(0, 30), at(4, 30))])
+    assert [(gap.start, gap.cause, gap.mark) for gap in found] == [
+        (at(0), "silent", "B"),  # it ran for half of this hour
+        (at(1), "source-stopped", "D"),
+        (at(2), "maintenance", "M"),
+        (at(4), "silent", "B"),
+    ]
+    (last,) = missing(Kind.HOUR, (at(4), at(5)), labels, [STARTED_FIRST], [(at(0, 30), None)])
+    assert last.cause == "source-stopped"
+
+
 def test_a_factor_that_has_no_record_beside_others_is_not_measured() -> None:
     labels = [Label(at(0), {"w01018": "N", "w01001": "N"}), Label(at(1), OTHERS)]
     assert missing(Kind.HOUR, (at(-5), at(2)), labels, [STARTED_FIRST]) == [Gap(at(1), at(2), "w01018", "not-measured")]
@@ -145,6 +158,16 @@ def store_of_a_night(folder: Path) -> None:
 
     store.call(fill).result(5)
     store.close()
+
+
+def test_a_stop_that_was_told_afterwards_is_the_cause(tmp_path: Path, site: Path) -> None:
+    store_of_a_night(tmp_path)
+    store = Store(tmp_path, retention=Retention(), on_event=lambda code, params: None)
+    stop = marks.Mark(kind="stop", points=("ww1",), begin=at(1), reason="overhaul")
+    store.call(marks.add, stop, marks.By("root", "x", at(7))).result(5)
+    store.close()
+    rows = json.loads(run(site, "gaps", "--from", "2026-09-22", "--to", "2026-09-22 02:59", "--json"))
+    assert [(row["start"][11:16], row["cause"], row["mark"]) for row in rows] == [("01:00", "source-stopped", "D")]
 
 
 def test_the_gaps_of_a_night_from_the_command_line(tmp_path: Path, site: Path) -> None:
