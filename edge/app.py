@@ -38,6 +38,7 @@ from edge.logs import get_logger, set_up_logs
 from edge.marking import Marking
 from edge.measure.statistics import Live
 from edge.measuring import Measuring
+from edge.points import points
 from edge.problems import problem_text
 from edge.remote.daily import set_analyzer_clocks
 from edge.revising import Reviser
@@ -354,7 +355,7 @@ class Daemon:
                 *self._hanging(),
             ],
             "platforms": report.platforms(self._delivering, counts),
-            "points": report.points(self._measuring),
+            "points": points(self._measuring, self._site.outlets),
             "lines": report.lines(self._measuring),
             "infos": report.infos(self._instruments, self._logger),
             "marks": [mark_shown(entry) for entry in self._marking.open_marks()],

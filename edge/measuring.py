@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 from config.site import Instrument, Line, Site
 from drivers.line import LineInstrument, LineWorker, PollResult
@@ -54,21 +54,6 @@ FLUSH_S = 2.0
 WAITING_LIMIT = 40_000
 """Polls kept in memory while the clock is implausible."""
 PAGE = 10_000
-
-
-class PointNow(NamedTuple):
-    """A point or derived point (`instrument` empty) with its newest sample."""
-
-    instrument: str
-    """Empty: a derived point."""
-    outlet: str
-    factor: str
-    channel: str
-    """What its samples are called."""
-    name: str | None
-    """As the site file calls it; None: not at all."""
-    unit: str | None
-    sample: Sample | None
 
 
 class Measuring:
@@ -169,21 +154,6 @@ class Measuring:
         found = self.engines[outlet].live([*newest, *self.derived.latest(outlet, newest)])
         sampled = self.acquirer.sampled_at(outlet)
         return [replace(one, sampled_at=sampled.get(one.sample.factor)) for one in found] if sampled else found
-
-    def points(self) -> list[PointNow]:
-        """Everything that has samples, each newest one under the mark that counts."""
-        found = [
-            PointNow(name, one.outlet, one.factor, one.channel, one.name, one.unit, now)
-            for name, one, now in self.acquirer.points()
-        ]
-        for name, outlet in self._site.outlets.items():
-            newest = self.derived.latest(name, [one.sample for one in found if one.outlet == name and one.sample])
-            values = {sample.factor: sample for sample in newest}
-            found += [
-                PointNow("", name, one.factor, one.factor, None, one.unit, values.get(one.factor))
-                for one in outlet.derived
-            ]
-        return [one._replace(sample=one.sample and self.engines[one.outlet].manual.on(one.sample)) for one in found]
 
     def age_s(self) -> float:
         """Real seconds since the last step, for the watchdog."""

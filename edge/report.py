@@ -7,19 +7,17 @@ import sqlite3
 from dataclasses import asdict
 from typing import Any
 
-from config.site import TOTAL, Site
-from edge.catalogue import LANGUAGES, explain, text
+from config.site import Site
+from edge.catalogue import explain, text
 from edge.control.queries import alarm_row
 from edge.delivering import Delivering
-from edge.measure.rules import VOLUME_UNIT
-from edge.measuring import Measuring, PointNow
+from edge.measuring import Measuring
 from edge.store import logs, outbox
 from edge.uplink.session import Session
 from edge.uplink.time_request import DRIFT_S
 from edge.values import InfoKey, Known
 from edge.watch.instruments import SERIAL, InstrumentWatch
 from edge.watch.logger import GOOD, LoggerWatch
-from protocol.equipment import is_equipment, state_name
 from protocol.factors import factor
 from protocol.times import iso_text, parse_time
 
@@ -93,49 +91,6 @@ def lines(measuring: Measuring) -> list[dict[str, Any]]:
         for instrument, counters in state.instruments.items():
             found.append({**port, "instrument": instrument, **asdict(counters)})
     return found
-
-
-def points(measuring: Measuring) -> list[dict[str, Any]]:
-    """Newest value of every point and derived point."""
-    found = []
-    for point in measuring.points():
-        sample = point.sample
-        total = measuring.engines[point.outlet].hour_total if point.channel == TOTAL else None
-        sampled = measuring.acquirer.sampled_at(point.outlet).get(point.channel)
-        found.append(
-            {
-                "outlet": point.outlet,
-                "factor": point.channel,
-                **_names(point),
-                "instrument": point.instrument,
-                "value": sample.value if sample else None,
-                "unit": _unit(point),
-                "state": state_name(point.factor, sample.value if sample else None),
-                "mark": sample.mark if sample else None,
-                "time": when(sample.time if sample else None),
-                "sample_time": when(sampled),
-                "hour_total": total.value if total else None,
-                "hour_total_at": when(total.time if total else None),
-            }
-        )
-    return found
-
-
-def _names(point: PointNow) -> dict[str, str]:
-    if point.channel == TOTAL:
-        return {f"name_{language}": text("cli.totaliser", language) for language in LANGUAGES}
-    known = factor(point.factor, point.unit)
-    return {
-        "name_zh": point.name or (known.name_zh if known else point.factor),
-        "name_en": point.name or (known.name_en if known else point.factor),
-    }
-
-
-def _unit(point: PointNow) -> str | None:
-    if point.channel == TOTAL:
-        return VOLUME_UNIT
-    known = factor(point.factor, point.unit)
-    return known.unit if known else None if is_equipment(point.factor) else point.unit
 
 
 def infos(instruments: InstrumentWatch, logger: LoggerWatch) -> list[dict[str, Any]]:
