@@ -13,6 +13,7 @@ import click
 
 from edge.catalogue import text
 from edge.cli.common import Where, config_option, json_option, print_json, table, where
+from edge.cli.explain import explain
 from edge.cli.gaps import gaps
 from edge.cli.plot import plot
 from edge.cli.ranges import KINDS, SPAN_MS, Time, outlets_of, rows_of
@@ -43,7 +44,7 @@ def data_group() -> None:
     """Values."""
 
 
-for _command in (replay, gaps, plot):
+for _command in (replay, gaps, plot, explain):
     data_group.add_command(_command)
 
 
