@@ -14,7 +14,7 @@ from config.site import Site
 from edge.catalogue import language, text
 from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, print_json, table, where
 from edge.cli.ranges import Time, outlets_of, rows_of
-from edge.measure.cases import Case, Plan, Step, minute_case, period_case
+from edge.measure.cases import Case, Plan, Step, minute_case, period_case, reach_ms
 from edge.measure.derived import DerivedPoints
 from edge.measure.explain import Difference, Input, differences, inputs_of, steps_of
 from edge.measure.manual import ManualMarks
@@ -125,7 +125,8 @@ class _Trace:
             return Answer(self._stored, None, [], [], [made])
         sealed, now = made
         if sealed.made is None:
-            return Answer(self._stored, None, [], [], [Reason("explain.reason-not-on-site", {})])
+            gone = "explain.reason-not-on-site" if self._kind is Kind.MINUTE else "explain.reason-parts-gone"
+            return Answer(self._stored, None, [], [], [Reason(gone, {})])
         found = differences(self._stored[-1], sealed, now)
         steps = [*self._derived_steps(), *steps_of(sealed)]
         if now.made is not None and now.made.mark != sealed.made.mark:
@@ -138,16 +139,13 @@ class _Trace:
             return Reason("explain.reason-no-samples", {})
         if kept[0] >= self._end:
             return Reason("explain.reason-samples-gone", {"since": _shown(kept[0])})
-        holds = max((rule.holds_ms for rule in self._plan.factors.values()), default=0)
-        stored = self._samples(self._start - holds, self._end - 1)
+        stored = self._samples(self._start - reach_ms(self._plan), self._end - 1)
         sealed, now = self._manual()
         return minute_case(self._plan, self._start, stored, sealed), minute_case(self._plan, self._start, stored, now)
 
     def _period(self) -> tuple[Case, Case] | Reason:
         rows = rows_of(self._place, _BELOW[self._kind], self._plan.name, self._start, self._end - 1, ())
         below = [_record(row) for row in rows]
-        if not any(record.factor == self._plan.factor for record in below):
-            return Reason("explain.reason-parts-gone", {})
         self._manual()
         levels = self._samples(self._start, self._end - 1) if LA in self._plan.factors else []
         first = [record for record in below if record.revision == 0]
@@ -201,9 +199,10 @@ class _Trace:
         if self._later:
             numbers = ", ".join(str(number) for number in self._later)
             reasons.append(Reason("explain.reason-marks-later", {"numbers": numbers}))
-        if sealed.made is not None and sealed.made.count > self._stored[0].count:
-            params = {"made": sealed.made.count, "stored": self._stored[0].count}
-            reasons.append(Reason("explain.reason-more", params))
+        made, stored = (sealed.made.count if sealed.made else 0), self._stored[0].count
+        if made != stored:
+            code = "explain.reason-more" if made > stored else "explain.reason-fewer"
+            reasons.append(Reason(code, {"made": made, "stored": stored}))
         if self._plan.factor not in self._plan.factors and self._plan.factor not in sealed.records:
             reasons.append(Reason("explain.reason-not-on-site", {}))
         changed = round(self._place.config.stat().st_mtime * 1000)
@@ -260,8 +259,7 @@ def as_object(answer: Answer) -> dict[str, Any]:
         "recomputed": None if made is None else _row(made),
         "differences": [{"field": each.field, "stored": each.stored, "made": each.made} for each in answer.differences],
         "reasons": [
-            {"code": each.code.removeprefix("explain.reason-"), "text": _words(each.code, each.params)}
-            for each in answer.reasons
+            {"code": each.code.partition("-")[2], "text": _words(each.code, each.params)} for each in answer.reasons
         ],
     }
 

@@ -11,5 +11,6 @@ manual     marks set by hand, laid over the samples
 derived    points that are computed from others, and constants
 switch     a state between two thresholds; stops: when the source stood still
 engine     keeps the open minute, hour and day of one outlet and seals them
+cases, explain   a period made again, and told: inputs, steps, differences
 wire       a record or a sample as the fields of edition 2017
 """

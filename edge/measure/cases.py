@@ -20,7 +20,7 @@ from edge.measure.manual import ManualMarks
 from edge.measure.marks import entering
 from edge.measure.revise import by_factor
 from edge.measure.rules import PLAIN, FactorRule
-from edge.measure.sound_levels import LA, Levels
+from edge.measure.sound_levels import INTERVALS, LA, Levels
 from edge.measure.statistics import Span
 from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample
 from protocol.equipment import is_equipment
@@ -93,8 +93,14 @@ class Case:
         return self.samples.get(factor, ()) if self.kind is Kind.MINUTE else self.parts.get(factor, ())
 
 
+def reach_ms(plan: Plan) -> int:
+    """How far before a minute its samples may lie: values that hold, and longer intervals of noise."""
+    intervals = INTERVALS[-1] * MINUTE_MS if LA in plan.factors else 0
+    return max(intervals, *(rule.holds_ms for rule in plan.factors.values()), 0)
+
+
 def minute_case(plan: Plan, start: int, stored: Iterable[Sample], manual: ManualMarks) -> Case:
-    """A minute from its samples; `stored` reaches back as far as values hold."""
+    """A minute from its samples; `stored` begins `reach_ms` before it."""
     rules = statistics_of(plan.outlet, plan.name, plan.factors, levels := Levels())
     stored = list(stored)
     for sample in stored:

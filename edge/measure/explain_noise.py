@@ -36,6 +36,12 @@ def steps(case: Case) -> list[Step]:
     marks = [one.mark for one in values]
     params = {"normal": marks.count("N"), "came": len(marks), "others": listed(marks), "mark": made.mark}
     found = [Step("explain.mark-noise", params)]
+    minutes = case.plan.factor.partition(OF_MINUTES)[2]
+    if minutes:
+        return [
+            Step("explain.of-minutes", {"minutes": minutes, "count": made.count}),
+            _value(case, made, made.avg or 0.0),
+        ]
     if made.avg is None:
         return [*found, Step("explain.entering-none", {"mark": made.mark})]
     return [*found, _value(case, made, made.avg)]

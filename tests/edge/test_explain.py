@@ -111,6 +111,8 @@ class Logger:
         by_minute: dict[int, list[Sample]] = {}
         for one in found:
             by_minute.setdefault(period_start(one.time, MINUTE_MS), []).append(one)
+        for db in (self.records, self.samples):
+            db.execute("BEGIN")
         for at in range(start, start + minutes * MINUTE_MS, MINUTE_MS):
             here = by_minute.get(at, [])
             for time in sorted({one.time for one in here}):
@@ -120,6 +122,8 @@ class Logger:
                 engine.add(here)
                 sealed = engine.tick(at + MINUTE_MS - 1, complete_until_ms=at + MINUTE_MS)
                 records.seal(self.records, sealed, [], at)
+        for db in (self.records, self.samples):
+            db.execute("COMMIT")
 
     def mark(self, point: str, mark: str, begin: int, end: int, at: int) -> None:
         state = Mark(kind="mark", points=(point,), begin=begin, end=end, mark=mark, reason="x")
