@@ -288,8 +288,11 @@ def _words(code: str, params: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """A number as people read it: eight digits, no exponent where it can be."""
-    return "–" if value is None else f"{value:.8g}" if isinstance(value, float) else value
+    """A number as people read it: eight digits, no exponent."""
+    if not isinstance(value, float):
+        return "–" if value is None else value
+    shown = f"{value:.8g}"
+    return f"{value:.12f}".rstrip("0").rstrip(".") if "e-" in shown else shown
 
 
 def _print(answer: Answer) -> None:

@@ -69,11 +69,13 @@ def _differing(stored: Record, made: Record) -> list[Difference]:
 
 
 def inputs_of(case: Case) -> list[Input]:
-    """What entered, the factor's own values first."""
+    """What entered, the factor's own values first; a factor that is computed from others has none."""
     own = case.plan.factor
     roles = {own: "own", **dict.fromkeys(case.plan.formulas.get(own, ()), "formula")}
     if not is_equipment(own):
         roles = {**_roles(case), **roles}
+    if "level" in roles.values() or ("source" in roles.values() and not case.values(own)):
+        del roles[own]
     ordered = sorted(roles.items(), key=lambda item: item[1] != "own")
     return [_input(case, factor, role) for factor, role in ordered]
 

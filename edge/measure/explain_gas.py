@@ -260,8 +260,7 @@ def _converted_step(case: Case, rules: FlueGas, made: Record) -> Step:
 def _zs_mean_step(case: Case, made: Record) -> Step:
     values = [one.zs_avg for one in entered(case, case.parts[case.plan.factor], made.mark)[0] if one.zs_avg is not None]
     params = {"sum": fsum(values), "count": len(values), "result": made.zs_avg}
-    step = Step("explain.zs-mean", params, f"{ANNEX}.2 ({_MEAN[case.kind]})", mean(values) if values else None)
-    return stated(step, made.zs_avg)
+    return stated(Step("explain.zs-mean", params, "", mean(values) if values else None), made.zs_avg)
 
 
 # volume and mass

@@ -62,7 +62,7 @@ def _mean(case: Case, values: Sequence[float], made: Record) -> Step:
     total = fsum(values)
     params = {"sum": total, "count": len(values), "result": made.avg, "unit": case.plan.rule.unit}
     if case.plan.factor == FLOW:
-        return stated(Step("explain.mean", params, f"{ANNEX}.1 ({_FLOW[case.kind]})", mean(values)), made.avg)
+        return stated(Step("explain.mean-flow", params, f"{ANNEX}.1 ({_FLOW[case.kind]})", mean(values)), made.avg)
     clause = f"{ANNEX}.1 ({_ARITHMETIC[case.kind]})"
     return stated(Step("explain.mean", params, clause, mean(values)), made.avg)
 
