@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -205,10 +206,19 @@ class _Trace:
             reasons.append(Reason(code, {"made": made, "stored": stored}))
         if self._plan.factor not in self._plan.factors and self._plan.factor not in sealed.records:
             reasons.append(Reason("explain.reason-not-on-site", {}))
-        changed = round(self._place.config.stat().st_mtime * 1000)
-        if changed > self._end:
+        if self._site_changed():
+            changed = round(self._place.config.stat().st_mtime * 1000)
             reasons.append(Reason("explain.reason-site-changed", {"changed": _shown(changed)}))
         return reasons or [Reason("explain.reason-unknown", {})]
+
+    def _site_changed(self) -> bool:
+        """Whether the site file is not the one that the daemon had; judged by its time where that is not known."""
+        history = self._place.query("history", {"from": self._start})
+        started = [row for row in history if row["action"] == "started" and row["at_ms"] < self._end]
+        used = {row["detail"].get("site_sha256") for row in started} - {None}
+        if used:
+            return used != {hashlib.sha256(self._place.config.read_bytes()).hexdigest()}
+        return round(self._place.config.stat().st_mtime * 1000) > self._end
 
 
 def _record(row: Mapping[str, Any]) -> Record:

@@ -4,6 +4,7 @@ altered does not.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -24,7 +25,7 @@ from edge.measure.derived import DerivedPoints
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
 from edge.revising import manual_marks
-from edge.store import database, marks, records, samples
+from edge.store import database, journal, marks, records, samples
 from edge.store.marks import By, Mark
 from edge.values import HOUR_MS, MINUTE_MS, Kind, Sample, period_start
 from protocol.times import iso_text
@@ -502,6 +503,17 @@ def test_site_file_that_changed_since_is_named_as_a_reason(logger: Logger) -> No
     page = logger.explained("a21026", "minute", T0)
     assert {one["field"] for one in page["differences"]} == {"zs_min", "zs_avg", "zs_max"}
     assert [one["code"] for one in page["reasons"]] == ["site-changed"]
+
+
+def test_site_file_that_the_daemon_had_is_no_reason_whatever_its_time(logger: Logger) -> None:
+    logger.run(stack(1), 1)
+    started = {"version": "0", "site_sha256": hashlib.sha256(logger.config.read_bytes()).hexdigest()}
+    journal.append(logger.records, "logger", "started", started, T0 - HOUR_MS)
+    logger.config.touch()
+    logger.tamper("cou", "cou * 2", Kind.MINUTE, "a21026")
+    assert [one["code"] for one in logger.explained("a21026", "minute", T0)["reasons"]] == ["unknown"]
+    logger.config.write_text(logger.config.read_text(encoding="utf-8") + "# another", encoding="utf-8")
+    assert [one["code"] for one in logger.explained("a21026", "minute", T0)["reasons"]] == ["site-changed"]
 
 
 def test_without_its_samples_a_minute_is_not_possible_and_its_hour_is(logger: Logger) -> None:
