@@ -117,7 +117,7 @@ class _Trace:
         self._derived = DerivedPoints(site)
         rules, formulas = factor_rules(site, outlet), self._derived.inputs(outlet)
         self._plan = Plan(site.outlets[outlet], outlet, rules, stored[0].factor, formulas)
-        self._later: list[int] = []
+        self._histories = self._mark_histories()
 
     def answer(self) -> Answer:
         """What is known of the record."""
@@ -147,7 +147,6 @@ class _Trace:
     def _period(self) -> tuple[Case, Case] | Reason:
         rows = rows_of(self._place, _BELOW[self._kind], self._plan.name, self._start, self._end - 1, ())
         below = [_record(row) for row in rows]
-        self._manual()
         levels = self._samples(self._start, self._end - 1) if LA in self._plan.factors else []
         first = [record for record in below if record.revision == 0]
         sealed, now = (
@@ -164,19 +163,32 @@ class _Trace:
 
     def _manual(self) -> tuple[ManualMarks, ManualMarks]:
         """The marks by hand as they were when the period was sealed, and as they are."""
-        before: list[Mark] = []
-        now: list[Mark] = []
-        for row in self._place.query("marks", {"all": True}):
-            history = [row] if row["action"] == "add" else self._place.query("marks", {"number": row["number"]})
-            then = [each for each in history if _ms(each["at"]) < self._end + _SEAL_MS]
-            now.append(_mark(row))
-            before += [_mark(then[-1])] if then else []
-            if len(then) < len(history) and any(self._touches(_mark(each)) for each in history):
-                self._later.append(row["number"])
+        histories = [self._until_sealed(history) for history in self._histories]
+        before = [_mark(then[-1]) for then in histories if then]
+        now = [_mark(history[-1]) for history in self._histories]
         sealed, present = (
             manual_marks(self._plan.outlet, self._plan.name, self._derived, states) for states in (before, now)
         )
         return sealed, present
+
+    def _mark_histories(self) -> list[list[dict[str, Any]]]:
+        """All that was said of each mark by hand, oldest first."""
+        newest_ones = self._place.query("marks", {"all": True})
+        return [
+            [row] if row["action"] == "add" else self._place.query("marks", {"number": row["number"]})
+            for row in newest_ones
+        ]
+
+    def _until_sealed(self, history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row for row in history if _ms(row["at"]) < self._end + _SEAL_MS]
+
+    def _later_marks(self) -> list[int]:
+        """Numbers of the marks of this period of which something was said after its seal."""
+        return [
+            history[0]["number"]
+            for history in self._histories
+            if len(self._until_sealed(history)) < len(history) and any(self._touches(_mark(row)) for row in history)
+        ]
 
     def _touches(self, state: Mark) -> bool:
         is_here = state.begin < self._end and (state.end is None or state.end > self._start)
@@ -197,9 +209,8 @@ class _Trace:
         kept = self._place.query("sample_span") if self._kind is Kind.MINUTE or LA in self._plan.factors else None
         if kept is not None and kept[0] > self._start:
             reasons.append(Reason("explain.reason-samples-gone", {"since": _shown(kept[0])}))
-        if self._later:
-            numbers = ", ".join(str(number) for number in self._later)
-            reasons.append(Reason("explain.reason-marks-later", {"numbers": numbers}))
+        if later := self._later_marks():
+            reasons.append(Reason("explain.reason-marks-later", {"numbers": ", ".join(map(str, later))}))
         made, stored = (sealed.made.count if sealed.made else 0), self._stored[0].count
         if made != stored:
             code = "explain.reason-more" if made > stored else "explain.reason-fewer"

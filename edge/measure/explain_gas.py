@@ -1,16 +1,17 @@
 """The steps of flue gas (HJ 212-2017 Annex D.2), by the conditions of `flue_gas`, `standard_state` and `converted`.
 
-What is done to each sample (18–22, 29–31) is shown with the numbers of the first one that has a value.
+What is done to each sample (18–22, 29–31) stands in `explain_samples`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import fsum, inf
+from collections.abc import Sequence
+from math import fsum
 
 from config.site import ZS_CHANNEL
 from edge.measure import gas
 from edge.measure.cases import ANNEX, Case, Step, entered, entering_step, extremes_step, listed, marked, stated
+from edge.measure.explain_samples import sample_steps
 from edge.measure.flue_gas import FlueGas
 from edge.measure.marks import entering, gas_mark
 from edge.measure.periods import mean
@@ -25,16 +26,12 @@ from edge.measure.standard_state import (
     PRESSURE,
     TEMPERATURE,
     VELOCITY,
-    Conditions,
-    Held,
 )
 from edge.measure.statistics import numbers
 from edge.values import Kind, Record, Sample
-from protocol.factors import molar_mass
 
 _MARKS = "HJ 212-2017 Table 8"
 _MEAN = {Kind.MINUTE: 23, Kind.HOUR: 24, Kind.DAY: 25}
-_PA = 1000
 _CONDITIONS = (TEMPERATURE, PRESSURE, HUMIDITY)
 
 
@@ -101,7 +98,7 @@ def steps(case: Case) -> list[Step]:
         standard = rules.state.of(own)
         values = standard.get(factor, ())
         needed = rules.needed_samples(factor, len(values))
-        found += _state_steps(case, rules, own, standard)
+        found += sample_steps(case, rules.state, own, standard)
     else:
         needed = rules.needed(case.span)
     marks = [one.mark for one in values]
@@ -132,89 +129,6 @@ def _mean_step(case: Case, chosen: Sequence[Sample | Record], made: Record) -> S
     unit = _rules(case).factors.get(case.plan.factor, case.plan.rule).unit
     params = {"sum": fsum(values), "count": len(values), "result": made.avg, "unit": unit}
     return stated(Step("explain.mean", params, f"{ANNEX}.2 ({_MEAN[case.kind]})", mean(values)), made.avg)
-
-
-# each sample: standard state, dry; what is computed from others
-
-
-Series = Mapping[str, Sequence[Sample]]
-
-
-def _state_steps(case: Case, rules: FlueGas, own: Series, standard: Series) -> list[Step]:
-    factor, state = case.plan.factor, rules.state
-    found = [Step("explain.volume-share", {}, f"{ANNEX}.2 (20)")] if case.plan.rule.is_volume_share else []
-    source = state.source_of(factor)
-    first = next((one for one in standard.get(factor, ()) if one.value is not None), None)
-    if first is None or first.value is None:
-        return found
-    raw = next((one for one in standard.get(source or "", own.get(factor, ())) if one.time == first.time), None)
-    if raw is None or raw.value is None:
-        return found
-    conditions = state.conditions(own)
-    if source is not None:
-        return found + _computed_step(case, rules, standard, raw, first, conditions)
-    needed = state.conditions_of(factor)
-    if not needed:
-        return found
-    if factor == FLOW:
-        humidity = conditions.value(HUMIDITY, raw.time) / 100 if HUMIDITY in needed else 0.0
-        return [*found, _dry_flow_step(case, conditions, (raw.value, humidity), first)]
-    value = raw.value
-    if TEMPERATURE in needed:
-        static, celsius = _pressure_and_temperature(conditions, raw.time)
-        value = gas.to_standard(value, _ambient(case), static, celsius)
-        params = {"value": raw.value, "ambient": _ambient(case), "static": static, "celsius": celsius, "result": value}
-        found.append(Step("explain.to-standard", params, f"{ANNEX}.2 (18)", value))
-    if HUMIDITY in needed:
-        humidity = conditions.value(HUMIDITY, raw.time) / 100
-        dry = gas.to_dry(value, humidity)
-        params = {"value": value, "humidity": humidity, "result": dry}
-        found.append(Step("explain.to-dry", params, f"{ANNEX}.2 (19)", dry))
-    return [*found[:-1], stated(found[-1], first.value)]
-
-
-def _computed_step(
-    case: Case, rules: FlueGas, standard: Series, raw: Sample, first: Sample, conditions: Conditions
-) -> list[Step]:
-    factor, outlet, value = case.plan.factor, case.plan.outlet, raw.value or 0.0
-    if factor == VELOCITY:
-        static, celsius = _pressure_and_temperature(conditions, raw.time)
-        density = gas.density(outlet.gas.gas_density, _ambient(case), static, celsius)
-        result = gas.pitot_velocity(outlet.gas.pitot or 0.0, value * _PA, density)
-        params = {"kp": outlet.gas.pitot, "pressure": value * _PA, "density": density, "result": result}
-        return [stated(Step("explain.pitot", params, "", result), first.value)]
-    if factor == FLOW:
-        velocity = gas.mean_velocity(outlet.gas.kv, value)
-        flow = gas.hourly_flow(outlet.gas.area or 0.0, velocity) / 3600
-        params = {"kv": outlet.gas.kv, "value": value, "velocity": velocity, "area": outlet.gas.area, "result": flow}
-        step = Step("explain.duct-flow", params, f"{ANNEX}.2 (29, 30)", flow)
-        if not rules.state.dry_flow:
-            return [stated(step, first.value)]
-        humidity = conditions.value(HUMIDITY, raw.time) / 100
-        return [step, _dry_flow_step(case, conditions, (flow, humidity), first)]
-    no2 = Held(standard.get(NO2, ()), outlet.averaging, (-inf, inf)).at(raw.time)
-    masses = [rules.factors[one].molar_mass or molar_mass(one) or 0.0 for one in (NO, NO2)]
-    result = gas.nox_from_mass(value, no2 or 0.0, *masses)
-    params = {"no": value, "no2": no2, "m_no": masses[0], "m_no2": masses[1], "result": result}
-    return [stated(Step("explain.nox", params, f"{ANNEX}.2 (21)", result), first.value)]
-
-
-def _dry_flow_step(case: Case, conditions: Conditions, flow: tuple[float, float], first: Sample) -> Step:
-    """`flow`: actual, and the humidity that is taken off."""
-    actual, humidity = flow
-    static, celsius = _pressure_and_temperature(conditions, first.time)
-    result = gas.to_standard_dry(actual, _ambient(case), static, celsius, humidity)
-    params = {"value": actual, "ambient": _ambient(case), "static": static, "celsius": celsius, "humidity": humidity}
-    step = Step("explain.dry-flow", {**params, "result": result}, f"{ANNEX}.2 (31)", result)
-    return stated(step, first.value)
-
-
-def _ambient(case: Case) -> float:
-    return case.plan.outlet.gas.ambient_pressure * _PA
-
-
-def _pressure_and_temperature(conditions: Conditions, time: int) -> tuple[float, float]:
-    return conditions.value(PRESSURE, time) * _PA, conditions.value(TEMPERATURE, time)
 
 
 # converted values
