@@ -195,6 +195,17 @@ def test_keys_of_data_are_documented(site: str) -> None:
     assert set(printed(site, "data", "export", *RANGE)) == set(record)
 
 
+def test_keys_of_an_explained_record_are_documented(site: str) -> None:
+    page = printed(site, "data", "explain", "w01018", "minute", "2026-09-22T12:00")
+    top, inputs, steps, differences, reasons = documented("`data explain")
+    assert list(page) == top
+    assert set(page["records"][0]) == set(page["recomputed"]) == set(documented("`data show")[1])
+    assert set(page["inputs"][0]) == set(inputs)
+    assert set(page["steps"][0]) == set(steps)
+    assert set(page["differences"][0]) == set(differences)
+    assert set(page["reasons"][0]) == set(reasons)
+
+
 def test_keys_of_a_replayed_record_are_documented(site: str, tmp_path: Path) -> None:
     rows = [f"2026-09-22T12:00:{second:02}+08:00,ww1,w01018,35.2,N" for second in range(0, 60, 5)]
     file = tmp_path / "samples.csv"

@@ -14,6 +14,7 @@ import click
 from config.site import FLOW
 from edge.catalogue import text
 from edge.cli.common import FLOW_UNIT, Where, config_option, json_option, print_json, table, where, with_m3_h
+from edge.cli.explain import explain
 from edge.cli.gaps import gaps
 from edge.cli.plot import plot
 from edge.cli.ranges import KINDS, SPAN_MS, Time, outlets_of, rows_of
@@ -47,7 +48,7 @@ def data_group() -> None:
     """Values."""
 
 
-for _command in (replay, gaps, plot):
+for _command in (replay, gaps, plot, explain):
     data_group.add_command(_command)
 
 

@@ -13,5 +13,6 @@ switch     a state between two thresholds; stops: when the source stood still
 totaliser  a counter's readings as volumes, whatever happens to it
 late       hours and days that wait for the results of batch analyzers
 engine     keeps the open minute, hour and day of one outlet and seals them
+cases, explain   a period made again, and told: inputs, steps, differences
 wire       a record or a sample as the fields of edition 2017
 """

@@ -8,8 +8,13 @@ converted; what stands in its place is the site's choice (2017 says nothing), an
 
 from __future__ import annotations
 
+from typing import Literal
+
 from config.site import GasRules
 from edge.measure import gas
+
+Way = Literal["by-oxygen", "by-excess-air", "as-measured", "unknown", "not"]
+"""(28); (26, 27); Cz = C; no oxygen is known; the site wants no value above `o2_limit`."""
 
 
 class Conversion:
@@ -22,15 +27,25 @@ class Conversion:
     def value(self, dry: float, oxygen: float | None) -> float | None:
         """Zs of a dry concentration; None: it cannot be known, or must not be."""
         rules = self._rules
+        match self.way(oxygen):
+            case "as-measured":
+                return dry
+            case "by-oxygen" if oxygen is not None:
+                return gas.converted_by_oxygen(dry, rules.o2_reference or 0.0, oxygen)
+            case "by-excess-air" if oxygen is not None:
+                return gas.converted_by_excess_air(dry, gas.excess_air(oxygen), rules.excess_air or 1.0)
+            case _:
+                return None
+
+    def way(self, oxygen: float | None) -> Way:
+        """How a concentration is converted at this oxygen."""
         if not self._converts:
-            return dry
+            return "as-measured"
         if oxygen is None:
-            return None
+            return "unknown"
         if self.is_beyond(oxygen):
-            return dry if rules.zs_above == "measured" else None
-        if rules.o2_reference is not None:
-            return gas.converted_by_oxygen(dry, rules.o2_reference, oxygen)
-        return gas.converted_by_excess_air(dry, gas.excess_air(oxygen), rules.excess_air or 1.0)
+            return "as-measured" if self._rules.zs_above == "measured" else "not"
+        return "by-oxygen" if self._rules.o2_reference is not None else "by-excess-air"
 
     def is_beyond(self, oxygen: float | None) -> bool:
         """Whether the oxygen is so near that of air that there is no conversion."""

@@ -55,7 +55,12 @@ def minute_records(
     rules: Statistics, start: int, series: Mapping[str, Sequence[Sample]], manual: ManualMarks
 ) -> list[Record]:
     """The records of one minute from its samples, with the marks by hand laid over them."""
-    return rules.minute(start, {name: _honest(manual.over(name, start, samples)) for name, samples in series.items()})
+    return rules.minute(start, counting(start, series, manual))
+
+
+def counting(start: int, series: Mapping[str, Sequence[Sample]], manual: ManualMarks) -> dict[str, Sequence[Sample]]:
+    """A minute's samples as the rules count them."""
+    return {name: _honest(manual.over(name, start, samples)) for name, samples in series.items()}
 
 
 class _Level:

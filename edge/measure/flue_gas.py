@@ -32,11 +32,12 @@ class FlueGas:
         self.outlet = outlet
         self.name = name
         self._delivered = {channel for channel in factors if channel.endswith(ZS_CHANNEL)}
-        self._state = StandardState(outlet, {f: rule for f, rule in factors.items() if f not in self._delivered})
-        self.factors = self._state.factors
-        self._conversion = Conversion(outlet.gas)
+        self.state = StandardState(outlet, {f: rule for f, rule in factors.items() if f not in self._delivered})
+        self.factors = self.state.factors
+        self.conversion = Conversion(outlet.gas)
 
-    def _zs_source(self, factor: str) -> Zs:
+    def zs_source(self, factor: str) -> Zs:
+        """Where a factor's converted values come from."""
         rule = self.factors.get(factor, PLAIN)
         if rule.zs is not None:
             return rule.zs
@@ -46,7 +47,7 @@ class FlueGas:
 
     def has_converted(self, factor: str) -> bool:
         """Whether a factor has converted (折算) values."""
-        return self._zs_source(factor) != "none"
+        return self.zs_source(factor) != "none"
 
     # samples
 
@@ -54,20 +55,20 @@ class FlueGas:
         """The latest samples at standard state and dry, what is computed from them, and converted values."""
         delivered = {sample.factor: sample for sample in samples if sample.factor in self._delivered}
         own = {sample.factor: [sample] for sample in samples if sample.factor not in delivered}
-        standard = self._state.of(own)
+        standard = self.state.of(own)
         oxygen = next((s for s in standard.get(OXYGEN, ()) if s.mark in self.outlet.averaging), None)
         level = oxygen.value if oxygen else None
         return [self._live(one, level, delivered) for series in standard.values() for one in series]
 
     def _live(self, sample: Sample, oxygen: float | None, delivered: Mapping[str, Sample]) -> Live:
-        source = self._zs_source(sample.factor)
+        source = self.zs_source(sample.factor)
         if sample.value is None or source == "none":
             return Live(sample)
         if source == "from-point":
             found = delivered.get(sample.factor + ZS_CHANNEL)
             valid = found is not None and (found.mark in self.outlet.averaging or found.mark == sample.mark)
             return Live(sample, found.value if found and valid else None)
-        return Live(sample, self._conversion.value(sample.value, oxygen), self._conversion.is_sentinel(oxygen))
+        return Live(sample, self.conversion.value(sample.value, oxygen), self.conversion.is_sentinel(oxygen))
 
     # minutes
 
@@ -75,7 +76,7 @@ class FlueGas:
         """The records of one minute."""
         delivered = {channel: samples for channel, samples in series.items() if channel in self._delivered}
         own = {factor: samples for factor, samples in series.items() if factor not in delivered}
-        records = {factor: self._minute_mean(start, factor, found) for factor, found in self._state.of(own).items()}
+        records = {factor: self._minute_mean(start, factor, found) for factor, found in self.state.of(own).items()}
         if FLOW in records:
             records[FLOW] = _with_volume(records[FLOW])
         with_mass = [self._with_mass(record, records) for record in records.values()]
@@ -83,28 +84,31 @@ class FlueGas:
 
     def _minute_mean(self, start: int, factor: str, samples: Sequence[Sample]) -> Record:
         """(23) Mean of the valid samples; N from 75 % of those that were due, or that came where more did."""
-        rule = self.factors.get(factor, PLAIN)
-        expected = 0 if rule.holds_ms else self.outlet.gas.minute_samples or rule.expected
-        needed = self.outlet.gas.normal_share * max(expected, len(samples))
-        mark = self._mark([sample.mark for sample in samples], needed)
+        mark = self._mark([sample.mark for sample in samples], self.needed_samples(factor, len(samples)))
         with_value = [sample for sample in samples if sample.value is not None]
         chosen, count = entering(with_value, self.outlet.averaging, mark)
         return minute_record(self.name, factor, start, chosen, count, mark)
+
+    def needed_samples(self, factor: str, came: int) -> float:
+        """Valid samples that a minute needs, where `came` are there."""
+        rule = self.factors.get(factor, PLAIN)
+        expected = 0 if rule.holds_ms else self.outlet.gas.minute_samples or rule.expected
+        return self.outlet.gas.normal_share * max(expected, came)
 
     def _with_zs(self, record: Record, records: Mapping[str, Record]) -> Record:
         """(26–28) A record with its numbers converted by the mean oxygen of the same period."""
         if record.min is None or record.avg is None or record.max is None:
             return record
-        if self._zs_source(record.factor) != "computed":
+        if self.zs_source(record.factor) != "computed":
             return record
         oxygen = _usable(records.get(OXYGEN), record)
         level = oxygen.avg if oxygen else None
-        low, middle, high = (self._conversion.value(value, level) for value in (record.min, record.avg, record.max))
+        low, middle, high = (self.conversion.value(value, level) for value in (record.min, record.avg, record.max))
         return replace(record, zs_min=low, zs_avg=middle, zs_max=high)
 
     def _with_delivered(self, record: Record, delivered: Series) -> Record:
         """A minute with the converted values that a point delivers; abnormal ones only where all else is, too."""
-        if record.avg is None or self._zs_source(record.factor) != "from-point":
+        if record.avg is None or self.zs_source(record.factor) != "from-point":
             return record
         with_value = [one for one in delivered.get(record.factor + ZS_CHANNEL, ()) if one.value is not None]
         chosen, count = entering(with_value, self.outlet.averaging, record.mark)
@@ -117,7 +121,7 @@ class FlueGas:
         """(33) Mean dry concentration × volume, where the volume is standard and dry."""
         ratio = self.factors.get(record.factor, PLAIN).mass_ratio
         flow = _usable(records.get(FLOW), record)
-        if ratio is None or record.avg is None or flow is None or flow.cou is None or not self._state.dry_flow:
+        if ratio is None or record.avg is None or flow is None or flow.cou is None or not self.state.dry_flow:
             return record
         return replace(record, cou=gas.mass(record.avg, flow.cou, ratio))
 
@@ -135,7 +139,7 @@ class FlueGas:
         return [self._with_mass(record, records) for record in records.values()]
 
     def _period(self, span: Span, factor: str, parts: Sequence[Record]) -> Record:
-        mark = self._mark([part.mark for part in parts], self._needed(span))
+        mark = self._mark([part.mark for part in parts], self.needed(span))
         chosen = choose(self.outlet, parts, mark, span)
         avg = weighted_mean(chosen.means(), chosen.weights()) if chosen.records else None
         return record_of(self.name, factor, chosen, avg, None if span.kind is Kind.HOUR else _sum(chosen))
@@ -146,15 +150,15 @@ class FlueGas:
         return frozenset(
             factor
             for factor, record in found.items()
-            if record.avg is not None and record.zs_avg is None and self._zs_source(factor) == "computed"
+            if record.avg is not None and record.zs_avg is None and self.zs_source(factor) == "computed"
             for oxygen in (_usable(found.get(OXYGEN), record),)
-            if oxygen is not None and self._conversion.is_sentinel(oxygen.avg)
+            if oxygen is not None and self.conversion.is_sentinel(oxygen.avg)
         )
 
     def _mark(self, marks: Sequence[str], needed: float) -> str:
         return gas_mark(marks, needed, self.outlet.precedence, self.outlet.gas.below_share)
 
-    def _needed(self, span: Span) -> float:
+    def needed(self, span: Span) -> float:
         """Valid records that the period needs: 45 minutes (24), 20 hours (25), and 75 % of all."""
         rules = self.outlet.gas
         least = {Kind.MINUTE: 0, Kind.HOUR: rules.hour_minutes, Kind.DAY: rules.day_hours}[span.kind]

@@ -92,7 +92,7 @@ class StandardState:
 
     def of(self, series: Series) -> dict[str, Sequence[Sample]]:
         """The same minute's samples at standard state and dry, and those that are computed from them."""
-        conditions = self._conditions(series)
+        conditions = self.conditions(series)
         result: dict[str, Sequence[Sample]] = {
             factor: [self._dry_standard(sample, conditions) for sample in samples] for factor, samples in series.items()
         }
@@ -103,7 +103,8 @@ class StandardState:
                 result[factor] = [how(sample, conditions) for sample in result[source]]
         return result
 
-    def _conditions(self, series: Series) -> Conditions:
+    def conditions(self, series: Series) -> Conditions:
+        """What a minute's samples say of temperature, pressure and humidity."""
         possible = {
             TEMPERATURE: (-gas.ZERO_K, inf),
             PRESSURE: (-self.outlet.gas.ambient_pressure, inf),
@@ -112,7 +113,7 @@ class StandardState:
         marks = self.outlet.averaging
         return Conditions({name: Held(series.get(name, ()), marks, span) for name, span in possible.items()})
 
-    def _basis(self, factor: str) -> Basis:
+    def basis(self, factor: str) -> Basis:
         """What a factor's samples refer to; for one that is no business of the formulas the same as dry standard."""
         rule = self.factors.get(factor, PLAIN)
         if factor == FLOW:
@@ -122,12 +123,22 @@ class StandardState:
             return "standard-dry"
         return rule.basis or self.outlet.gas.basis
 
+    def conditions_of(self, factor: str) -> tuple[str, ...]:
+        """The conditions that bring a factor's samples to dry standard state; none: they are not brought there."""
+        basis = self.basis(factor)
+        if basis == "standard-dry":
+            return ()
+        is_share = factor == OXYGEN or self.factors[factor].is_volume_share
+        return (() if is_share else _TO_STANDARD) + (_TO_DRY if basis == "actual-wet" else ())
+
+    def source_of(self, factor: str) -> str | None:
+        """The factor whose samples a factor is computed from; None: it is measured."""
+        return next((source for name, source, _ in self._computed if name == factor), None)
+
     def _dry_standard(self, sample: Sample, conditions: Conditions) -> Sample:
-        basis = self._basis(sample.factor)
-        if sample.value is None or basis == "standard-dry":
+        needed = self.conditions_of(sample.factor)
+        if sample.value is None or not needed:
             return sample
-        is_share = sample.factor == OXYGEN or self.factors[sample.factor].is_volume_share
-        needed = (() if is_share else _TO_STANDARD) + (_TO_DRY if basis == "actual-wet" else ())
         lacking = conditions.lacking(needed, sample.time)
         if lacking is not None:
             return _without_value(sample, sample.factor, lacking)

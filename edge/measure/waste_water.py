@@ -189,9 +189,9 @@ class WasteWater:
         if all(volume is None for volume in known):
             return record
         cou = fsum(water.slot_mass(value, volume, ratio) for value, volume in zip(values, volumes, strict=True))
-        return replace(record, cou=cou, avg=weighted_mean(values, volumes) if self._weighs(factor) else record.avg)
+        return replace(record, cou=cou, avg=weighted_mean(values, volumes) if self.weighs(factor) else record.avg)
 
-    def _weighs(self, factor: str) -> bool:
+    def weighs(self, factor: str) -> bool:
         """Whether a factor's means are weighted by volume."""
         rules = self.outlet.water
         has_mass = self.factors.get(factor, PLAIN).mass_ratio is not None
@@ -233,7 +233,7 @@ class WasteWater:
     def _period(self, span: Span, factor: str, records: Sequence[Record], volumes: Mapping[int, float]) -> Record:
         mark = self._mark(records)
         chosen = choose(self.outlet, records, mark, span)
-        weights = [volumes.get(record.start, 0.0) for record in chosen.records] if self._weighs(factor) else []
+        weights = [volumes.get(record.start, 0.0) for record in chosen.records] if self.weighs(factor) else []
         if fsum(weights) <= 0:
             weights = chosen.weights()
         avg = weighted_mean(chosen.means(), weights) if chosen.records else None

@@ -148,6 +148,24 @@ async def test_minutes_while_the_daemon_was_stopped_or_killed_are_gaps_with_thei
         assert causes[:2] == ["stopped", "killed"]
 
 
+async def test_what_the_daemon_sealed_is_explained_with_it_and_without_it(tmp_path: Path) -> None:
+    async with rig(tmp_path, speed=40.0) as site:
+        await site.start()
+        await site.platform.until(lambda: site.platform.answered["2061"] > 0)
+        rows = [row for row in await site.records() if row["outlet"] == "ww1" and row["factor"] in ("w00000", "w01018")]
+        asked = [(row["factor"], row["kind"], row["start"][:16]) for row in rows]
+        assert {"minute", "hour"} == {kind for _, kind, _ in asked}
+        verdicts = []
+        for stopped in (False, True):
+            if stopped:
+                await site.stop()
+            for args in [*asked[:2], *(each for each in asked if each[1] == "hour")]:
+                code, out, err = await site.hj212("data", "explain", *args, "-c", str(site.config), "--json")
+                assert (code, err) == (0, ""), args
+                verdicts.append((args, json.loads(out)["verdict"]))
+        assert {verdict for _, verdict in verdicts} == {"equal"}, verdicts
+
+
 async def test_export_gives_every_record_once_as_csv_and_json(tmp_path: Path) -> None:
     async with rig(tmp_path, speed=40.0) as site:
         await site.start()
