@@ -236,12 +236,18 @@ class Measuring:
             if name in self._resumed:
                 continue
             last = await self._store.do(records.last_start, name, Kind.MINUTE)
-            sealed_until = period_start(now_ms, HOUR_MS) if last is None else min(last + Kind.MINUTE.ms, now_ms)
+            labels = await self._labels(name, last, now_ms)
+            begun = (start + MINUTE_MS for start in labels if start <= now_ms)
+            sealed_until = max(begun, default=period_start(now_ms, HOUR_MS))
             from_sample, from_minute, from_hour = engine.reach(sealed_until)
             stored = await self._stored(name, from_sample - MINUTE_MS, now_ms)
-            minutes = await self._all(name, Kind.MINUTE, from_minute, now_ms)
-            hours = await self._all(name, Kind.HOUR, from_hour, now_ms)
-            days = await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), now_ms)
+            # the minute that was open when the clock was set back: its slots are taken on disk
+            begun_last = labels[-1] + MINUTE_MS if labels else now_ms
+            later = await self._stored(name, max(now_ms + 1, begun_last), begun_last + MINUTE_MS)
+            ahead = max(now_ms, labels[-1]) if labels else now_ms
+            minutes = await self._all(name, Kind.MINUTE, from_minute, ahead)
+            hours = await self._all(name, Kind.HOUR, from_hour, ahead)
+            days = await self._all(name, Kind.DAY, period_start(sealed_until - 1, DAY_MS), ahead)
             recent = await self._all(name, Kind.MINUTE, sealed_until - HOUR_MS, now_ms)
             covered = {
                 platform: await self._store.do(outbox.covered_until, platform, name, sealed_until - HOUR_MS)
@@ -249,9 +255,19 @@ class Measuring:
             }
             # all is read: nothing can fail half way from here
             self.acquirer.recall(stored)  # the minute before is for this; the engine passes over what is sealed
-            engine.resume(stored, minutes, hours, sealed_until, days)
+            engine.resume([*stored, *later], minutes, hours, sealed_until, days, labels)
             self._unsent += self._agenda.resume(name, recent, covered)
             self._resumed.add(name)
+
+    async def _labels(self, outlet: str, last: int | None, now_ms: int) -> list[int]:
+        """The sealed minutes of the day before the newest that has begun, and where the clock was set back those up
+        to a day ahead; in order.
+        """
+        if last is None:
+            return []
+        begun = await self._store.do(records.last_label, outlet, Kind.MINUTE, now_ms)
+        since = (now_ms if begun is None else begun) - DAY_MS
+        return await self._store.do(records.labels, outlet, Kind.MINUTE, since, min(last, now_ms + DAY_MS))
 
     async def _stored(self, outlet: str, begin: int, end: int) -> list[Sample]:
         """Stored samples of an outlet, read an hour at a time: the whole site's day would not fit into memory."""
