@@ -59,6 +59,8 @@ DEMO_MARK = ".hj212-demo"
 SWEEP_S = 60.0
 SWEEP_MORE_S = 1.0
 RETRY_S = 5.0
+ASK_AGAIN = 3
+"""So often, where the store refuses what only reads."""
 BACKUP_RETRY_S = 600.0
 SESSION_HANG_S = 120.0
 """A session waits 30 s at most, and a write to a dead link for as long again."""
@@ -333,12 +335,7 @@ class Daemon:
 
     async def _status(self, args: dict[str, Any], who: Who) -> dict[str, Any]:
         now_ms = self._clock.wall_ms()
-        try:
-            counts = await self._store.do(report.counts_of)
-        except StoreFailed as error:  # asked in the same breath as something that a full disk refused
-            self._event("edge.store-failed", {"why": explain(error)})
-            counts = await self._store.do(report.counts_of)
-        ahead = await self._store.do(report.qn_ahead_s, now_ms)
+        counts, ahead = await self._counted(now_ms)
         return {
             "daemon": {
                 "site": self._site.site.name,
@@ -362,6 +359,17 @@ class Daemon:
             "events": self._events.shown(),
             "alarms": report.alarms(self._measuring),
         }
+
+    async def _counted(self, now_ms: int) -> tuple[dict[tuple[str, str], dict[str, int]], int]:
+        """What status asks of the store; again, where it was asked in the same breath as something that a full disk
+        refused.
+        """
+        for _ in range(ASK_AGAIN):
+            try:
+                return await self._store.do(report.counted, now_ms)
+            except StoreFailed as error:
+                self._event("edge.store-failed", {"why": explain(error)})
+        return await self._store.do(report.counted, now_ms)
 
     def _hanging(self) -> list[dict[str, Any]]:
         return [{"code": "edge.warn-hanging", "params": {"part": name}} for name in self._watchdog.hanging()]

@@ -40,7 +40,7 @@ from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
 from edge.store.store import Store
 from edge.supervise import HANG_S, keep_alive
-from edge.values import HOUR_MS, MINUTE_MS, SLOT_MS, Kind, Record, Result, Sample, period_start
+from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, SLOT_MS, Kind, Record, Result, Sample, period_start
 from protocol.times import iso_text
 
 STEP_S = 0.2
@@ -210,14 +210,20 @@ class Measuring:
             if name in self._resumed:
                 continue
             last = await self._store.do(records.last_start, name, Kind.MINUTE)
-            sealed_until = period_start(now_ms, HOUR_MS) if last is None else min(last + Kind.MINUTE.ms, now_ms)
+            labels = await self._labels(name, last, now_ms)
+            begun = (start + MINUTE_MS for start in labels if start <= now_ms)
+            sealed_until = max(begun, default=period_start(now_ms, HOUR_MS))
             from_sample, from_minute, from_hour = engine.needs(sealed_until)
             total = await self._store.do(records.last_total, name)
             stored = await self._stored(name, from_sample - MINUTE_MS, now_ms)
-            minutes = await self._all(name, Kind.MINUTE, from_minute, now_ms)
-            hours = await self._all(name, Kind.HOUR, from_hour, now_ms)
-            days = await self._all(name, Kind.DAY, from_hour, now_ms)
-            came = await self._store.do(results.between, name, from_hour, now_ms, PAGE)
+            # the minute that was open when the clock was set back: its slots are taken on disk
+            begun_last = labels[-1] + MINUTE_MS if labels else now_ms
+            later = await self._stored(name, max(now_ms + 1, begun_last), begun_last + MINUTE_MS)
+            ahead = max(now_ms, labels[-1]) if labels else now_ms
+            minutes = await self._all(name, Kind.MINUTE, from_minute, ahead)
+            hours = await self._all(name, Kind.HOUR, from_hour, ahead)
+            days = await self._all(name, Kind.DAY, from_hour, ahead)
+            came = await self._store.do(results.between, name, from_hour, ahead, PAGE)
             newest = [
                 (batch, *await self._store.do(results.newest, name, batch.point.factor))
                 for batch in self.acquirer.batches()
@@ -230,11 +236,22 @@ class Measuring:
             }
             # all is read: nothing can fail half way from here
             self.acquirer.recall(stored)  # the minute before is for this; the engine passes over what is sealed
-            engine.resume(stored, minutes, hours, sealed_until, days, Total(*total) if total else None, came)
+            last_total = Total(*total) if total else None
+            engine.resume([*stored, *later], minutes, hours, sealed_until, days, last_total, came, labels)
             for batch, newest_result, newest_sample in newest:
                 batch.resume(newest_result, newest_sample)
             self._unsent += self._agenda.resume(name, recent, covered)
             self._resumed.add(name)
+
+    async def _labels(self, outlet: str, last: int | None, now_ms: int) -> list[int]:
+        """The sealed minutes of the day before the newest that has begun, and where the clock was set back those up
+        to a day ahead; in order.
+        """
+        if last is None:
+            return []
+        begun = await self._store.do(records.last_label, outlet, Kind.MINUTE, now_ms)
+        since = (now_ms if begun is None else begun) - DAY_MS
+        return await self._store.do(records.labels, outlet, Kind.MINUTE, since, min(last, now_ms + DAY_MS))
 
     async def _stored(self, outlet: str, begin: int, end: int) -> list[Sample]:
         """Stored samples of an outlet, read an hour at a time: the whole site's day would not fit into memory."""

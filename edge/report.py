@@ -140,6 +140,11 @@ def _numbers(counts: outbox.Counts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in VALUES_FROM_OUTBOX}
 
 
+def counted(db: sqlite3.Connection, now_ms: int) -> tuple[dict[tuple[str, str], dict[str, int]], int]:
+    """`counts_of` and `qn_ahead_s`."""
+    return counts_of(db), qn_ahead_s(db, now_ms)
+
+
 def qn_ahead_s(db: sqlite3.Connection, now_ms: int) -> int:
     """Seconds by which the last QN is ahead of the wall clock: the clock once stood there, and QNs must rise."""
     last = outbox.last_qn(db)

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from config.site import Site
+from config.site import FLOW, TOTAL, Site
 from edge.catalogue import language, text
 from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, print_json, table, where
 from edge.cli.ranges import Time, outlets_of, rows_of
@@ -21,10 +21,11 @@ from edge.measure.explain import Difference, Input, differences, inputs_of, step
 from edge.measure.manual import ManualMarks
 from edge.measure.rules import factor_rules
 from edge.measure.sound_levels import LA
+from edge.measure.totaliser import Total
 from edge.revising import manual_marks
 from edge.store.marks import Mark
 from edge.store.records import newest
-from edge.values import HOUR_MS, Kind, Record, Sample, period_start
+from edge.values import DAY_MS, HOUR_MS, Kind, Record, Sample, period_start
 from protocol.factors import factor as table_row
 from protocol.times import iso_text
 
@@ -141,12 +142,24 @@ class _Trace:
         if kept[0] >= self._end:
             return Reason("explain.reason-samples-gone", {"since": _shown(kept[0])})
         stored = self._samples(self._start - reach_ms(self._plan), self._end - 1)
-        sealed, now = self._manual()
-        return minute_case(self._plan, self._start, stored, sealed), minute_case(self._plan, self._start, stored, now)
+        total = self._total_before()
+        sealed, now = (minute_case(self._plan, self._start, stored, manual, total) for manual in self._manual())
+        return sealed, now
+
+    def _total_before(self) -> Total | None:
+        """The totaliser's last reading that counted before a minute."""
+        if TOTAL not in self._plan.factors:
+            return None
+        since = self._start - DAY_MS
+        rows = list(rows_of(self._place, Kind.MINUTE.text, self._plan.name, since, self._start - 1, (FLOW,)))
+        known = [_record(row) for row in rows if row.get("total") is not None]
+        return next((Total(one.total_at, one.total) for one in reversed(known) if one.total_at and one.total), None)
 
     def _period(self) -> tuple[Case, Case] | Reason:
         rows = rows_of(self._place, _BELOW[self._kind], self._plan.name, self._start, self._end - 1, ())
         below = [_record(row) for row in rows]
+        if self._kind is Kind.HOUR and self._plan.rule.assigned is not None:
+            return Reason("explain.reason-assigned", {})
         levels = self._samples(self._start, self._end - 1) if LA in self._plan.factors else []
         first = [record for record in below if record.revision == 0]
         sealed, now = (
@@ -233,7 +246,9 @@ class _Trace:
 
 
 def _record(row: Mapping[str, Any]) -> Record:
-    return Record(**{**row, "kind": Kind[row["kind"].upper()], "start": _ms(row["start"])})
+    total_at = row.get("total_at")
+    times = {"start": _ms(row["start"]), "total_at": None if total_at is None else _ms(total_at)}
+    return Record(**{**row, "kind": Kind[row["kind"].upper()], **times})
 
 
 def _mark(row: Mapping[str, Any]) -> Mark:

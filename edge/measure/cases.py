@@ -14,14 +14,16 @@ from dataclasses import dataclass, field, replace
 from math import isclose
 from typing import Any
 
-from config.site import Outlet
-from edge.measure.engine import counting, statistics_of
+from config.site import TOTAL, Outlet
+from edge.measure.engine import DOUBT_MS, counting, statistics_of
 from edge.measure.manual import ManualMarks
 from edge.measure.marks import entering
 from edge.measure.revise import by_factor
 from edge.measure.rules import PLAIN, FactorRule
 from edge.measure.sound_levels import INTERVALS, LA, Levels
 from edge.measure.statistics import Span
+from edge.measure.totaliser import Total
+from edge.measure.waste_water import WasteWater
 from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, Sample
 from protocol.equipment import is_equipment
 
@@ -77,6 +79,8 @@ class Case:
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
     parts: Mapping[str, Sequence[Record]] = field(default_factory=dict)
     by_hand: Mapping[str, int] = field(default_factory=dict)
+    total_before: float | None = None
+    """What a totaliser showed last before the minute, m³; None: none is known."""
 
     @property
     def made(self) -> Record | None:
@@ -96,22 +100,31 @@ class Case:
 def reach_ms(plan: Plan) -> int:
     """How far before a minute its samples may lie: values that hold, and longer intervals of noise."""
     intervals = INTERVALS[-1] * MINUTE_MS if LA in plan.factors else 0
-    return max(intervals, *(rule.holds_ms for rule in plan.factors.values()), 0)
+    doubt = DOUBT_MS if TOTAL in plan.factors else 0
+    return max(intervals, doubt, *(rule.holds_ms for rule in plan.factors.values()), 0)
 
 
-def minute_case(plan: Plan, start: int, stored: Iterable[Sample], manual: ManualMarks) -> Case:
-    """A minute from its samples; `stored` begins `reach_ms` before it."""
+def minute_case(
+    plan: Plan, start: int, stored: Iterable[Sample], manual: ManualMarks, total: Total | None = None
+) -> Case:
+    """A minute from its samples; `stored` begins `reach_ms` before it; `total`: the totaliser's last reading before it
+    that counted.
+    """
     rules = statistics_of(plan.outlet, plan.name, plan.factors, levels := Levels())
     stored = list(stored)
     for sample in stored:
         if sample.factor == LA:
             levels.add(sample)
+    if isinstance(rules.pollutants, WasteWater):
+        rules.pollutants.resume(total, [sample for sample in stored if sample.time < start])
     series = _series(plan, start, stored)
     samples = counting(start, series, manual)
     own = zip(series.get(plan.factor, ()), samples.get(plan.factor, ()), strict=False)
     by_hand = Counter(after.mark for before, after in own if after.mark != before.mark and before.value is not None)
     records = {record.factor: record for record in rules.minute(start, samples)}
-    return Case(plan, Kind.MINUTE, start, records, samples=samples, by_hand=by_hand)
+    return Case(
+        plan, Kind.MINUTE, start, records, samples, by_hand=by_hand, total_before=total.value if total else None
+    )
 
 
 def _series(plan: Plan, start: int, stored: Sequence[Sample]) -> dict[str, list[Sample]]:

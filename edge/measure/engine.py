@@ -167,19 +167,25 @@ class Engine:
         days: Iterable[Record] = (),
         total: Total | None = None,
         results: Iterable[Result] = (),
+        labels: Iterable[int] | None = None,
     ) -> None:
         """Continue after a restart from what is stored of this outlet since `needs`; call it once, before anything
         else.
 
-        `sealed_until` is the end of the last sealed minute, or now where the clock has been set back behind
-        it. Periods that ended meanwhile are sealed by the next tick. `days` names days that are sealed
-        already. `total`: the totaliser's last reading that counted; `results`: of batch analyzers.
+        `sealed_until` is the end of the last sealed minute that has begun by now. Periods that ended meanwhile are
+        sealed by the next tick. `days` names days that are sealed already. `labels`: the minutes that are sealed,
+        also later ones where the clock has been set back; None: all before `sealed_until`. What was never sealed
+        stays open: a clock that was wrong before the restart may yet be set back to it. `total`: the
+        totaliser's last reading that counted; `results`: of batch analyzers.
         """
         samples, hours, minutes, days = list(samples), list(hours), list(minutes), list(days)
         if self._water is not None:
             self._water.resume(total, [sample for sample in samples if sample.time < sealed_until])
         self._keep_total(hours)
-        self._sealed.add(_BEGINNING, sealed_until)
+        if labels is None:
+            self._sealed.add(_BEGINNING, sealed_until)
+        for start in () if labels is None else labels:
+            self._sealed.add(start, start + MINUTE_MS)
         self._resumed_at = self._levels.sealed_until = sealed_until
         self._hours.sealed_are(hours)
         self._days.sealed_are(days)
@@ -191,6 +197,8 @@ class Engine:
         self._days.add(hour for hour in hours if hour.factor not in self.late_factors)
         self._hours.add(minutes)
         self.add(samples)
+        for start in [start for start in self._minutes if start < sealed_until]:
+            del self._minutes[start]  # too late then, too late now
         self.late = 0
 
     def add(self, samples: Iterable[Sample]) -> None:
@@ -285,6 +293,7 @@ class Engine:
             since = now_ms if self._resumed_at is None else self._resumed_at
             # briefly away: the run before the restart has lived through the beginning of this minute
             self._alive_from = since if 0 <= now_ms - since < MINUTE_MS + GRACE_MS else now_ms
+        self._alive_from = min(self._alive_from, now_ms)  # a clock that was set back: it lives through this time, too
         start = period_start(now_ms, MINUTE_MS)
         if start not in self._sealed:
             self._minutes.setdefault(start, {})
@@ -306,7 +315,8 @@ class Engine:
             if factor in found or standing or (lived and (rule.expected or rule.holds_ms))
         }
         records = minute_records(self._rules, start, series, self.manual)
-        self._sealed.add(start, start + MINUTE_MS)
+        if records:  # without any the label was not used, and a clock that is set back may still fill it
+            self._sealed.add(start, start + MINUTE_MS)
         self._hours.add(records)
         return records
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import fsum
 
+from config.site import FLOW, TOTAL
 from edge.measure import water
 from edge.measure.cases import ANNEX, Case, Step, entered, entering_step, extremes_step, listed, marked, stated
 from edge.measure.marks import water_mark
 from edge.measure.periods import mean, weighted_mean
 from edge.measure.rules import PLAIN
 from edge.measure.statistics import numbers
-from edge.measure.waste_water import FLOW, WasteWater
+from edge.measure.waste_water import WasteWater
 from edge.values import MINUTE_MS, Kind, Record, Sample
 
 _MARKS = "HJ 212-2017 Table 8, C.16–C.18"
@@ -23,17 +24,25 @@ _MASS = {Kind.MINUTE: "(8, 9)", Kind.HOUR: "(10)", Kind.DAY: "(11)"}
 
 
 def roles(case: Case) -> dict[str, str]:
-    """The flow, where it weighs or makes a mass."""
+    """The flow, where it weighs or makes a mass; the totaliser, where it gives the volumes."""
     plan = case.plan
-    weighs = WasteWater(plan.outlet, plan.name, plan.measured).weighs(plan.factor)
+    rules = _rules(case)
     has_mass = plan.rule.mass_ratio is not None and case.kind is Kind.MINUTE
-    return {FLOW: "flow"} if (weighs or has_mass) and case.values(FLOW) else {}
+    needs_flow = rules.weighs(plan.factor) or has_mass
+    counter = {TOTAL: "counter"} if rules.counts and (needs_flow or plan.factor == FLOW) and case.values(TOTAL) else {}
+    return ({FLOW: "flow"} if needs_flow and case.values(FLOW) else {}) | counter
+
+
+def _rules(case: Case) -> WasteWater:
+    return WasteWater(case.plan.outlet, case.plan.name, case.plan.measured)
 
 
 def steps(case: Case) -> list[Step]:
     """From samples or records to the record."""
     outlet, made = case.plan.outlet, case.made
     assert made is not None
+    if case.plan.factor == FLOW and case.kind is Kind.MINUTE and _rules(case).counts:
+        return _counted(case, made)
     values = case.values(case.plan.factor)
     marks = [one.mark for one in values]
     mark = water_mark(marks, outlet.precedence, outlet.water.normal_share)
@@ -81,14 +90,33 @@ def _weighted(case: Case, values: Sequence[float], volumes: Sequence[float], mad
 # minutes
 
 
+def _counted(case: Case, made: Record) -> list[Step]:
+    """A minute of the flow whose volume the totaliser gives."""
+    found = [Step("explain.mark-by-the-rules", {"mark": made.mark})]
+    if made.avg is not None:
+        values = numbers(entered(case, case.values(FLOW), made.mark)[0])
+        found.append(_mean(case, values, made) if values else Step("explain.by-the-rules", {"result": made.avg}))
+    if made.cou is None:
+        return found
+    if made.total is None or case.total_before is None:
+        return [*found, Step("explain.by-the-rules", {"result": made.cou}, result=made.cou)]
+    passed = made.total - case.total_before
+    params = {"after": made.total, "before": case.total_before, "result": made.cou, "late": made.caught_up or 0.0}
+    return [*found, stated(Step("explain.volume-counted", params, f"{ANNEX}.1 (1)", passed), made.cou)]
+
+
 def _minute(case: Case, made: Record, chosen: Sequence[Sample], count: int) -> list[Step]:
     values = numbers(chosen)
     if case.plan.factor == FLOW:
         return [_mean(case, values, made), _volume_step(case, values, made)]
-    ratio, volumes = case.plan.rule.mass_ratio, _volumes(case, chosen, count)
+    rules = _rules(case)
+    if rules.counts and made.cou is not None:
+        by_counter = Step("explain.by-counter", {"avg": made.avg, "cou": made.cou}, result=made.cou)
+        return [by_counter]
+    ratio, volumes = case.plan.rule.mass_ratio, None if rules.counts else _volumes(case, chosen, count)
     if ratio is None or volumes is None:
         return [_mean(case, values, made)]
-    weighs = WasteWater(case.plan.outlet, case.plan.name, case.plan.measured).weighs(case.plan.factor)
+    weighs = rules.weighs(case.plan.factor)
     middle = _weighted(case, values, volumes, made) if weighs else _mean(case, values, made)
     pairs = zip(values, volumes, strict=True)
     cou = fsum(water.slot_mass(value, volume, ratio) for value, volume in pairs)
@@ -135,10 +163,10 @@ def _overlap(one: Sample, own_ms: int, flow: Sample, flow_ms: int) -> float | No
 
 
 def _period(case: Case, made: Record, chosen: Sequence[Record]) -> list[Step]:
-    plan = case.plan
+    rules = _rules(case)
     values = [one.avg for one in chosen if one.avg is not None]
-    if WasteWater(plan.outlet, plan.name, plan.measured).weighs(plan.factor):
-        flows = {one.start: one.cou for one in case.parts.get(FLOW, ()) if one.cou is not None and one.count > 0}
+    if rules.weighs(case.plan.factor):
+        flows = rules.volumes(case.parts)
         middle = _weighted(case, values, [flows.get(one.start, 0.0) for one in chosen], made)
     else:
         middle = _mean(case, values, made)
@@ -147,7 +175,9 @@ def _period(case: Case, made: Record, chosen: Sequence[Record]) -> list[Step]:
 
 def _sum_step(case: Case, chosen: Sequence[Record], made: Record) -> Step:
     """Of what is not valid only where nothing is."""
-    valid = [one.cou for one in case.parts[case.plan.factor] if one.cou is not None and one.count > 0]
+    counts = case.plan.factor == FLOW and _rules(case).counts
+    own = case.parts[case.plan.factor]
+    valid = [one.cou for one in own if one.cou is not None and (one.count > 0 or counts)]
     parts = valid or [one.cou for one in chosen if one.cou is not None]
     clause = f"{ANNEX}.1 {(_VOLUME if case.plan.factor == FLOW else _MASS)[case.kind]}"
     params = {"count": len(parts), "result": made.cou, "unit": case.plan.rule.emission_unit or "m³"}

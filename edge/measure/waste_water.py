@@ -72,8 +72,9 @@ class WasteWater:
         self.name = name
         self.factors = {factor: rule for factor, rule in factors.items() if rule.total is None}
         self.totaliser = next((Totaliser(rule.total) for rule in factors.values() if rule.total), None)
-        self._counts = self.totaliser is not None and outlet.water.flow_from == "totaliser"
-        self._computes_flow = self._counts and FLOW not in factors
+        self.counts = self.totaliser is not None and outlet.water.flow_from == "totaliser"
+        """Whether volumes are differences of the totaliser's readings."""
+        self._computes_flow = self.counts and FLOW not in factors
         self._computed: Record | None = None
         self._total_slot_ms = factors[TOTAL].slot_ms if self.totaliser else MINUTE_MS
         if self._computes_flow:
@@ -91,7 +92,7 @@ class WasteWater:
         if self.totaliser is None:
             return []
         found, self.totaliser.changes = self.totaliser.changes, []
-        return [each for each in found if self._counts or each.code != CAUGHT_UP]
+        return [each for each in found if self.counts or each.code != CAUGHT_UP]
 
     def live(self, samples: Sequence[Sample]) -> list[Live]:
         """The samples as they are: waste water has no converted values. Where only a totaliser measures the flow, its
@@ -116,10 +117,10 @@ class WasteWater:
         """The records of one minute."""
         readings = series.get(TOTAL, ())
         passed = self._passed(readings)
-        flow = self._counted(passed, readings) if self._counts else self._integrated(series.get(FLOW, ()))
+        flow = self._counted(passed, readings) if self.counts else self._integrated(series.get(FLOW, ()))
         records = []
         for factor, samples in series.items():
-            if factor == FLOW or (factor == TOTAL and self._counts and FLOW not in series):
+            if factor == FLOW or (factor == TOTAL and self.counts and FLOW not in series):
                 records.append(self._flow(start, series, flow, passed))
             elif factor != TOTAL:
                 records.append(self._minute(start, factor, samples, flow))
@@ -160,11 +161,11 @@ class WasteWater:
         return Volumes([(each.time, each.time + slot, each.volume) for each in flowed], valid=bool(flowed))
 
     def _flow(self, start: int, series: Series, flow: Volumes, passed: Sequence[Passed]) -> Record:
-        samples, readings = series.get(FLOW, ()), series.get(TOTAL, ()) if self._counts else ()
+        samples, readings = series.get(FLOW, ()), series.get(TOTAL, ()) if self.counts else ()
         mark = water_mark([sample.mark for sample in (*samples, *readings)], self.outlet.precedence)
         chosen, count = entering([s for s in samples if s.value is not None], self.outlet.averaging, mark)
         record = minute_record(self.name, FLOW, start, chosen, count, mark)
-        if not self._counts:
+        if not self.counts:
             record = replace(record, cou=flow.total() if chosen else None)
         else:
             if self._computes_flow:
@@ -201,7 +202,7 @@ class WasteWater:
 
     def period(self, span: Span, below: Below) -> list[Record]:
         """The records of an hour, a day, or joined minutes."""
-        volumes = self._volumes(below)
+        volumes = self.volumes(below)
         return [self._period(span, factor, records, volumes) for factor, records in below.items()]
 
     def assigned(self, span: Span, factor: str, results: Sequence[Result], below: Below) -> Record:
@@ -220,14 +221,14 @@ class WasteWater:
             return record
         avg = mean(values)
         record = replace(record, min=min(values), avg=avg, max=max(values), count=count)
-        volumes, ratio = self._volumes(below), self.factors.get(factor, PLAIN).mass_ratio
+        volumes, ratio = self.volumes(below), self.factors.get(factor, PLAIN).mass_ratio
         if not volumes or ratio is None:
             return record
         return replace(record, cou=water.slot_mass(avg, fsum(volumes.values()), ratio))
 
-    def _volumes(self, below: Below) -> dict[int, float]:
+    def volumes(self, below: Below) -> dict[int, float]:
         """The measured volume of each part, m³, without what was only caught up."""
-        flows = [r for r in below.get(FLOW, ()) if r.cou is not None and (r.count > 0 or self._counts)]
+        flows = [r for r in below.get(FLOW, ()) if r.cou is not None and (r.count > 0 or self.counts)]
         return {r.start: r.cou - (r.caught_up or 0.0) for r in flows if r.cou is not None}
 
     def _period(self, span: Span, factor: str, records: Sequence[Record], volumes: Mapping[int, float]) -> Record:
@@ -240,7 +241,7 @@ class WasteWater:
         if factor != FLOW:
             return record_of(self.name, factor, chosen, avg, _sum(records, chosen))
         sums = [record.cou for record in records if record.cou is not None]
-        cou = (fsum(sums) if sums else None) if self._counts else _sum(records, chosen)
+        cou = (fsum(sums) if sums else None) if self.counts else _sum(records, chosen)
         return _with_totals(record_of(self.name, factor, chosen, avg, cou), records)
 
 

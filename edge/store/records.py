@@ -192,6 +192,27 @@ def last_total(db: sqlite3.Connection, outlet: str) -> tuple[int, float] | None:
     return None if row is None else (int(row[0]), float(row[1]))
 
 
+def last_label(db: sqlite3.Connection, outlet: str, kind: Kind, until: int) -> int | None:
+    """The newest sealed label at `until` or before: an older one than `last_start` where the clock was set back."""
+    last = last_start(db, outlet, kind)
+    if last is None or last <= until:
+        return last
+    row = db.execute(
+        "SELECT start FROM record WHERE start <= ? AND kind = ? AND outlet = ? ORDER BY start DESC LIMIT 1",
+        (until, kind, names.find(db, outlet)),
+    ).fetchone()
+    return None if row is None else int(row[0])
+
+
+def labels(db: sqlite3.Connection, outlet: str, kind: Kind, begin: int, end: int) -> list[int]:
+    """The sealed labels with begin <= start <= end, in order."""
+    rows = db.execute(
+        "SELECT DISTINCT start FROM record WHERE start BETWEEN ? AND ? AND kind = ? AND outlet = ? ORDER BY start",
+        (begin, end, kind, names.find(db, outlet)),
+    )
+    return [int(row[0]) for row in rows]
+
+
 def last_average(db: sqlite3.Connection, record: Record) -> float | None:
     """The newest mean of the same outlet, kind and factor before this record, within a day."""
     key = int(record.kind), names.find(db, record.outlet), names.find(db, record.factor)

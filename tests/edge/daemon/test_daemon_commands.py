@@ -10,6 +10,8 @@ from daemonkit import MN, rig
 from edge.bench.conversation import Outcome
 from protocol.times import parse_time, time_text
 
+POLLUTANT_DATA = {"2011", "2051", "2061", "2031"}
+
 
 async def test_settings_hold_at_once_and_after_a_restart(tmp_path: Path) -> None:
     async with rig(tmp_path) as site:
@@ -83,9 +85,7 @@ async def test_the_official_connection_is_recorded_once_and_alike_everywhere(tmp
         assert again == first
         (receipt,) = first["receipts"]
         assert first["official"] == receipt
-        packets = [
-            one for one in site.platform.received if one.packet is not None and one.packet.cn in {"2011", "2051"}
-        ]
+        packets = [one for one in site.platform.received if one.packet is not None and one.packet.cn in POLLUTANT_DATA]
         answered = packets[0]
         assert answered.packet is not None
         assert (receipt["qn"], receipt["cn"], receipt["mn"]) == (answered.packet.qn, answered.packet.cn, MN)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from measure_streams import HOUR_MS, MIDNIGHT, MINUTE_MS, SLOT_MS, Kind, Record, Sample, period_start, rules, water
-from slow_reference import reference
+from slow_totaliser import reference
 from test_measure_random import LENGTHS, close, numbers
 
 from config.site import FLOW, TOTAL, Outlet
