@@ -12,7 +12,8 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from measure_streams import DAY_MS, HOUR_MS, MIDNIGHT, MINUTE_MS, SLOT_MS, Sample, flue, period_start, water
+from measure_streams import DAY_MS, HOUR_MS, MIDNIGHT, MINUTE_MS, SLOT_MS, Sample, flue, water
+from slow_reference import day_aligned
 
 from config.site import Outlet, Point
 from config.switches import Derived
@@ -50,8 +51,9 @@ def random_stream(seed: int) -> Stream:
     length = 1_500 * MINUTE_MS if long else dice.randrange(4, 13) * MINUTE_MS
     steps = random_steps(stream, first, length, dice) if "holds" not in stream.situations else []
     for _ in range(dice.choice([0, 0, 1, 2])):
-        begin = first + dice.randrange(length)
-        end = None if dice.random() < 0.2 else begin + dice.randrange(1_000, 4 * MINUTE_MS)
+        grid = dice.choice([1, SLOT_MS, MINUTE_MS])
+        begin = (first + dice.randrange(length)) // grid * grid
+        end = None if dice.random() < 0.2 else begin + (dice.randrange(4 * MINUTE_MS) // grid + 1) * grid
         names = None if dice.random() < 0.5 else frozenset([dice.choice(list(stream.every))])
         stream.manual.append(ManualMark(dice.choice("MCTFD"), begin, end, names))
         stream.situations.add("marked by hand")
@@ -230,7 +232,7 @@ class Life:
             self._put(half(there["w01018"], there["w01001"], self.stream.outlet.precedence))
 
     def _put(self, sample: Sample) -> None:
-        start = period_start(sample.time, MINUTE_MS)
+        start = day_aligned(sample.time, MINUTE_MS)
         if start in self.closed:
             self.dropped += 1
             return
@@ -238,7 +240,7 @@ class Life:
 
     def tick(self, at: int) -> None:
         self._begins = at if self._begins is None else min(self._begins, at)
-        if (start := period_start(at, MINUTE_MS)) not in self.closed:
+        if (start := day_aligned(at, MINUTE_MS)) not in self.closed:
             self.cells.setdefault(start, {})
         reached = at - GRACE
         for start in sorted(self.cells):
@@ -247,7 +249,7 @@ class Life:
                 reached = max(reached, start + MINUTE_MS)
         reached = min([reached, *self.cells])
         for hour in close(self.hours, self._open_hours, HOUR_MS, reached):
-            self._open_days.setdefault(period_start(hour, DAY_MS), []).append(hour)
+            self._open_days.setdefault(day_aligned(hour, DAY_MS), []).append(hour)
         close(self.days, self._open_days, DAY_MS, reached)
 
     def _close_minute(self, start: int) -> None:
@@ -259,7 +261,7 @@ class Life:
             self.standing[start] = self.held[max(before)]
         if start in self.lived or found or start in self.standing:  # else nothing can be said: it is not closed
             self.closed[start] = found
-            self._open_hours.setdefault(period_start(start, HOUR_MS), []).append(start)
+            self._open_hours.setdefault(day_aligned(start, HOUR_MS), []).append(start)
 
     def _is_full(self, start: int) -> bool:
         """Whether all that can come is in: then the minute need not wait."""

@@ -81,6 +81,17 @@ def test_the_last_label_is_the_newest_even_when_an_older_one_is_sealed_later(db:
     assert records.last_start(db, "ww1", Kind.HOUR) is None
 
 
+def test_labels_say_what_is_sealed_on_both_sides_of_a_clock_that_was_set_back(db: sqlite3.Connection) -> None:
+    starts = [NOON - 90 * MINUTE_MS, NOON - MINUTE_MS, NOON, NOON + HOUR_MS]
+    seal(db, *(replace(COD, start=start, factor=factor) for start in starts for factor in ("w01018", "w01001")))
+    seal(db, replace(COD, outlet="ww2", start=NOON + MINUTE_MS), replace(COD, kind=Kind.HOUR))
+    assert records.labels(db, "ww1", Kind.MINUTE, NOON - HOUR_MS, NOON + HOUR_MS) == starts[1:]
+    until = (NOON + 2 * HOUR_MS, NOON + 1, NOON, NOON - 1, NOON - 2 * HOUR_MS)
+    found = [records.last_label(db, "ww1", Kind.MINUTE, each) for each in until]
+    assert found == [NOON + HOUR_MS, NOON, NOON, NOON - MINUTE_MS, None]
+    assert records.last_label(db, "ww2", Kind.DAY, NOON) is None
+
+
 # samples
 
 
