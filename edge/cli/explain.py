@@ -15,6 +15,7 @@ from config.site import FLOW, TOTAL, Site
 from edge.catalogue import language, text
 from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, print_json, table, where
 from edge.cli.ranges import Time, outlets_of, rows_of
+from edge.control.queries import TOTALS
 from edge.measure.cases import Case, Plan, Step, minute_case, period_case, reach_ms
 from edge.measure.derived import DerivedPoints
 from edge.measure.explain import Difference, Input, differences, inputs_of, steps_of
@@ -301,7 +302,9 @@ def as_object(answer: Answer) -> dict[str, Any]:
 
 
 def _row(record: Record) -> dict[str, Any]:
-    return {**asdict(record), "kind": record.kind.text, "start": iso_text(record.start)}
+    total_at = None if record.total_at is None else iso_text(record.total_at)
+    shown = {**asdict(record), "kind": record.kind.text, "start": iso_text(record.start), "total_at": total_at}
+    return shown if record.total is not None else {key: shown[key] for key in shown if key not in TOTALS}
 
 
 def _input_row(one: Input) -> dict[str, Any]:

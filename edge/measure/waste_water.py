@@ -162,7 +162,7 @@ class WasteWater:
 
     def _flow(self, start: int, series: Series, flow: Volumes, passed: Sequence[Passed]) -> Record:
         samples, readings = series.get(FLOW, ()), series.get(TOTAL, ()) if self.counts else ()
-        mark = water_mark([sample.mark for sample in (*samples, *readings)], self.outlet.precedence)
+        mark = self._mark([*samples, *readings])
         chosen, count = entering([s for s in samples if s.value is not None], self.outlet.averaging, mark)
         record = minute_record(self.name, FLOW, start, chosen, count, mark)
         if not self.counts:
@@ -210,11 +210,11 @@ class WasteWater:
 
         Without a result by the deadline: no value, with the mark of its minutes, or D: the analyzer brought nothing.
         """
-        mark = water_mark([result.mark for result in results], self.outlet.precedence)
+        mark = self._mark(results)
         chosen, count = entering([r for r in results if r.value is not None], self.outlet.averaging, mark)
         values = [result.value for result in chosen if result.value is not None]
         if not results:
-            marks = water_mark([record.mark for record in below.get(factor, ())], self.outlet.precedence)
+            marks = self._mark(below.get(factor, ()))
             mark = FAULT if marks == NORMAL or not below.get(factor) else marks
         record = Record(self.name, span.kind, factor, span.start, mark=mark)
         if not values:
