@@ -236,8 +236,10 @@ class Measuring:
             }
             # all is read: nothing can fail half way from here
             self.acquirer.recall(stored)  # the minute before is for this; the engine passes over what is sealed
-            last_total = Total(*total) if total else None
-            engine.resume([*stored, *later], minutes, hours, sealed_until, days, last_total, came, labels)
+            counted = Total(*total) if total else None
+            engine.resume(
+                [*stored, *later], minutes, hours, sealed_until, days, total=counted, results=came, labels=labels
+            )
             for batch, newest_result, newest_sample in newest:
                 batch.resume(newest_result, newest_sample)
             self._unsent += self._agenda.resume(name, recent, covered)

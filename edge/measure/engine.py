@@ -165,6 +165,7 @@ class Engine:
         hours: Iterable[Record],
         sealed_until: int,
         days: Iterable[Record] = (),
+        *,
         total: Total | None = None,
         results: Iterable[Result] = (),
         labels: Iterable[int] | None = None,

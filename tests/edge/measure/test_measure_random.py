@@ -62,7 +62,9 @@ class Logger:
         begun = (record.start + MINUTE_MS for record in of_kind[Kind.MINUTE] if record.start <= now)
         until = max(begun, default=-1 << 62)
         labels = {record.start for record in of_kind[Kind.MINUTE]}
-        self.engine.resume(self.stored, of_kind[Kind.MINUTE], of_kind[Kind.HOUR], until, of_kind[Kind.DAY], labels)
+        self.engine.resume(
+            self.stored, of_kind[Kind.MINUTE], of_kind[Kind.HOUR], until, of_kind[Kind.DAY], labels=labels
+        )
 
     def take(self, at: int, what: Sample | str) -> None:
         if isinstance(what, Sample):

@@ -91,7 +91,7 @@ def run(stream: Stream, restarts: frozenset[int] = frozenset()) -> list[Record]:
             of = {kind: [record for record in records if record.kind is kind] for kind in Kind}
             until = max((record.start + MINUTE_MS for record in of[Kind.MINUTE]), default=stream.start)
             stored = [s for s in stream.samples if until - DOUBT_MS <= s.time < now]
-            engine.resume(stored, of[Kind.MINUTE], of[Kind.HOUR], until, of[Kind.DAY], total)
+            engine.resume(stored, of[Kind.MINUTE], of[Kind.HOUR], until, of[Kind.DAY], total=total)
         fresh = [*engine.tick(now), *engine.tick(now + GRACE_MS)]
         records += fresh
         for record in fresh:
