@@ -174,8 +174,7 @@ class Builder:
         """Body of the records of one period: of equipment for 2041, else of pollutants, as `statistics` says."""
         if cn == RUNTIMES:
             return self._runtimes(found, start)
-        pollutants = [record for record in found if not is_equipment(record.factor)]
-        return self.statistics(db, pollutants, start, minutes, first)
+        return self.statistics(db, _pollutants(found), start, minutes, None if first is None else _pollutants(first))
 
     def _runtimes(self, found: list[Record], start: int) -> Body:
         equipment = [record for record in self._ordered(found) if is_equipment(record.factor)]
@@ -235,6 +234,10 @@ class Builder:
             return record
         end = record.start + length_ms
         return replace(record, mark=self.stops.mark(record.mark, record.outlet, record.start, end))
+
+
+def _pollutants(found: list[Record]) -> list[Record]:
+    return [record for record in found if not is_equipment(record.factor)]
 
 
 def _header(frame: bytes) -> list[bytes]:

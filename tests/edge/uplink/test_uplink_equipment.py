@@ -165,6 +165,22 @@ async def test_days_without_equipment_are_no_running_times_and_days_without_poll
 
 
 @virtual
+@pytest.mark.parametrize(("kind", "cn"), [(Kind.MINUTE, "2051"), (Kind.HOUR, "2061"), (Kind.DAY, "2031")])
+async def test_data_asked_for_hold_no_equipment(tmp_path: Path, kind: Kind, cn: str) -> None:
+    world, city = World(tmp_path), ScriptedPlatform()
+    both = [replace(record, kind=kind) for record in day_records()]
+    world.store.now(records.seal, [replace(one, start=DAY - kind.ms) for one in both] + both, [], NOON)
+    world.add(city)
+    await world.sleep(1)
+    period = f"BeginTime={time_text(DAY - DAY_MS)},EndTime={time_text(DAY)}"
+    city.send(wrap(f"QN=20160801085857223;{HEAD.format(cn=cn, flag=5)};CP=&&{period}&&".encode()))
+    await world.sleep(5)
+    assert city.of(cn)
+    assert {item[0][0].partition("-")[0] for seen in city.of(cn) for item in seen.packet.data} == {"DataTime", "w01001"}
+    await world.stop()
+
+
+@virtual
 async def test_states_expire_when_the_next_are_due_and_each_is_counted_as_its_own_kind(tmp_path: Path) -> None:
     world, city = World(tmp_path), ScriptedPlatform()
     session = world.add(city)
