@@ -25,6 +25,8 @@ Beside = Mapping[str, Sequence[float]]
 UNKNOWN = "unknown"
 TOO_OLD = "D"
 """The link is fine and the analyzer brings nothing: its fault (Table 8)."""
+LOOKS = 2
+"""Polls that a result which is there needs to be seen."""
 CLOCK_TOLERANCE_MS = 60_000
 _KIND_OF_ACTION = {"C": "calibration"}
 """What comes out of an action with this mark; of any other it is a check."""
@@ -75,6 +77,7 @@ class BatchPoint:
         self._key = key
         self._known: str | None = None
         self._looked: int | None = None
+        self._looks = 0
         self._started = False
         self._ready: bool | None = None
         self._armed = False
@@ -106,12 +109,15 @@ class BatchPoint:
             if self._candidate is not None:
                 self._compare_clocks(self._candidate, beside)
         self._looked, self._started = sample.time, True
+        self._looks += 1
         return result
 
     def held(self, slot: int) -> tuple[float | None, str] | None:
-        """Value and mark that the samples have now: D without a value where the result is too old; None: none yet."""
+        """Value and mark that the samples have now: D without a value where the result is too old, or where the
+        analyzer answers and has had none yet; None: it has not been looked at for long enough to tell.
+        """
         if self.last is None:
-            return None
+            return (None, TOO_OLD) if self._looks > LOOKS else None
         if slot - self.last.sampled > age_limit_ms(self.point.cycle):
             return None, TOO_OLD
         return self.last.value, self.last.mark
