@@ -20,7 +20,7 @@ from edge.values import Kind, period_start
 
 Cause = Literal[
     "power", "stopped", "killed", "clock", "store", "unknown", "silent", "fault", "maintenance", "calibration",
-    "out-of-operation", "over-range", "by-hand", "source-stopped", "not-measured", "link", "refused",
+    "out-of-operation", "over-range", "by-hand", "source-stopped", "partly-down", "not-measured", "link", "refused",
 ]  # fmt: skip
 HISTORY = ("started", "stopped", "clock.set", "clock.stepped", "store.rebuilt")
 """The journal's actions that tell why there is no record."""
@@ -30,6 +30,8 @@ _BY_MARK: Mapping[str, Cause] = {
 }  # fmt: skip
 _OF_A_STOP = frozenset("BDF")
 """Marks that a source which stands still explains: instruments are switched off, or measure nothing."""
+_OF_FEW_SAMPLES = frozenset("BD")
+"""Marks of a period of which too few samples came, among others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,16 @@ def missing(
         for factor in factors:
             gap = _not_normal(start, kind.ms, factor, marks.get(factor))
             if gap is not None:
-                is_still = gap.mark in _OF_A_STOP and any(_holds(stop, gap) for stop in stops)
-                found.append(replace(gap, cause="source-stopped") if is_still else gap)
+                found.append(replace(gap, cause=_beyond_the_mark(gap, history, stops)))
     return list(joined(found))
 
 
-def _holds(stop: tuple[int, int | None], gap: Gap) -> bool:
-    return stop[0] <= gap.start and (stop[1] is None or gap.end <= stop[1])
+def _beyond_the_mark(gap: Gap, history: Sequence[Entry], stops: Sequence[tuple[int, int | None]]) -> Cause:
+    """What explains a mark better than the mark says: the source stood still, or too few samples after a start."""
+    if gap.mark in _OF_A_STOP and any(begin <= gap.start and (end is None or gap.end <= end) for begin, end in stops):
+        return "source-stopped"
+    has_begun = any(entry.action == "started" and gap.start < entry.at_ms < gap.end for entry in history)
+    return "partly-down" if gap.mark in _OF_FEW_SAMPLES and has_begun else gap.cause
 
 
 def undelivered(waiting: Iterable[Undelivered]) -> list[Gap]:

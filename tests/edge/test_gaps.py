@@ -96,6 +96,13 @@ def test_instruments_of_a_source_that_stands_still_are_not_called_faulty() -> No
     assert last.cause == "source-stopped"
 
 
+def test_too_few_samples_in_the_period_of_a_start_are_no_fault_of_an_instrument() -> None:
+    labels = [Label(at(hour), {"w01018": mark}) for hour, mark in enumerate("DDM")]
+    starts = [STARTED_FIRST, *(entry(at(hour, 30), "started", machine_up_s=36_000) for hour in (0, 2))]
+    found = missing(Kind.HOUR, (at(0), at(3)), labels, starts)
+    assert [gap.cause for gap in found] == ["partly-down", "fault", "maintenance"]
+
+
 def test_a_factor_that_has_no_record_beside_others_is_not_measured() -> None:
     labels = [Label(at(0), {"w01018": "N", "w01001": "N"}), Label(at(1), OTHERS)]
     assert missing(Kind.HOUR, (at(-5), at(2)), labels, [STARTED_FIRST]) == [Gap(at(1), at(2), "w01018", "not-measured")]
