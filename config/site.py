@@ -343,8 +343,8 @@ class Platform:
     """0: once after connecting, as a login."""
     units: dict[str, str] = field(default_factory=dict)
     """Unit of a factor's values by its code, where it is not the table's; Cou stays in the emission unit."""
-    mass_decimals: Annotated[int, Ge(0), Le(9)] = 6
-    """Decimals of the masses in Cou."""
+    mass_decimals: Annotated[int | None, Ge(0), Le(9)] = None
+    """Decimals of the masses in Cou. Unset: 6; edition 2005: 2, and 6 or more for one that would be 0.00."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

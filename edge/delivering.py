@@ -329,9 +329,11 @@ class Delivering:
         return settled.gas.ambient_pressure if settled.statistics == "gas" else None
 
     async def _put(self, session: Session, values: dict[str, str], origin: str) -> None:
-        terms = session.terms
-        await self._store.do(_put_all, terms.platform, terms.outlet, values, origin, self._clock.wall_ms())
-        terms.override(values, self._clock.wall_ms())
+        terms, now_ms = session.terms, self._clock.wall_ms()
+        same = [name for name, value in values.items() if terms.says_file(name, value)]
+        await self._store.do(partial(_put_all, same=same), terms.platform, terms.outlet, values, origin, now_ms)
+        terms.override(values, now_ms)
+        terms.reset(same)
         session.terms_changed()
 
     async def _note(self, terms: Terms, action: str, detail: dict[str, Any]) -> None:
@@ -361,7 +363,13 @@ def _reset_all(db: Any, platform: str, outlet: str, names: list[str], who: str, 
         settings.reset(db, platform, outlet, name, who, now_ms)
 
 
-def _put_all(db: Any, platform: str, outlet: str, values: dict[str, str], origin: str, now_ms: int) -> None:
-    """All values of one command, with their journal entries, in one transaction."""
+def _put_all(
+    db: Any, platform: str, outlet: str, values: dict[str, str], origin: str, now_ms: int, *, same: Sequence[str] = ()
+) -> None:
+    """All values of one command, with their journal entries, in one transaction; `same`: not kept, as the site file
+    says the same and is to count when it is edited.
+    """
     for name, value in values.items():
         settings.put(db, platform, outlet, name, value, origin, now_ms)
+    for name in same:
+        settings.forget(db, platform, outlet, name)

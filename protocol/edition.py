@@ -42,6 +42,10 @@ class Edition:
         """Decimals and unit of an attribute's numbers that have so many decimals in the unit of 2017."""
         return decimals, (1, 1)
 
+    def sum_decimals(self, factor: str, value: float, decimals: int) -> int:
+        """Decimals of a sum (Cou) in the unit of 2017 for which nobody wants others than 2017 has, `decimals`."""
+        return decimals
+
     def flag(self, answer: bool, split: bool) -> int:
         """Flag of an upload in the terms of 2017."""
         return VERSION_2017 | (ANSWER_BIT if answer else 0) | (SPLIT_BIT if split else 0)

@@ -27,7 +27,7 @@ from protocol.forms import is_number
 from protocol.messages import INTERACTION
 from protocol.packet import VERSION_2017, Packet
 from protocol.parameters import TIMEOUTS, Cycle, Timeouts, text_of, whole_of, wrong
-from protocol.region import Field, Item, Region, fields, write
+from protocol.region import Field, Item, Region, fields, rated_number, write
 from protocol.tables import rows
 from protocol.times import time_text
 from protocol.units import convertible, ratio
@@ -95,17 +95,27 @@ class Edition2005(Edition):
         return _MARKS.get(mark, mark)
 
     def number_format(self, factor_code: str, attribute: str, decimals: int) -> tuple[int, Rate]:
-        """Annex B's unit and decimals; totals and codes without a format of their own are N14.2."""
+        """Annex B's unit and decimals; codes without a format of their own are N14.2, totals at least that."""
         if attribute not in _VALUES:
             return decimals, (1, 1)
+        is_sum = attribute == "Cou"
+        own_decimals = max(DECIMALS, decimals) if is_sum else DECIMALS
         own = _formats().get(self.code(factor_code))
         row = factor(factor_code)
-        is_sum = attribute == "Cou"
         if own is None or row is None:
-            return DECIMALS, (1, 1)
+            return own_decimals, (1, 1)
         unit, old_unit = (row.emission_unit, own.emission_unit) if is_sum else (row.unit, own.unit)
         same_kind = unit and old_unit and convertible(unit, old_unit)
-        return DECIMALS if is_sum else own.decimals, ratio(unit, old_unit) if same_kind else (1, 1)
+        return own_decimals if is_sum else own.decimals, ratio(unit, old_unit) if same_kind else (1, 1)
+
+    def sum_decimals(self, factor_code: str, value: float, decimals: int) -> int:
+        """Two (N14.2), but as fine as in 2017 for a sum that would be 0.00 without being nothing."""
+        _, (over, under) = self.number_format(factor_code, "Cou", decimals)
+        if not value or rated_number(value, (over, under), DECIMALS).strip("-0."):
+            return DECIMALS
+        while over < under:  # g in 2017 and kg in 2005: three places more
+            over, decimals = over * 10, decimals + 1
+        return decimals
 
     def carries(self, cn: str) -> bool:
         """What the table of commands has towards the platform: no 1013, 2081, 3015, 3019, 3020."""

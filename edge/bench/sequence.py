@@ -10,10 +10,11 @@ Which one it is follows from Table 9 and from the request's fields; nothing here
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 
-from edge.bench.edition import Edition, any_command
+from edge.bench.edition import NOTICES_UP, Edition, any_command
 from edge.bench.received import Finding
 from protocol import marks, parameters
 from protocol.errors import BadPacket, ProtocolError
@@ -27,7 +28,9 @@ ANSWERS = frozenset({REQUEST_ANSWER, RESULT, NOTICE_ANSWER})
 _STREAMS = frozenset({"2011", "2021"})
 _LIMITS = "1021"
 _EVENTS = frozenset({"3019", "3020"})
-"""CN of replies that are also uploads of their own accord."""
+"""CN of replies that are also uploads of their own accord, at any moment and in the same form as a history of them."""
+_OWN_ACCORD = _EVENTS | {"2011", "2021", "2031", "2041", "2051", "2061", "2071", "2081", "3015"} | NOTICES_UP
+"""CN of what a logger sends unasked."""
 
 
 class Shape(StrEnum):
@@ -62,17 +65,29 @@ def expected(cn: str, kind: Shape, edition: Edition) -> tuple[str, ...]:
 def concerns(request: Packet, packet: Packet) -> bool:
     """Whether a packet is, or should be, part of the exchange; a stale QN of an answer is for the caller to decide.
 
-    Answers and replies repeat the QN; history has its own and lies in the asked range.
+    Answers and replies repeat the QN; history has its own, lies in the asked range and is of what was asked for. What
+    the logger sends unasked is not part of it, though its QN, a time, may happen to be that of the request.
     """
-    if asked_qn(packet) == request.qn:
-        return True
-    if packet.cn != request.cn:
-        return False
     kind = shape(request)
+    is_data = packet.cn == request.cn and kind in (Shape.GET, Shape.HISTORY)
+    if asked_qn(packet) == request.qn:
+        is_own = not is_data or (packet.cn in _EVENTS and packet.wants_answer and not _is_about(request, packet))
+        return not (packet.cn in _OWN_ACCORD and is_own)
+    if not is_data:
+        return False
     if kind is Shape.GET:
         return request.cn not in _EVENTS
+    if request.cn in _EVENTS and not _is_about(request, packet):
+        return False
     begin, end, label = request.get("BeginTime"), request.get("EndTime"), packet.get("DataTime")
-    return kind is Shape.HISTORY and bool(begin and end and label) and str(begin) <= str(label)[:14] <= str(end)
+    return bool(begin and end and label) and str(begin) <= str(label)[:14] <= str(end)
+
+
+def _is_about(request: Packet, packet: Packet) -> bool:
+    """Whether an event is of the pollutant and the piece of information that was asked for."""
+    info_id = request.get("InfoId")
+    same = (packet.get("PolId") or None) == (request.get("PolId") or None)
+    return same and (info_id is None or packet.get(f"{info_id}-Info") is not None)
 
 
 def judge(request: Packet, heard: Sequence[Packet], repeats: bool, edition: Edition) -> tuple[Finding, ...]:
@@ -172,14 +187,34 @@ def missing_data(request: Packet, heard: Sequence[Packet], exe_rtn: str | None) 
     has_data = any(packet.cn == request.cn for packet in heard)
     if exe_rtn == "1" and not has_data:
         yield Finding("bench.seq.no_data", {"cn": request.cn})
-    if exe_rtn == "100" and has_data:
+    if exe_rtn == "100" and has_data and not (kind is Shape.HISTORY and request.cn in _EVENTS):
         yield Finding("bench.seq.data_despite", {"cn": request.cn})
 
 
 def _history(request: Packet, heard: Sequence[Packet]) -> Iterator[Finding]:
-    """Records in time order under rising QNs; a record that is cut has all of its parts."""
+    """Records in time order under rising QNs; a record that is cut has all of its parts.
+
+    What the logger uploads of its own accord meanwhile looks the same, but comes in an order of its own: events, which
+    may come at any time, are not judged by their order, nor is a record that comes both live and as history.
+    """
     data = [packet for packet in heard if packet.cn == request.cn]
+    if request.cn not in _EVENTS:
+        times = Counter((packet.get("DataTime"), packet.pno) for packet in data)
+        once = [packet for packet in data if times[packet.get("DataTime"), packet.pno] == 1]
+        yield from _history_order(request, once)
     parts: dict[tuple[str, int], set[int]] = {}
+    for packet in data:
+        label = packet.get("DataTime") or ""
+        if packet.is_split:
+            parts.setdefault((label, packet.pnum or 0), set()).add(packet.pno or 0)
+        elif (packet.flag or 0) & SPLIT_BIT:
+            yield Finding("bench.seq.split_numbers", {"came": packet.flag})
+    for (label, pnum), came in parts.items():
+        if len(came) < pnum:
+            yield Finding("bench.parts_missing", {"data_time": label, "came": len(came), "expected": pnum})
+
+
+def _history_order(request: Packet, data: Sequence[Packet]) -> Iterator[Finding]:
     last_label, last_qn = "", ""
     for packet in data:
         label, qn = packet.get("DataTime") or "", asked_qn(packet) or ""
@@ -188,13 +223,6 @@ def _history(request: Packet, heard: Sequence[Packet]) -> Iterator[Finding]:
         if qn and last_qn and qn <= last_qn and qn != request.qn:
             yield Finding("bench.seq.history_qn_order", {"came": qn, "before": last_qn})
         last_label, last_qn = max(label, last_label), max(qn, last_qn)
-        if packet.is_split:
-            parts.setdefault((label, packet.pnum or 0), set()).add(packet.pno or 0)
-        elif (packet.flag or 0) & SPLIT_BIT:
-            yield Finding("bench.seq.split_numbers", {"came": packet.flag})
-    for (label, pnum), came in parts.items():
-        if len(came) < pnum:
-            yield Finding("bench.parts_missing", {"data_time": label, "came": len(came), "expected": pnum})
 
 
 def _field(name: str, fine: Callable[[str], bool], words: str) -> Callable[[Packet], object]:

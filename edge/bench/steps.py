@@ -168,22 +168,23 @@ async def _old_password(rehearsal: Rehearsal, old: str) -> list[Finding]:
 
 async def _realtime(rehearsal: Rehearsal, step: Step) -> Sequence[Row]:
     """2012 and at once 2011 again."""
+    return await _stopped_and_started(rehearsal, (STOP_REALTIME, step))
+
+
+async def _stopped_and_started(rehearsal: Rehearsal, steps: tuple[Step, Step]) -> Sequence[Row]:
+    stop, start = steps
     try:
-        stopped = await rehearsal.ask("2012")
+        stopped = await rehearsal.ask(stop.cn)
     finally:
-        started = await rehearsal.ask("2011")
+        started = await rehearsal.ask(start.cn)
     is_off = stopped.outcome is Outcome.DONE and started.outcome is not Outcome.DONE
-    more = (Finding("bench.step.not_undone", {"cn": "2012"}),) if is_off else ()
-    return [row_of(STOP_REALTIME, stopped), row_of(step, started, *more)]
+    more = (Finding("bench.step.not_undone", {"cn": stop.cn}),) if is_off else ()
+    return [row_of(stop, stopped), row_of(start, started, *more)]
 
 
 async def _states(rehearsal: Rehearsal, step: Step) -> Sequence[Row]:
-    """2021 and 2022; the last of them is what the logger did before, as far as its uploads show it."""
-    ran = any(each.packet is not None and each.packet.cn == "2021" for each in rehearsal.packets())
-    rows: list[Row] = []
-    for cn, shown in (("2022", STOP_STATES), ("2021", step)) if ran else (("2021", step), ("2022", STOP_STATES)):
-        rows.append(row_of(shown, await rehearsal.ask(cn)))
-    return rows
+    """2022 and at once 2021 again, as no command reads whether states go up: on loses nothing."""
+    return await _stopped_and_started(rehearsal, (STOP_STATES, step))
 
 
 def _refusal(name: str, qn_rtn: str, change: Callable[[Packet], Packet]) -> Step:

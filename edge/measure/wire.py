@@ -91,6 +91,11 @@ def sample_wire(sample: Sample, decimals: int, absent: Absent, last: float | Non
     return _wire([("Rtd", value, decimals), ("ZsRtd", zs, decimals)], mark)
 
 
+def is_flow(factor: str) -> bool:
+    """Whether the sum of this factor is a volume."""
+    return factor in _FLOWS
+
+
 def is_noise(factor: str) -> bool:
     """Whether this is a level of Table B.3, also one of a day's day or night (`L5-Day`)."""
     return factor.partition("-")[0] in _LEVELS

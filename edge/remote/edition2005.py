@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from edge.remote.context import NO_DATA, Context, Outcome
 from edge.remote.control import act
-from edge.uplink.alarms2005 import WARN_TIME, AlarmRecords, limits, setting_of
+from edge.uplink.alarms2005 import AlarmRecords, limits, setting_of
+from edge.uplink.terms import WARN_TIME
 from protocol import edition2005
 from protocol.edition2005 import Threshold
 from protocol.packet import Packet

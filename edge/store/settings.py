@@ -45,9 +45,13 @@ def put(
 
 def reset(db: sqlite3.Connection, platform: str, outlet: str | None, name: str, who: str, now_ms: int) -> bool:
     """Forget a value, so that the site file counts again; whether there was one."""
-    gone = db.execute(
-        "DELETE FROM setting WHERE platform = ? AND outlet = ? AND name = ?", (platform, outlet or "", name)
-    ).rowcount
+    gone = forget(db, platform, outlet, name)
     if gone:
         journal.append(db, who, "setting.reset", {"platform": platform, "outlet": outlet, "name": name}, now_ms)
-    return bool(gone)
+    return gone
+
+
+def forget(db: sqlite3.Connection, platform: str, outlet: str | None, name: str) -> bool:
+    """`reset` without an entry: for a value that was put, and said, in the same transaction."""
+    key = platform, outlet or "", name
+    return bool(db.execute("DELETE FROM setting WHERE platform = ? AND outlet = ? AND name = ?", key).rowcount)

@@ -18,15 +18,11 @@ from edge.store.alarms2005 import Alarm
 from edge.store.outbox import Due
 from edge.uplink.history import Page
 from edge.uplink.kinds import ALARM_NOTICE, ALARM_RECORD
-from edge.uplink.terms import Terms
+from edge.uplink.terms import DEFAULT_WARN_S, WARN_TIME, Terms
 from edge.values import Sample
 from protocol.edition2005 import EDITION_2005, alarm_notice, alarm_record
 from protocol.region import Body, Region, number, write
 
-WARN_TIME = "warn_time"
-"""Name of the setting, seconds."""
-DEFAULT_WARN_S = 60
-"""Before a platform has set WarnTime: one minute, so that a single outlier is no alarm."""
 _LIMIT = "limit."
 _TELLING = frozenset("NT")
 """Marks of values that may pass a limit: normal, and above the measuring range."""

@@ -13,9 +13,11 @@ from typing import Any
 from edge.measure.engine import Engine
 from edge.measure.statistics import Live
 from edge.measure.wire import (
+    MASS_DECIMALS,
     ZS_REALTIME,
     ZS_STATISTICS,
     Wire,
+    is_flow,
     record_wire,
     sample_wire,
     wire_code,
@@ -48,7 +50,11 @@ class Numbers:
         """A record's place in an upload; `is_sentinel`: its converted values are the largest number there is."""
         self._look_at_width(record.factor, record.max, record.zs_max)
         decimals = self._decimals(record.factor)
-        wire = record_wire(record, decimals, self.terms.site.absent, last, self.terms.site.mass_decimals)
+        wanted = self.terms.site.mass_decimals
+        of_mass = MASS_DECIMALS if wanted is None else wanted
+        wire = record_wire(record, decimals, self.terms.site.absent, last, of_mass)
+        if wanted is None or is_flow(record.factor):
+            wire = self._with_sum(wire, record.factor)
         return self._with_zs(wire, record.factor, ZS_STATISTICS if is_sentinel else (), record.avg is None)
 
     def sample(self, live: Live, last: float | None) -> Wire:
@@ -57,6 +63,14 @@ class Numbers:
         self._look_at_width(sample.factor, sample.value, live.zs)
         wire = sample_wire(sample, self._decimals(sample.factor), self.terms.site.absent, last, live.zs)
         return self._with_zs(wire, sample.factor, ZS_REALTIME if live.sentinel else (), sample.value is None)
+
+    def _with_sum(self, wire: Wire, code: str) -> Wire:
+        """The same with as many decimals of the sum as the edition has."""
+        name, decimals = wire.slots[0] if wire.slots else ("", 0)
+        if name != "Cou" or not isinstance(decimals, int):
+            return wire
+        kept = self.terms.edition.sum_decimals(code, wire.values[0], decimals)
+        return wire if kept == decimals else Wire(((name, kept), *wire.slots[1:]), wire.values)
 
     def _decimals(self, code: str) -> int:
         own = wire_code(code)

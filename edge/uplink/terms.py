@@ -18,6 +18,11 @@ from protocol.frame import wrap
 from protocol.messages import Form, Limits
 from protocol.packet import Packet
 
+WARN_TIME = "warn_time"
+"""Name of the setting of 1001 (2005), seconds."""
+DEFAULT_WARN_S = 60
+"""Before a platform has set WarnTime: one minute, so that a single outlier is no alarm."""
+
 
 def destination(site: Platform) -> str:
     """For whom packets are made: one that was made for another address or check code is of no use to a platform."""
@@ -52,6 +57,14 @@ class Terms:
         for name in names:
             self.overrides.pop(name, None)
             self.set_at.pop(name, None)
+
+    def says_file(self, name: str, value: str) -> bool:
+        """Whether the site file says the same, or, where it has no word, what holds without a platform's setting."""
+        site = self.site
+        said = {"realtime": site.realtime, "minute": site.minute, "timeout": site.timeout, "retries": site.retries}
+        unsaid = {"realtime_on": 1, "state_on": 1, WARN_TIME: DEFAULT_WARN_S}
+        file = {"password": self.access.password} | {key: str(number) for key, number in (said | unsaid).items()}
+        return file.get(name) == value
 
     def _number(self, name: str, default: int) -> int:
         return int(self.overrides.get(name, default))

@@ -75,7 +75,7 @@ def test_answers_made_in_the_terms_of_2017_stand_as_in_2005() -> None:
     )
 
 
-COD: Shape = (("w01018", (("Cou", 6), ("Avg", 2), ("Flag", "B"))), ("w20111", (("Cou", 6), ("Avg", 2), ("Flag", "N"))))
+COD: Shape = (("w01018", (("Cou", 0), ("Avg", 2), ("Flag", "B"))), ("w20111", (("Cou", 2), ("Avg", 2), ("Flag", "N"))))
 
 
 def frames(answer: bool, limits: Limits = messages.LIMITS) -> list[bytes]:

@@ -11,10 +11,12 @@ from bench_logger import Logger
 from bench_peer import ManualClock, Peer
 
 from edge.bench.conversation import Conformity
+from edge.bench.edition import EDITIONS
 from edge.bench.platform import BenchPlatform
 from edge.bench.received import Repeat
 from edge.bench.rehearsal import Rehearsal, Row, Wishes
-from edge.bench.steps import STEPS
+from edge.bench.steps import STEPS, steps_of
+from edge.catalogue import LANGUAGES, text
 from protocol.commands import commands
 from protocol.packet import Packet
 
@@ -65,6 +67,16 @@ async def test_conforming_logger_passes_every_check_and_is_left_as_it_was(
     assert (logger.pw, logger.intervals) == ("123456", {"RtdInterval": "30", "MinInterval": "10"})
     assert "1012" in logger.commands
     assert [cn for cn in logger.commands if cn in ("2011", "2012")] == ["2012", "2011"]
+    assert [cn for cn in logger.commands if cn in ("2021", "2022")] == ["2022", "2021"]  # though no state has come
+
+
+@pytest.mark.parametrize("year", EDITIONS)
+def test_every_check_and_its_effect_has_its_text_in_both_languages(year: str) -> None:
+    steps = steps_of(EDITIONS[year])
+    rows = [name for step in steps for name in (step.name, step.also) if name] + ["connect", "answers"]
+    keys = {f"bench.what.{name}" for name in rows if not name.isdecimal()}
+    keys |= {f"bench.effect.{step.effect}" for step in steps}
+    assert [key for key in sorted(keys) for language in LANGUAGES if key in text(key, language)] == []
 
 
 async def test_without_permission_neither_instruments_nor_the_clock_are_touched(

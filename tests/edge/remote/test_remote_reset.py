@@ -97,3 +97,36 @@ def test_an_undone_minute_interval_ends_where_both_have_a_border(tmp_path: Path)
         assert terms.minute_at(NOON + 30 * MINUTE_MS) == 10 * MINUTE_MS
 
     with_delivering(tmp_path, work)
+
+
+def test_what_is_set_back_to_the_site_files_word_is_journalled_but_pins_nothing(tmp_path: Path) -> None:
+    """As `platform check` leaves a logger: another value, then the old one."""
+    there_and_back = {
+        "password": ("Bench1", "4Xp9sQ"), "realtime": ("90000", "60000"), "minute": ("300000", "600000"),
+        "timeout": ("5000", "10000"), "retries": ("9", "3"), "realtime_on": ("0", "1"), "state_on": ("0", "1"),
+        "warn_time": ("10", "60"),
+    }  # fmt: skip
+
+    async def work(delivering: Delivering, store: Store) -> None:
+        terms = delivering.sessions["city", "ww1"].terms
+        for name, (other, before) in there_and_back.items():
+            await put(delivering, "city", {name: other})
+            assert terms.overrides[name] == other
+            await put(delivering, "city", {name: before})
+        assert terms.overrides == {}
+        assert await store.do(settings.get_all, "city") == {}
+        assert (terms.password, terms.realtime_ms, terms.minute_ms) == ("4Xp9sQ", 60_000, 600_000)
+        assert (terms.timeout_s, terms.retries, terms.realtime_on, terms.state_on) == (10.0, 3, True, True)
+        entries = [entry for entry in await store.do(journal.entries, 100) if entry.action == "setting.put"]
+        assert len(entries) == 2 * len(there_and_back)
+
+    with_delivering(tmp_path, work)
+
+
+def test_a_password_that_the_site_file_does_not_have_is_kept(tmp_path: Path) -> None:
+    async def work(delivering: Delivering, store: Store) -> None:
+        await put(delivering, "city", {"password": "654321"})
+        assert delivering.sessions["city", "ww1"].terms.password == "654321"
+        assert [setting.value for setting in (await store.do(settings.get_all, "city")).values()] == ["654321"]
+
+    with_delivering(tmp_path, work)

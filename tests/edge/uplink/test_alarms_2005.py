@@ -19,7 +19,8 @@ from edge.measure.statistics import Live
 from edge.store import alarms2005 as alarms
 from edge.store import retention
 from edge.store.alarms2005 import Alarm
-from edge.uplink.alarms2005 import DEFAULT_WARN_S, Rules, Watch, limits, rules, setting_of
+from edge.uplink.alarms2005 import Rules, Watch, limits, rules, setting_of
+from edge.uplink.terms import DEFAULT_WARN_S
 from edge.values import DAY_MS, Sample
 from protocol.frame import wrap
 

@@ -13,14 +13,15 @@ from edge.measure.statistics import Live
 from edge.uplink.numbers import Numbers
 from edge.uplink.terms import Terms
 from edge.values import Kind, Record, Sample
-from protocol.upload import realtime
+from protocol.edition2005 import EDITION_2005
+from protocol.upload import realtime, statistics
 
 Events = list[tuple[str, dict[str, Any]]]
 
 
 def numbers(events: Events, *points: Point, decimals: dict[str, int] | None = None, **platform: Any) -> Numbers:
     outlet = Outlet(name="x", st="31", statistics="gas", gas=GasRules(o2_reference=6.0, zs_above="sentinel"))
-    site = Platform(edition="2017", address="h:1", outlets={"o": Access(mn="1")}, **platform)
+    site = Platform(**{"edition": "2017", "address": "h:1", "outlets": {"o": Access(mn="1")}, **platform})
     engine = Engine(outlet, "o", {point.channel: point_rule(point, 5_000) for point in points})
     terms = Terms("city", "o", "31", site, site.outlets["o"])
     return Numbers(terms, engine, decimals or {}, lambda code, params: events.append((code, params)))
@@ -46,6 +47,29 @@ def test_masses_have_six_decimals_or_as_many_as_the_platform_wants() -> None:
     flow = record("a00000", 79.41891, cou=4765.1346)
     shown = text(numbers([], point("a00000"), decimals={"a00000": 3}, mass_decimals=0).record(flow, None, False))
     assert shown == "Cou=4765.135,Min=79.419,Avg=79.419,Max=79.419,Flag=N"
+
+
+@pytest.mark.parametrize(
+    ("factor", "cou", "wanted", "shown"),
+    [
+        ("a21026", 0.19060533, None, "02-Cou=0.19"),
+        ("a21026", 0.00190605, None, "02-Cou=0.001906"),  # not 0.00, which it is not
+        ("a21026", 0.0, None, "02-Cou=0.00"),
+        ("a21026", 0.00190605, 4, "02-Cou=0.0019"),
+        ("a21026", 0.19060533, 4, "02-Cou=0.1906"),
+        ("a21026", 0.19060533, 0, "02-Cou=0.19"),  # the table's two are the least
+        ("w20111", 1.5, None, "020-Cou=0.001500000"),  # total mercury: g in 2017, kg in 2005
+        ("a00000", 4765.1346, 6, "B02-Cou=4765.13"),
+        ("a00000", 0.004, None, "B02-Cou=0.004"),
+    ],
+)
+def test_sums_of_2005_have_two_decimals_more_where_wanted_and_are_never_shown_as_nothing(
+    factor: str, cou: float, wanted: int | None, shown: str
+) -> None:
+    made = numbers([], point(factor), edition="2005", mass_decimals=wanted)
+    wire = made.record(record(factor, 1.0, cou=cou), None, False)
+    body = statistics(0, ((factor, wire.slots),), wire.values, EDITION_2005)
+    assert str(body).split(";")[1].split(",")[0] == shown
 
 
 def test_largest_number_stands_for_what_cannot_be_converted() -> None:
