@@ -11,7 +11,8 @@ import click
 
 from edge.catalogue import text
 from edge.cli.common import Where, config_option, json_option, print_json, table, where
-from edge.cli.ranges import STEP_MS, Time, outlets_of, rows_of
+from edge.cli.moments import Time
+from edge.cli.ranges import STEP_MS, outlets_of, rows_of
 from edge.clock import SystemClock
 from edge.control import client
 from edge.gaps import Gap, Label, Undelivered, joined, missing, undelivered

@@ -14,7 +14,8 @@ import click
 from edge.catalogue import language, text
 from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where
 from edge.cli.mark_words import in_words, short
-from edge.cli.ordering import Moment, by_option, folder_of, order, say
+from edge.cli.moments import Time
+from edge.cli.ordering import by_option, folder_of, order, say
 from edge.mark_tables import TableError, class_named, classes, columns
 from protocol.factors import factor as table_row
 
@@ -28,7 +29,7 @@ def mark_group() -> None:
 
 def _what_options(command: Any) -> Any:
     for option in (
-        click.option("--to", "end", type=Moment(end=True), help=text("marks.to-option")),
+        click.option("--to", "end", type=Time(), help=text("marks.to-option")),
         click.option("--class", "named", help=text("marks.class-option")),
         click.option("--mark", help=text("marks.mark-option")),
         click.option("--point", "points", multiple=True, help=text("marks.point-option")),
@@ -40,7 +41,7 @@ def _what_options(command: Any) -> Any:
 @mark_group.command(help=text("marks.verb-add"))
 @config_option
 @_what_options
-@click.option("--from", "begin", type=Moment(), required=True, help=text("marks.from-option"))
+@click.option("--from", "begin", type=Time(), required=True, help=text("marks.from-option"))
 @click.option("--reason", required=True, help=text("marks.reason-option"))
 @by_option
 @json_option
@@ -55,7 +56,7 @@ def add(config: Path, begin: int, reason: str, by: str | None, as_json: bool, **
 @config_option
 @click.argument("number", type=click.IntRange(1))
 @_what_options
-@click.option("--from", "begin", type=Moment(), help=text("marks.from-option"))
+@click.option("--from", "begin", type=Time(), help=text("marks.from-option"))
 @click.option("--open", "is_open", is_flag=True, help=text("marks.open-option"))
 @click.option("--reason", required=True, help=text("marks.reason-option"))
 @by_option
@@ -72,7 +73,7 @@ def correct(
 @mark_group.command(help=text("marks.verb-end"))
 @config_option
 @click.argument("number", type=click.IntRange(1))
-@click.option("--at", "end", type=Moment(end=True), help=text("marks.at-option"))
+@click.option("--at", "end", type=Time(), help=text("marks.at-option"))
 @click.option("--reason", help=text("marks.reason-option"))
 @by_option
 @json_option
@@ -96,8 +97,8 @@ def withdraw(config: Path, number: int, reason: str, by: str | None, as_json: bo
 
 def _range_options(command: Any) -> Any:
     for option in (
-        click.option("--to", "end", type=Moment(end=True), help=text("marks.until-option")),
-        click.option("--from", "begin", type=Moment(), help=text("marks.since-option")),
+        click.option("--to", "end", type=Time(last=True), help=text("marks.until-option")),
+        click.option("--from", "begin", type=Time(), help=text("marks.since-option")),
     ):
         command = option(command)
     return command

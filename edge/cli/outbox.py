@@ -11,7 +11,7 @@ import click
 
 from edge.catalogue import text
 from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where
-from edge.cli.ranges import Time
+from edge.cli.moments import Time
 
 COLUMNS = ("platform", "outlet", "open", "oldest", "rate", "left", "sent", "answered", "backfilled", "unconfirmed",
            "expired", "rejected", "lost")  # fmt: skip

@@ -13,7 +13,8 @@ import click
 
 from edge.catalogue import language, text
 from edge.cli.common import Stop, config_option, where
-from edge.cli.ranges import KINDS, SPAN_MS, Time, outlets_of, rows_of
+from edge.cli.moments import Time
+from edge.cli.ranges import KINDS, SPAN_MS, outlets_of, rows_of
 from edge.clock import SystemClock
 from edge.values import MINUTE_MS
 from protocol.factors import factor as table_row

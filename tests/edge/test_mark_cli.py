@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from config.site import Retention
 from edge.catalogue import use_language
 from edge.cli.main import hj212
-from edge.cli.ordering import Moment
+from edge.cli.moments import Time
 from edge.clock import SystemClock
 from edge.store import records, samples
 from edge.store.store import Store
@@ -142,7 +142,7 @@ def test_a_site_has_its_own_words_and_columns(hj: Hj212, tmp_path: Path) -> None
         "--from",
         "2026-09-22",
         "--to",
-        "2026-09-22",
+        "2026-09-23",
     )
     assert hj("mark", "add", *what, "--reason", "第一次").exit_code == 0
     sheet = list(csv.reader(io.StringIO(hj("mark", "export").stdout)))
@@ -227,24 +227,44 @@ def test_what_cannot_be_is_refused_in_words(hj: Hj212, arguments: tuple[str, ...
 
 
 @pytest.mark.parametrize(
-    ("typed", "end", "expected"),
+    ("typed", "last", "expected"),
     [
-        ("2026-09-22 12:00", False, NOON), ("2026-09-22T12:00", True, NOON),
-        ("2026-09-22 12:00:30", False, NOON + 30_000),
-        ("2026-09-22", False, NOON - 12 * HOUR_MS), ("2026-09-22", True, NOON + 12 * HOUR_MS),
+        ("2026-09-22 12:00", False, NOON), ("2026-09-22T12:00", True, NOON + MINUTE_MS - 1),
+        ("2026-09-22 12:00:30", False, NOON + 30_000), ("20260922120030", False, NOON + 30_000),
+        ("2026-09-22T12", False, NOON), ("2026-09-22T12", True, NOON + HOUR_MS - 1), ("9:00", False, NOON - 3 * HOUR_MS),
+        ("2026-09-22", False, NOON - 12 * HOUR_MS), ("2026-09-22", True, NOON + 12 * HOUR_MS - 1),
         ("2026-09-22T04:00:00Z", False, NOON), ("2026-09-22T12:00:00+08:00", False, NOON),
         ("12:00", False, NOON), ("0:00", False, NOON - 12 * HOUR_MS), ("23:59:59", False, NOON + 12 * HOUR_MS - 1_000),
         ("now", False, NOON + 1),
     ],
 )  # fmt: skip
-def test_times_as_they_are_typed(monkeypatch: pytest.MonkeyPatch, typed: str, end: bool, expected: int) -> None:
+def test_times_as_they_are_typed(monkeypatch: pytest.MonkeyPatch, typed: str, last: bool, expected: int) -> None:
     monkeypatch.setattr(SystemClock, "wall_ms", lambda self: NOON + 1)
-    assert Moment(end).convert(typed, None, None) == expected
+    assert Time(last).convert(typed, None, None) == expected
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "24:00", "12:60", "2026-13-01", "2026-02-30 08:00", "2026-09-22 25:00", "8", "2026-09-22T12"]
+    "typed", ["", "24:00", "12:60", "2026-13-01", "2026-02-30 08:00", "2026-09-22 25:00", "8", "2026-09-22T12:3"]
 )
 def test_no_time_is_guessed(typed: str) -> None:
     with pytest.raises(click.BadParameter):
-        Moment().convert(typed, None, None)
+        Time().convert(typed, None, None)
+
+
+def test_a_bare_date_where_a_mark_ends_is_its_midnight(hj: Hj212) -> None:
+    what = ("--point", "ww1", "--mark", "M", "--reason", "x", "--json")
+    (added,) = parsed(hj("mark", "add", *what, "--from", "1990-01-01", "--to", "1991-01-01"))
+    assert (added["from"], added["to"]) == ("1990-01-01T00:00:00+08:00", "1991-01-01T00:00:00+08:00")
+    (changed,) = parsed(hj("mark", "correct", "1", "--to", "1992-01-01", "--reason", "x", "--json"))
+    assert changed["to"] == "1992-01-01T00:00:00+08:00"
+    hj("mark", "add", *what, "--from", "1993-01-01")
+    (ended,) = parsed(hj("mark", "end", "2", "--at", "1994-01-01", "--json"))
+    assert ended["to"] == "1994-01-01T00:00:00+08:00"
+    (stop,) = parsed(hj("source", "stop", "--at", "2026-09-22", "--to", "2026-09-23", "--reason", "x", "--json"))
+    assert (stop["from"], stop["to"]) == ("2026-09-22T00:00:00+08:00", "2026-09-23T00:00:00+08:00")
+
+
+def test_data_takes_the_times_that_marks_take(hj: Hj212, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SystemClock, "wall_ms", lambda self: NOON + HOUR_MS)
+    shown = parsed(hj("data", "show", "--from", "12:01", "--to", "now", "--json"))
+    assert [row["start"][11:16] for row in shown] == ["12:01"]
