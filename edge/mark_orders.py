@@ -119,7 +119,9 @@ def _may_end(found: Entry, args: Mapping[str, Any]) -> bool:
 
 
 def _maintenance(site: Site, name: str, at_ms: int, args: Mapping[str, Any]) -> Mark:
-    points = [f"{point.outlet}/{point.factor}" for point in site.instruments[name].points if not point.internal]
+    # a flow and its totaliser are one point
+    measured = [point for point in site.instruments[name].points if not point.internal]
+    points = dict.fromkeys(f"{point.outlet}/{point.factor}" for point in measured)
     state = Mark(kind="maintenance", points=tuple(points), begin=at_ms, mark=MAINTENANCE_MARK, instrument=name)
     return _from_source(state, args, MAINTENANCE)
 

@@ -16,8 +16,8 @@ from edge.catalogue import text
 from edge.cli.common import FLOW_UNIT, Where, config_option, json_option, print_json, table, where, with_m3_h
 from edge.cli.explain import explain
 from edge.cli.gaps import gaps
-from edge.cli.plot import plot
 from edge.cli.moments import Time
+from edge.cli.plot import plot
 from edge.cli.ranges import KINDS, SPAN_MS, outlets_of, rows_of
 from edge.cli.replay import replay
 from edge.clock import SystemClock
