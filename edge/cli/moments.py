@@ -1,7 +1,9 @@
-"""Times as they are typed, the same for every verb: Beijing time where no offset is given; UTC milliseconds.
+"""Times as they are typed, the same for every verb.
 
     2026-11-22 08:00:00   2026-11-22T08:00   2026-11-22T08   20261122080000   2026-11-22
     08:00 (today)         now                2026-11-22T00:00:00Z (ISO 8601 with an offset)
+
+Beijing time where no offset is given; UTC milliseconds.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from typing import Any
 import click
 
 from edge.catalogue import text
+from edge.cli.common import Stop
 from edge.clock import SystemClock
 from edge.values import DAY_MS, period_start
-from protocol.times import parse_time, time_text
+from protocol.times import iso_text, parse_time, time_text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d))?)?)?|(\d{8}(?:\d\d){0,3})")
@@ -60,3 +63,9 @@ class Time(click.ParamType[int]):
 
     def _filled(self, digits: str) -> int:
         return parse_time(digits + self._fill[len(digits) - _DATE_DIGITS :]) + self._ms
+
+
+def in_order(begin: int | None, end: int | None) -> None:
+    """Stop where a range ends before it begins."""
+    if begin is not None and end is not None and begin > end:
+        raise Stop("cli.not-in-order", begin=iso_text(begin), end=iso_text(end))
