@@ -13,7 +13,7 @@ import click
 
 from config.site import FLOW
 from edge.catalogue import text
-from edge.cli.common import FLOW_UNIT, Where, config_option, json_option, print_json, table, where, with_m3_h
+from edge.cli.common import FLOW_UNIT, Where, config_option, json_option, print_json, table, where, with_m3_h, writing
 from edge.cli.explain import explain
 from edge.cli.gaps import gaps
 from edge.cli.moments import Time
@@ -162,7 +162,7 @@ def export(
     if output == "-":
         _write(sys.stdout, rows, as_json or form == "json")
         return
-    with Path(output).open("w", encoding="utf-8", newline="") as stream:
+    with writing(output), Path(output).open("w", encoding="utf-8", newline="") as stream:
         count = _write(stream, rows, as_json or form == "json")
     click.echo(text("cli.exported", count=count, file=output), err=True)
 

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 import click
 
 from edge.catalogue import language, text
-from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where
+from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where, writing
 from edge.cli.mark_words import in_words, short
 from edge.cli.moments import Time
 from edge.cli.ordering import by_option, folder_of, order, say
@@ -166,7 +166,8 @@ def export_sheet(config: Path, begin: int | None, end: int | None, map_file: Pat
     if output == "-":
         _write(sys.stdout, headings, rows)
         return
-    with Path(output).open("w", encoding="utf-8-sig", newline="") as stream:  # the mark by which Excel knows UTF-8
+    # utf-8-sig: the mark by which Excel knows UTF-8
+    with writing(output), Path(output).open("w", encoding="utf-8-sig", newline="") as stream:
         _write(stream, headings, rows)
     click.echo(text("cli.exported", count=len(rows), file=output), err=True)
 

@@ -14,7 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from config.site import Retention
-from edge.catalogue import use_language
+from edge.catalogue import text, use_language
+from edge.cli.common import Where
 from edge.cli.main import hj212
 from edge.cli.moments import Time
 from edge.clock import SystemClock
@@ -269,3 +270,41 @@ def test_data_takes_the_times_that_marks_take(hj: Hj212, monkeypatch: pytest.Mon
     monkeypatch.setattr(SystemClock, "wall_ms", lambda self: NOON + HOUR_MS)
     shown = parsed(hj("data", "show", "--from", "12:01", "--to", "now", "--json"))
     assert [row["start"][11:16] for row in shown] == ["12:01"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("mark", "add", "--point", "zz", "--mark", "M", "--from", "now", "--reason", "x"),
+         "there is no outlet zz. There are: ww1"),
+        (("source", "stop", "--outlet", "nope", "--reason", "x"), "there is no outlet nope. There are: ww1"),
+        (("maintain", "start", "--instrument", "nope"), "there is no instrument nope. There are: cod"),
+    ],
+)  # fmt: skip
+def test_nothing_is_suggested_where_nothing_is_near(hj: Hj212, arguments: tuple[str, ...], expected: str) -> None:
+    assert hj(*arguments).stderr.strip() == expected
+
+
+def test_what_is_suggested_is_a_sentence_in_both_languages() -> None:
+    params = {"got": "zz", "known": "ww1"}
+    assert text("marks.no-outlet", "zh", **params, nearest="–") == "没有排放口 zz。有：ww1"
+    assert text("marks.no-outlet", "zh", **params, nearest="ww1") == "没有排放口 zz，是否想写 ww1？有：ww1"
+    assert text("config.no-such-key", "en", got="zz", nearest="–") == "no key zz"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("data", "export", "--from", "2026-09-22", "--to", "2026-09-22", "-o"),
+        ("mark", "export", "-o"),
+        ("connection", "export"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_said_in_one_line(
+    hj: Hj212, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    if command[0] == "connection":
+        monkeypatch.setattr(Where, "query", lambda *_: ["{}"])
+    file = str(tmp_path / "nowhere" / "x")
+    result = hj(*command, file)
+    assert (result.exit_code, result.stderr) == (2, f"cannot write {file}: No such file or directory\n")
