@@ -54,6 +54,8 @@ def mark_order(site: Site, args: Mapping[str, Any], now_ms: int, found: Entry | 
     if args["do"] == "correct":
         if not _KEYS & args.keys() and not args.get("open"):
             raise Denied("marks.nothing-new")
+        if args.get("open") and "to" in args:
+            raise Denied("marks.open-and-to")
         if args.get("open"):
             state = replace(state, end=None)
         return Order("correct", _with_values(site, replace(state, reason=reason), args), number)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from config.problem import listed
 from edge.cli.common import Stop, Where
 from edge.cli.manual import with_manual
 from edge.values import DAY_MS, HOUR_MS
@@ -51,3 +52,32 @@ def outlets_of(place: Where, wanted: str | None) -> list[str]:
     if wanted not in known:
         raise Stop("cli.unknown-outlet", outlet=wanted, known=", ".join(known))
     return [wanted]
+
+
+def known_factors(place: Where, wanted: str | None, factors: tuple[str, ...], of_samples: bool = False) -> None:
+    """Stop for a factor that neither the store has had nor the site measures."""
+    recorded = set(place.query("sampled" if of_samples else "names")) if factors else set()
+    if set(factors) <= recorded:
+        return
+    known = recorded - {*place.outlets, *place.platforms} | _measured(place, outlets_of(place, wanted))
+    for factor in factors:
+        if factor not in known:
+            raise Stop("cli.unknown-factor", factor=factor, known=listed(sorted(known)))
+
+
+def _measured(place: Where, outlets: list[str]) -> set[str]:
+    """What the outlets measure by the site file; nothing where it may not be read or is not sound."""
+    from config.load import load
+    from config.problem import ConfigErrors
+    from edge.measure.rules import factor_rules
+
+    try:
+        site = load(place.config) if place.outlets else None
+    except ConfigErrors:
+        return set()
+    if site is None:
+        return {point["factor"] for point in place.ask("status")["points"] if point["outlet"] in outlets}
+    found = {channel for outlet in outlets for channel in factor_rules(site, outlet)}
+    return found | {
+        point.factor for one in site.instruments.values() for point in one.points if point.outlet in outlets
+    }

@@ -308,3 +308,47 @@ def test_a_file_that_cannot_be_written_is_said_in_one_line(
     file = str(tmp_path / "nowhere" / "x")
     result = hj(*command, file)
     assert (result.exit_code, result.stderr) == (2, f"cannot write {file}: No such file or directory\n")
+
+
+def test_a_class_goes_with_no_other_mark_than_its_own(hj: Hj212) -> None:
+    what = ("mark", "add", "--point", "ww1", "--from", "now", "--reason", "x", "--class", "校准")
+    refused = hj(*what, "--mark", "M")
+    assert (refused.exit_code, "has mark C, not M" in refused.stderr) == (2, True)
+    assert parsed(hj("mark", "list", "--json")) == []
+    (taken,) = parsed(hj(*what, "--mark", "C", "--json"))
+    assert (taken["item"], taken["mark"]) == ("校准", "C")
+
+
+def test_revisions_are_promised_where_there_will_be_some(hj: Hj212) -> None:
+    what = ("mark", "add", "--point", "ww1", "--reason", "x", "--from")
+    promise = "Sealed data get a revision"
+    assert promise in hj(*what, "2026-09-22", "--mark", "M").stdout
+    assert promise not in hj(*what, "2030-01-01", "--mark", "M").stdout
+    assert promise not in hj(*what, "2026-09-22", "--class", "启炉").stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("data", "show"), ("data", "results"), ("data", "export"), ("data", "gaps"), ("data", "plot", "w01001"),
+     ("mark", "list"), ("mark", "export"), ("outbox", "send-again", "city")],
+)  # fmt: skip
+def test_a_range_that_ends_before_it_begins_is_an_error(hj: Hj212, command: tuple[str, ...]) -> None:
+    result = hj(*command, "--from", "2026-09-23", "--to", "2026-09-22")
+    assert result.exit_code == 2
+    assert "--from (2026-09-23T00:00:00+08:00) lies after --to (2026-09-22T23:59:59.999+08:00)" in result.stderr
+
+
+@pytest.mark.parametrize("verb", [("show", "--factor"), ("results", "--factor"), ("export", "--factor"), ("plot",)])
+def test_a_factor_that_nobody_knows_is_an_error_that_names_the_known_ones(hj: Hj212, verb: tuple[str, ...]) -> None:
+    result = hj("data", *verb, "nonsense")
+    assert (result.exit_code, result.stderr) == (2, "there is no factor nonsense; there are: w01001, w01018\n")
+    samples = hj("data", "show", "--kind", "sample", "--factor", "nonsense")
+    assert (samples.exit_code, "w01018" in samples.stderr) == (2, True)
+    assert hj("data", "show", "--factor", "w01018").exit_code == 0  # measured, without records yet
+
+
+def test_what_is_cut_from_a_table_is_said_and_json_stays_json(hj: Hj212) -> None:
+    span = ("data", "show", "--from", "2026-09-22", "--to", "2026-09-22", "--limit")
+    assert "only the newest 1 rows of 2 are shown" in hj(*span, "1").stdout
+    assert "only the newest" not in hj(*span, "2").stdout
+    assert len(parsed(hj(*span, "1", "--json"))) == 1

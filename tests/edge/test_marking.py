@@ -193,6 +193,7 @@ ADD = {"do": "add", "points": ["ww1/w01018"], "mark": "M", "from": NOON, "reason
         ("mark", {"do": "end", "number": 7}, "marks.no-such"),
         ("mark", {"do": "correct", "number": 1, "reason": "x"}, "marks.nothing-new"),
         ("mark", {"do": "correct", "number": 1, "mark": "M"}, "marks.no-reason"),
+        ("mark", {"do": "correct", "number": 1, "open": True, "to": NOON + HOUR, "reason": "x"}, "marks.open-and-to"),
         ("mark", {"do": "withdraw", "number": 1}, "marks.no-reason"),
         ("mark", {"do": "end", "number": 1, "to": NOON - HOUR}, "marks.ends-first"),
         ("maintain", {"do": "start", "instruments": ["codd"]}, "marks.no-instrument"),
