@@ -308,9 +308,9 @@ class Daemon:
             raise Denied("remote.unknown-platform", platform=platform)
         return str(platform)
 
-    async def _hold(self, args: dict[str, Any], who: Who) -> bool:
-        await self._delivering.hold(self._platform(args), bool(args["on"]), f"user:{who.name}")
-        return bool(args["on"])
+    async def _hold(self, args: dict[str, Any], who: Who) -> dict[str, bool]:
+        held = bool(args["on"])
+        return {"held": held, "changed": await self._delivering.hold(self._platform(args), held, f"user:{who.name}")}
 
     async def _retry(self, args: dict[str, Any], who: Who) -> int:
         return await self._delivering.retry(self._platform(args), f"user:{who.name}")

@@ -1,18 +1,24 @@
 """The one catalogue of texts that a technician sees, in Chinese and English.
 
-`edge/texts/*.tsv`: code, zh, en; `{name}` is filled from the parameters. `protocol`, `drivers` and `config` raise
-errors with a code and parameters; here they become words. An unknown code is a bug that a test finds; at run time the
-code itself is shown, since a missing text must not hide a fault.
+`edge/texts/*.tsv`: code, zh, en; `{name}` is filled from the parameters, and of `⟦this|that⟧` that is said where a
+parameter of this has no value. `protocol`, `drivers` and `config` raise errors with a code and parameters; here they
+become words. An unknown code is a bug that a test finds; at run time the code itself is shown, since a missing text
+must not hide a fault.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 LANGUAGES = ("zh", "en")
+NO_VALUE = (None, "", "–")
+"""What a parameter says where there is nothing to say."""
+_CHOICE = re.compile(r"⟦([^|⟧]*)\|([^⟧]*)⟧")
+_FIELD = re.compile(r"\{(\w+)\}")
 _TEXTS = Path(__file__).parent / "texts"
 
 
@@ -60,7 +66,17 @@ def text(code: str, lang: str | None = None, /, **params: Any) -> str:
     if pair is None:
         return code + "".join(f" {name}={value}" for name, value in params.items())
     template = pair[LANGUAGES.index(lang or language())]
-    return template.format(**params) if params else template
+    return _without_gaps(template, params).format(**params) if params else template
+
+
+def _without_gaps(template: str, params: dict[str, Any]) -> str:
+    """The template with its choices made: what names a parameter without a value is not said."""
+
+    def chosen(choice: re.Match[str]) -> str:
+        fields = _FIELD.findall(choice[1])
+        return choice[2] if any(params[name] in NO_VALUE for name in fields) else choice[1]
+
+    return _CHOICE.sub(chosen, template)
 
 
 def explain(error: Coded, lang: str | None = None) -> str:

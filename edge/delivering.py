@@ -285,13 +285,15 @@ class Delivering:
             undone += [{"platform": where, "outlet": outlet, "name": each} for each in names]
         return undone
 
-    async def hold(self, platform: str, on: bool, who: str) -> None:
-        """Send nothing to a platform until it is released; kept across restarts."""
+    async def hold(self, platform: str, on: bool, who: str) -> bool:
+        """Send nothing to a platform until it is released; kept across restarts. False: it was so already."""
         now_ms = self._clock.wall_ms()
-        await self._store.do(_hold, platform, on, who, now_ms)
+        if not await self._store.do(_hold, platform, on, who, now_ms):
+            return False
         for terms in self.terms:
             terms.held = on if terms.platform == platform else terms.held
         self._look_again(platform)
+        return True
 
     async def retry(self, platform: str, who: str) -> int:
         """Try at once what waits for its next round, and what the platform has refused; how many."""
@@ -346,9 +348,13 @@ class Delivering:
         self.synchronised = True
 
 
-def _hold(db: Any, platform: str, on: bool, who: str, now_ms: int) -> None:
+def _hold(db: Any, platform: str, on: bool, who: str, now_ms: int) -> bool:
+    """False, and no entry in the journal, where it is so already."""
+    if again.is_held(db, platform) == on:
+        return False
     again.hold(db, platform, on)
     journal.append(db, who, "outbox.held" if on else "outbox.released", {"platform": platform}, now_ms)
+    return True
 
 
 def _retry(db: Any, platform: str, who: str, now_ms: int) -> int:

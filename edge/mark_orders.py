@@ -54,6 +54,8 @@ def mark_order(site: Site, args: Mapping[str, Any], now_ms: int, found: Entry | 
     if args["do"] == "correct":
         if not _KEYS & args.keys() and not args.get("open"):
             raise Denied("marks.nothing-new")
+        if args.get("open") and "to" in args:
+            raise Denied("marks.open-and-to")
         if args.get("open"):
             state = replace(state, end=None)
         return Order("correct", _with_values(site, replace(state, reason=reason), args), number)
@@ -119,7 +121,9 @@ def _may_end(found: Entry, args: Mapping[str, Any]) -> bool:
 
 
 def _maintenance(site: Site, name: str, at_ms: int, args: Mapping[str, Any]) -> Mark:
-    points = [f"{point.outlet}/{point.factor}" for point in site.instruments[name].points if not point.internal]
+    # a flow and its totaliser are one point
+    measured = [point for point in site.instruments[name].points if not point.internal]
+    points = dict.fromkeys(f"{point.outlet}/{point.factor}" for point in measured)
     state = Mark(kind="maintenance", points=tuple(points), begin=at_ms, mark=MAINTENANCE_MARK, instrument=name)
     return _from_source(state, args, MAINTENANCE)
 

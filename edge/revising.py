@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.site import Outlet, Site
+from config.site import FLOW, TOTAL, Outlet, Site
 from edge.measure.derived import DerivedPoints
 from edge.measure.engine import Engine, statistics_of
 from edge.measure.manual import ManualMark, ManualMarks, with_dependents
@@ -41,6 +41,8 @@ def manual_marks(outlet: Outlet, name: str, derived: DerivedPoints, states: Iter
         if state.mark is None or state.withdrawn or name not in state.outlets:
             continue
         named = state.factors(name)
+        if named is not None and FLOW in named:
+            named |= {TOTAL}  # the volume that is counted is of the same flow
         factors = None if named is None else with_dependents(named, derived.inputs(name))
         found.append(ManualMark(state.mark, state.begin, state.end, factors))
     return ManualMarks(found, outlet.precedence)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -128,6 +129,15 @@ def with_m3_h(value: float, unit: str | None, digits: int = 6) -> str:
     """A number, and m³/h beside L/s: flow meters show the former, the standard wants the latter."""
     shown = f"{value:.{digits}g}"
     return f"{shown} ({value * M3_H_IN_L_S:.{digits}g} m³/h)" if unit == FLOW_UNIT else shown
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Ends the command with one line where a file that it was told to write cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise Stop("cli.cannot-write", path=path, why=error.strerror or error) from error
 
 
 def print_json(value: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from edge.catalogue import text
-from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, print_json, where
+from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, print_json, where, writing
 
 OWN_CONFIG = click.option(
     "-c", "--config", "own", type=click.Path(path_type=Path, dir_okay=False), help=text("cli.config-option")
@@ -54,11 +54,12 @@ def export_evidence(config: Path, file: Path, own: Path | None) -> None:
     lines = where(own or config).query("evidence", {"raw": True})
     if not lines:
         raise Stop("cli.connection-nothing", CHECK_FAILED)
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write("".join(line + "\n" for line in lines))
-        stream.flush()
-        os.fsync(stream.fileno())
+    with writing(file):
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write("".join(line + "\n" for line in lines))
+            stream.flush()
+            os.fsync(stream.fileno())
     click.echo(text("cli.exported", count=len(lines), file=file))
 
 

@@ -13,11 +13,12 @@ import click
 
 from config.site import FLOW
 from edge.catalogue import text
-from edge.cli.common import FLOW_UNIT, Where, config_option, json_option, print_json, table, where, with_m3_h
+from edge.cli.common import FLOW_UNIT, Where, config_option, json_option, print_json, table, where, with_m3_h, writing
 from edge.cli.explain import explain
 from edge.cli.gaps import gaps
+from edge.cli.moments import Time, in_order
 from edge.cli.plot import plot
-from edge.cli.ranges import KINDS, SPAN_MS, Time, outlets_of, rows_of
+from edge.cli.ranges import KINDS, SPAN_MS, known_factors, outlets_of, rows_of
 from edge.cli.replay import replay
 from edge.clock import SystemClock
 from edge.control.queries import LIMIT, TOTALS
@@ -69,13 +70,16 @@ def show(
 ) -> None:
     """The newest rows of the range."""
     place = where(config)
+    in_order(begin, end)
+    known_factors(place, outlet, factors, kind == "sample")
     end = end if end is not None else _now(place)
     begin = begin if begin is not None else end - SPAN_MS[kind]
     rows = [row for each in outlets_of(place, outlet) for row in rows_of(place, kind, each, begin, end, factors)]
-    rows = sorted(rows, key=lambda row: row["time" if kind == "sample" else "start"])[-limit:]
+    rows, count = sorted(rows, key=lambda row: row["time" if kind == "sample" else "start"])[-limit:], len(rows)
     if as_json:
         print_json(rows)
-    elif kind == "sample":
+        return
+    if kind == "sample":
         titles = (
             "cli.col-time", "cli.col-outlet", "cli.col-factor", "cli.col-value", "cli.col-mark", "marks.col-manual",
         )  # fmt: skip
@@ -88,6 +92,7 @@ def show(
         counted = any("total" in row for row in rows)
         titled = (*columns, "cli.col-total") if counted else columns
         table(titled, [_record_row(row, counted) for row in rows], text("cli.title-records"))
+    _say_cut(len(rows), count)
 
 
 @data_group.command(help=text("cli.verb-data-results"))
@@ -109,10 +114,12 @@ def results(
 ) -> None:
     """The newest results of batch analyzers of the range, by sample time."""
     place = where(config)
+    in_order(begin, end)
+    known_factors(place, outlet, factors)
     end = end if end is not None else _now(place)
     args = {"from": begin if begin is not None else end - RESULTS_MS, "to": end, "factors": list(factors)}
     rows = [row for each in outlets_of(place, outlet) for row in place.query("results", {**args, "outlet": each})]
-    rows = sorted(rows, key=lambda row: row["sampled"])[-limit:]
+    rows, count = sorted(rows, key=lambda row: row["sampled"])[-limit:], len(rows)
     if as_json:
         print_json(rows)
         return
@@ -127,6 +134,13 @@ def results(
         for row in rows
     ]
     table([f"cli.col-{column}" for column in columns], shown, text("cli.title-results"))
+    _say_cut(len(rows), count)
+
+
+def _say_cut(shown: int, count: int) -> None:
+    """That there are more rows than are shown."""
+    if shown < count:
+        click.echo(text("cli.cut", shown=shown, count=count))
 
 
 @data_group.command(help=text("cli.verb-data-export"))
@@ -155,13 +169,15 @@ def export(
 ) -> None:
     """All rows of the range; JSON is one object a line."""
     place = where(config)
+    in_order(begin, end)
+    known_factors(place, outlet, factors, kind == "sample")
     end = end if end is not None else _now(place)
     begin = begin if begin is not None else end - SPAN_MS[kind]
     rows = (row for each in outlets_of(place, outlet) for row in rows_of(place, kind, each, begin, end, factors))
     if output == "-":
         _write(sys.stdout, rows, as_json or form == "json")
         return
-    with Path(output).open("w", encoding="utf-8", newline="") as stream:
+    with writing(output), Path(output).open("w", encoding="utf-8", newline="") as stream:
         count = _write(stream, rows, as_json or form == "json")
     click.echo(text("cli.exported", count=count, file=output), err=True)
 

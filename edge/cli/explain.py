@@ -14,7 +14,8 @@ import click
 from config.site import FLOW, TOTAL, Site
 from edge.catalogue import language, text
 from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, print_json, table, where
-from edge.cli.ranges import Time, outlets_of, rows_of
+from edge.cli.moments import Time
+from edge.cli.ranges import outlets_of, rows_of
 from edge.control.queries import TOTALS
 from edge.measure.cases import Case, Plan, Step, minute_case, period_case, reach_ms
 from edge.measure.derived import DerivedPoints

@@ -11,7 +11,8 @@ import click
 
 from edge.catalogue import text
 from edge.cli.common import Where, config_option, json_option, print_json, table, where
-from edge.cli.ranges import STEP_MS, Time, outlets_of, rows_of
+from edge.cli.moments import Time, in_order
+from edge.cli.ranges import STEP_MS, outlets_of, rows_of
 from edge.clock import SystemClock
 from edge.control import client
 from edge.gaps import Gap, Label, Undelivered, joined, missing, undelivered
@@ -40,6 +41,7 @@ _LATE_MS = 10_000
 @json_option
 def gaps(config: Path, kind: str, begin: int | None, end: int | None, outlet: str | None, as_json: bool) -> None:
     """Missing periods, invalid ones, and those that a platform has not answered for."""
+    in_order(begin, end)
     place = where(config)
     now_ms = _now_ms(place)
     until = min(now_ms - _LATE_MS - Kind[kind.upper()].ms + 1, now_ms if end is None else end + 1)

@@ -8,9 +8,10 @@ import click
 
 from edge.catalogue import text
 from edge.cli.common import F, config_option, json_option, where
-from edge.cli.ordering import Moment, by_option, order, say
+from edge.cli.moments import Time
+from edge.cli.ordering import by_option, order, say
 
-AT = click.option("--at", "at_ms", type=Moment(), help=text("marks.at-option"))
+AT = click.option("--at", "at_ms", type=Time(), help=text("marks.at-option"))
 
 
 @click.group("maintain", help=text("marks.verb-maintain"))
@@ -65,7 +66,7 @@ def _outlets(command: F) -> F:
 @config_option
 @_outlets
 @AT
-@click.option("--to", "to_ms", type=Moment(end=True), help=text("marks.to-option"))
+@click.option("--to", "to_ms", type=Time(), help=text("marks.to-option"))
 @click.option("--reason", required=True, help=text("marks.reason-option"))
 @by_option
 @json_option

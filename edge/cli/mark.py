@@ -6,15 +6,17 @@ import csv
 import sys
 import tomllib
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
 from edge.catalogue import language, text
-from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where
+from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where, writing
 from edge.cli.mark_words import in_words, short
-from edge.cli.ordering import Moment, by_option, folder_of, order, say
+from edge.cli.moments import Time, in_order
+from edge.cli.ordering import by_option, folder_of, order, say
 from edge.mark_tables import TableError, class_named, classes, columns
 from protocol.factors import factor as table_row
 
@@ -28,7 +30,7 @@ def mark_group() -> None:
 
 def _what_options(command: Any) -> Any:
     for option in (
-        click.option("--to", "end", type=Moment(end=True), help=text("marks.to-option")),
+        click.option("--to", "end", type=Time(), help=text("marks.to-option")),
         click.option("--class", "named", help=text("marks.class-option")),
         click.option("--mark", help=text("marks.mark-option")),
         click.option("--point", "points", multiple=True, help=text("marks.point-option")),
@@ -40,7 +42,7 @@ def _what_options(command: Any) -> Any:
 @mark_group.command(help=text("marks.verb-add"))
 @config_option
 @_what_options
-@click.option("--from", "begin", type=Moment(), required=True, help=text("marks.from-option"))
+@click.option("--from", "begin", type=Time(), required=True, help=text("marks.from-option"))
 @click.option("--reason", required=True, help=text("marks.reason-option"))
 @by_option
 @json_option
@@ -48,14 +50,23 @@ def add(config: Path, begin: int, reason: str, by: str | None, as_json: bool, **
     """A new mark on points or whole outlets."""
     place = where(config)
     args = {"do": "add", "from": begin, "reason": reason, "by": by, **_what(place, **what)}
-    say(order(place, "mark", args), as_json, "marks.added", "marks.nothing")
+    done = order(place, "mark", args)
+    say(done, as_json, "marks.added", "marks.nothing")
+    if not as_json and any(map(_revises, done)):
+        click.echo(text("marks.revises"))
+
+
+def _revises(mark: dict[str, Any]) -> bool:
+    """Whether a mark says something about data of before it was set."""
+    begin, now = (datetime.fromisoformat(mark[name]) for name in ("from", "at"))
+    return mark["mark"] is not None and begin < now
 
 
 @mark_group.command(help=text("marks.verb-correct"))
 @config_option
 @click.argument("number", type=click.IntRange(1))
 @_what_options
-@click.option("--from", "begin", type=Moment(), help=text("marks.from-option"))
+@click.option("--from", "begin", type=Time(), help=text("marks.from-option"))
 @click.option("--open", "is_open", is_flag=True, help=text("marks.open-option"))
 @click.option("--reason", required=True, help=text("marks.reason-option"))
 @by_option
@@ -72,7 +83,7 @@ def correct(
 @mark_group.command(help=text("marks.verb-end"))
 @config_option
 @click.argument("number", type=click.IntRange(1))
-@click.option("--at", "end", type=Moment(end=True), help=text("marks.at-option"))
+@click.option("--at", "end", type=Time(), help=text("marks.at-option"))
 @click.option("--reason", help=text("marks.reason-option"))
 @by_option
 @json_option
@@ -96,8 +107,8 @@ def withdraw(config: Path, number: int, reason: str, by: str | None, as_json: bo
 
 def _range_options(command: Any) -> Any:
     for option in (
-        click.option("--to", "end", type=Moment(end=True), help=text("marks.until-option")),
-        click.option("--from", "begin", type=Moment(), help=text("marks.since-option")),
+        click.option("--to", "end", type=Time(last=True), help=text("marks.until-option")),
+        click.option("--from", "begin", type=Time(), help=text("marks.since-option")),
     ):
         command = option(command)
     return command
@@ -113,6 +124,7 @@ def list_marks(
     config: Path, begin: int | None, end: int | None, number: int | None, with_withdrawn: bool, as_json: bool
 ) -> None:
     """The marks that touch a time, or all entries of one."""
+    in_order(begin, end)
     args = {"from": begin, "to": end, "number": number, "all": with_withdrawn}
     found = where(config).query("marks", args)
     if as_json:
@@ -153,6 +165,7 @@ def list_classes(config: Path, as_json: bool) -> None:
 @click.option("-o", "--output", default="-", help=text("cli.output-option"))
 def export_sheet(config: Path, begin: int | None, end: int | None, map_file: Path | None, output: str) -> None:
     """A row for each mark and factor, columns by the map."""
+    in_order(begin, end)
     place = where(config)
     try:
         sheet = columns(folder_of(place), map_file)
@@ -165,7 +178,8 @@ def export_sheet(config: Path, begin: int | None, end: int | None, map_file: Pat
     if output == "-":
         _write(sys.stdout, headings, rows)
         return
-    with Path(output).open("w", encoding="utf-8-sig", newline="") as stream:  # the mark by which Excel knows UTF-8
+    # utf-8-sig: the mark by which Excel knows UTF-8
+    with writing(output), Path(output).open("w", encoding="utf-8-sig", newline="") as stream:
         _write(stream, headings, rows)
     click.echo(text("cli.exported", count=len(rows), file=output), err=True)
 
@@ -209,13 +223,16 @@ def _sheet_rows(names: Mapping[str, str], mark: dict[str, Any]) -> list[dict[str
 def _what(
     place: Where, points: tuple[str, ...], mark: str | None, named: str | None, end: int | None
 ) -> dict[str, Any]:
-    """Arguments of an order; the class brings its mark where none is given."""
+    """Arguments of an order; the class brings its mark, and no other one goes with it."""
     args: dict[str, Any] = {"points": list(points) or None, "to": end}
     if named is not None:
         try:
             word = class_named(folder_of(place), named)
         except TableError as error:
             raise Stop(error.code, **error.params) from error
+        if mark is not None and word.mark is not None and mark != word.mark:
+            label = f"{word.category}/{word.item}"
+            raise Stop("marks.class-mark", label=label, name=word.name, mark=word.mark, got=mark)
         args |= {"class": word.category, "item": word.item, "mark": mark or word.mark or "-"}
     elif mark is not None:
         args["mark"] = mark

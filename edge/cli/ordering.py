@@ -1,12 +1,10 @@
-"""What `mark`, `maintain`, `source` share: times as they are typed, an order carried out with or without a daemon."""
+"""What `mark`, `maintain`, `source` share: an order carried out with or without a daemon."""
 
 from __future__ import annotations
 
 import asyncio
 import getpass
 import os
-import re
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,50 +15,6 @@ from edge.cli.common import CHECK_FAILED, WRONG_USE, F, Stop, Where, print_json
 from edge.cli.mark_words import in_words
 from edge.clock import SystemClock
 from edge.control import client
-from edge.values import DAY_MS, period_start
-from protocol.times import parse_time
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
-_MOMENT = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d))?")
-_CLOCK = re.compile(r"(\d\d?):(\d\d)(?::(\d\d))?")
-
-
-class Moment(click.ParamType[int]):
-    """`2026-11-26 08:00`, `2026-11-26`, `08:00` (today), `now`, or ISO 8601 with an offset; UTC milliseconds.
-
-    Beijing time where no offset is given. `end`: a day without a time means its end.
-    """
-
-    name = "time"
-
-    def __init__(self, end: bool = False) -> None:
-        self._end = end
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return self._parsed(value.strip())
-        except (ValueError, OverflowError):
-            self.fail(text("marks.bad-time", got=value), param, ctx)
-
-    def _parsed(self, value: str) -> int:
-        if value == "now":
-            return SystemClock().wall_ms()
-        if matched := _CLOCK.fullmatch(value):
-            hour, minute, second = (int(part or 0) for part in matched.groups())
-            if hour > 23 or minute > 59 or second > 59:
-                raise ValueError(value)
-            return period_start(SystemClock().wall_ms(), DAY_MS) + ((hour * 60 + minute) * 60 + second) * 1000
-        if matched := _DAY.fullmatch(value):
-            return parse_time("".join(matched.groups()) + "000000") + (DAY_MS if self._end else 0)
-        if matched := _MOMENT.fullmatch(value):
-            return parse_time("".join(part or "00" for part in matched.groups()))
-        when = datetime.fromisoformat(value)
-        if when.tzinfo is None:
-            raise ValueError(value)
-        return (when - _EPOCH) // timedelta(milliseconds=1)
 
 
 def by_option(command: F) -> F:

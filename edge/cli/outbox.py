@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from edge.catalogue import text
-from edge.cli.common import Stop, Where, config_option, json_option, print_json, table, where
-from edge.cli.ranges import Time
+from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, print_json, table, where
+from edge.cli.moments import Time, in_order
 
 COLUMNS = ("platform", "outlet", "open", "oldest", "rate", "left", "sent", "answered", "backfilled", "unconfirmed",
            "expired", "rejected", "lost")  # fmt: skip
@@ -73,11 +73,12 @@ def retry(platform: str, config: Path, as_json: bool) -> None:
 @json_option
 def hold(platform: str, release: bool, config: Path, as_json: bool) -> None:
     """Send nothing to a platform, or begin again."""
-    held = where(config).ask("outbox-hold", {"platform": platform, "on": not release})
+    done = where(config).ask("outbox-hold", {"platform": platform, "on": not release})
     if as_json:
-        print_json({"platform": platform, "held": held})
-    else:
-        click.echo(text("cli.outbox-held" if held else "cli.outbox-released", platform=platform))
+        print_json({"platform": platform, **done})
+        return
+    code = "held" if done["held"] else "released" if done["changed"] else "not-held"
+    click.echo(text(f"cli.outbox-{code}", platform=platform))
 
 
 @outbox_group.command("send-again", help=text("cli.verb-outbox-send-again"))
@@ -106,6 +107,7 @@ def send_again(
     if place.platforms and platform not in place.platforms:
         raise Stop("remote.unknown-platform", platform=platform)
     cns = [KINDS[kind] for kind in kinds or KINDS]
+    in_order(begin, end)
     asked = {"platform": platform, "cns": cns, "from": begin, "to": end, "outlet": outlet}
     counts = place.query("again_count", asked)
     total = sum(counts.values())
@@ -117,25 +119,27 @@ def send_again(
         code = "cli.outbox-would-send" if dry_run else "cli.outbox-sends-again"
         each = ", ".join(f"{cn}: {number}" for cn, number in sorted(counts.items())) or "0"
         click.echo(text(code, platform=platform, count=total, kinds=each))
-    if wait and not dry_run and total:
-        _watch(place, platform, quiet=as_json)
+    if wait and not dry_run and total and not _watch(place, platform, quiet=as_json):
+        raise Stop("cli.outbox-waits-held", CHECK_FAILED, platform=platform)
 
 
-def _watch(place: Where, platform: str, quiet: bool) -> None:
-    """A progress bar until nothing waits for the platform; Ctrl-C ends the bar, not the sending."""
+def _watch(place: Where, platform: str, quiet: bool) -> bool:
+    """A progress bar until nothing waits for the platform; Ctrl-C ends the bar, not the sending. False: it is held."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(file=sys.stderr, quiet=quiet)
     with Progress(console=console, transient=True) as progress:
-        left = _left(place, platform)
+        left, held = _left(place, platform)
         task = progress.add_task(platform, total=left)
-        while left:
+        while left and not held:
             time.sleep(LOOK_S)
-            before, left = left, _left(place, platform)
+            before, (left, held) = left, _left(place, platform)
             progress.update(task, advance=before - left)
+    return not (left and held)
 
 
-def _left(place: Where, platform: str) -> int:
-    page = place.ask("status")
-    return sum(row["outbox"] for row in page["platforms"] if row["platform"] == platform)
+def _left(place: Where, platform: str) -> tuple[int, bool]:
+    """How much waits for a platform, and whether it is held."""
+    rows = [row for row in place.ask("status")["platforms"] if row["platform"] == platform]
+    return sum(row["outbox"] for row in rows), any(row["held"] for row in rows)

@@ -13,7 +13,8 @@ import click
 
 from edge.catalogue import language, text
 from edge.cli.common import Stop, config_option, where
-from edge.cli.ranges import KINDS, SPAN_MS, Time, outlets_of, rows_of
+from edge.cli.moments import Time, in_order
+from edge.cli.ranges import KINDS, SPAN_MS, known_factors, outlets_of, rows_of
 from edge.clock import SystemClock
 from edge.values import MINUTE_MS
 from protocol.factors import factor as table_row
@@ -55,7 +56,9 @@ def trend(rows: Iterable[dict[str, Any]]) -> Trend:
 @click.option("--outlet", help=text("cli.outlet-option"))
 def plot(config: Path, factor: str, kind: str, begin: int | None, end: int | None, outlet: str | None) -> None:
     """One plot for each outlet that has the factor."""
+    in_order(begin, end)
     place = where(config)
+    known_factors(place, outlet, (factor,), kind == "sample")
     newest = place.query("newest")
     end = max(SystemClock().wall_ms(), (newest or 0) + 2 * MINUTE_MS) if end is None else end
     begin = end - SPAN_MS[kind] if begin is None else begin

@@ -1,49 +1,20 @@
-"""What the verbs of `hj212 data` share: times on the command line, and rows of a range, a step at a time."""
+"""What the verbs of `hj212 data` share: rows of a range, a step at a time."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
-import click
-
-from edge.catalogue import text
+from config.problem import listed
 from edge.cli.common import Stop, Where
 from edge.cli.manual import with_manual
 from edge.values import DAY_MS, HOUR_MS
-from protocol.times import parse_time
 
 KINDS = ("sample", "minute", "hour", "day")
 SPAN_MS = {"sample": 600_000, "minute": HOUR_MS, "hour": DAY_MS, "day": 31 * DAY_MS}
 """How far back `show` looks where no time is given."""
 STEP_MS = {"sample": HOUR_MS, "minute": DAY_MS, "hour": 31 * DAY_MS, "day": 366 * DAY_MS}
 """An export reads this much at once, so that a year does not fill memory."""
-_TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d))?)?)?|(\d{8}(?:\d\d){0,3})")
-_FIRST, _LAST = "000000", "235959"
-
-
-class Time(click.ParamType[int]):
-    """`2026-11-22`, `2026-11-22T08:00`, `2026-11-22 08:00:00`: Beijing time; UTC milliseconds.
-
-    `last`: of what is left out the last moment is meant, so that `--to 2026-11-22` takes in that whole day.
-    """
-
-    name = "time"
-
-    def __init__(self, last: bool = False) -> None:
-        self._fill = _LAST if last else _FIRST
-        self._ms = 999 if last else 0
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        matched = _TIME.fullmatch(value.strip())
-        digits = "".join(part or "" for part in matched.groups()) if matched else ""
-        try:
-            return parse_time(digits + self._fill[len(digits) - 8 :]) + self._ms
-        except ValueError:
-            self.fail(text("cli.bad-time", option=param.name if param else "", got=value), param, ctx)
 
 
 def rows_of(
@@ -81,3 +52,32 @@ def outlets_of(place: Where, wanted: str | None) -> list[str]:
     if wanted not in known:
         raise Stop("cli.unknown-outlet", outlet=wanted, known=", ".join(known))
     return [wanted]
+
+
+def known_factors(place: Where, wanted: str | None, factors: tuple[str, ...], of_samples: bool = False) -> None:
+    """Stop for a factor that neither the store has had nor the site measures."""
+    recorded = set(place.query("sampled" if of_samples else "names")) if factors else set()
+    if set(factors) <= recorded:
+        return
+    known = recorded - {*place.outlets, *place.platforms} | _measured(place, outlets_of(place, wanted))
+    for factor in factors:
+        if factor not in known:
+            raise Stop("cli.unknown-factor", factor=factor, known=listed(sorted(known)))
+
+
+def _measured(place: Where, outlets: list[str]) -> set[str]:
+    """What the outlets measure by the site file; nothing where it may not be read or is not sound."""
+    from config.load import load
+    from config.problem import ConfigErrors
+    from edge.measure.rules import factor_rules
+
+    try:
+        site = load(place.config) if place.outlets else None
+    except ConfigErrors:
+        return set()
+    if site is None:
+        return {point["factor"] for point in place.ask("status")["points"] if point["outlet"] in outlets}
+    found = {channel for outlet in outlets for channel in factor_rules(site, outlet)}
+    return found | {
+        point.factor for one in site.instruments.values() for point in one.points if point.outlet in outlets
+    }

@@ -13,7 +13,20 @@ from typing import Any
 
 from edge.gaps import HISTORY
 from edge.measure.alarms import Alarm
-from edge.store import again, alarms, connection, journal, linklog, marks, outbox, records, results, samples, settings
+from edge.store import (
+    again,
+    alarms,
+    connection,
+    journal,
+    linklog,
+    marks,
+    names,
+    outbox,
+    records,
+    results,
+    samples,
+    settings,
+)  # fmt: skip
 from edge.store.delivery import RECORD_KINDS
 from edge.uplink.kinds import KIND_OF_CN
 from edge.values import Kind, Record, Result, Sample
@@ -162,6 +175,16 @@ def span(db: sqlite3.Connection, args: dict[str, Any]) -> list[int] | None:
 def sample_span(db: sqlite3.Connection, args: dict[str, Any]) -> list[int] | None:
     """First and last time of all samples, UTC ms; None where there is none."""
     return _span(db.execute("SELECT min(time), max(time) FROM tick").fetchone())
+
+
+def recorded_names(db: sqlite3.Connection, args: dict[str, Any]) -> list[str]:
+    """Outlets, platforms and factors that ever had records or deliveries."""
+    return sorted(names.texts(db).values())
+
+
+def sampled_factors(db: sqlite3.Connection, args: dict[str, Any]) -> list[str]:
+    """Factors that ever had samples."""
+    return [row[0] for row in db.execute("SELECT DISTINCT factor FROM channel ORDER BY factor")]
 
 
 def _span(row: tuple[int | None, int | None]) -> list[int] | None:
@@ -360,6 +383,8 @@ QUERIES = {
     "results": Query(stored_results),
     "newest": Query(newest),
     "span": Query(span),
+    "names": Query(recorded_names),
+    "sampled": Query(sampled_factors, samples=True),
     "sample_span": Query(sample_span, samples=True),
     "packets": Query(last_packets, samples=True),
     "marks": Query(stored_marks),

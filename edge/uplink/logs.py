@@ -11,8 +11,10 @@ journal already.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from edge.clock import plausible
 from edge.store import journal, logs
@@ -23,10 +25,13 @@ from protocol.controls import LOG_BYTES, Information, log_text
 from protocol.errors import CannotEncode
 from protocol.messages import LIMITS
 from protocol.region import Body, write
+from protocol.times import time_text
 
 LOGGER_LOG, INSTRUMENT_LOG = "i21001", "i11001"
 _FOR_ALL = ("instrument.", "clock.")
 _AT_INSTRUMENT = "instrument."
+_TIMES = frozenset({"begin", "end", "from", "to", "at"})
+"""Names under which an entry has a time, besides `…_ms`; told as YYYYMMDDhhmmss."""
 _SEPARATORS = {ord(char): " " for char in ";,="}
 BURST = 20
 """Logs that may be uploaded at once."""
@@ -57,8 +62,24 @@ def body(terms: Terms, info_id: str, entry: Entry, pol_id: str | None = None) ->
 
 def _told(entry: Entry) -> str:
     """An entry as one line; the separators of HJ 212 become blanks."""
-    detail = " ".join(f"{name}:{value}" for name, value in entry.detail.items() if value is not None)
-    return f"{entry.who} {entry.action} {detail}".translate(_SEPARATORS)
+    return f"{entry.who} {entry.action} {_listed(entry.detail)}".translate(_SEPARATORS)
+
+
+def _listed(detail: Mapping[str, Any]) -> str:
+    """`name:value name:{name:value …}`; what has no value is left out."""
+    there = {name: value for name, value in detail.items() if value is not None and value not in ({}, [], ())}
+    return " ".join(f"{name}:{_said(name, value)}" for name, value in there.items())
+
+
+def _said(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{{_listed(value)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{' '.join(_said(name, each) for each in value)}]"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    is_time = isinstance(value, int) and (name in _TIMES or name.endswith("_ms")) and plausible(value)
+    return time_text(value) if is_time else str(value)
 
 
 def _room(terms: Terms, info_id: str, pol_id: str | None) -> int:

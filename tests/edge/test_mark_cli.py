@@ -14,9 +14,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from config.site import Retention
-from edge.catalogue import use_language
+from edge.catalogue import text, use_language
+from edge.cli.common import Where
 from edge.cli.main import hj212
-from edge.cli.ordering import Moment
+from edge.cli.moments import Time
 from edge.clock import SystemClock
 from edge.store import records, samples
 from edge.store.store import Store
@@ -142,7 +143,7 @@ def test_a_site_has_its_own_words_and_columns(hj: Hj212, tmp_path: Path) -> None
         "--from",
         "2026-09-22",
         "--to",
-        "2026-09-22",
+        "2026-09-23",
     )
     assert hj("mark", "add", *what, "--reason", "第一次").exit_code == 0
     sheet = list(csv.reader(io.StringIO(hj("mark", "export").stdout)))
@@ -227,24 +228,127 @@ def test_what_cannot_be_is_refused_in_words(hj: Hj212, arguments: tuple[str, ...
 
 
 @pytest.mark.parametrize(
-    ("typed", "end", "expected"),
+    ("typed", "last", "expected"),
     [
-        ("2026-09-22 12:00", False, NOON), ("2026-09-22T12:00", True, NOON),
-        ("2026-09-22 12:00:30", False, NOON + 30_000),
-        ("2026-09-22", False, NOON - 12 * HOUR_MS), ("2026-09-22", True, NOON + 12 * HOUR_MS),
+        ("2026-09-22 12:00", False, NOON), ("2026-09-22T12:00", True, NOON + MINUTE_MS - 1),
+        ("2026-09-22 12:00:30", False, NOON + 30_000), ("20260922120030", False, NOON + 30_000),
+        ("2026-09-22T12", False, NOON), ("2026-09-22T12", True, NOON + HOUR_MS - 1),
+        ("9:00", False, NOON - 3 * HOUR_MS),
+        ("2026-09-22", False, NOON - 12 * HOUR_MS), ("2026-09-22", True, NOON + 12 * HOUR_MS - 1),
         ("2026-09-22T04:00:00Z", False, NOON), ("2026-09-22T12:00:00+08:00", False, NOON),
         ("12:00", False, NOON), ("0:00", False, NOON - 12 * HOUR_MS), ("23:59:59", False, NOON + 12 * HOUR_MS - 1_000),
         ("now", False, NOON + 1),
     ],
 )  # fmt: skip
-def test_times_as_they_are_typed(monkeypatch: pytest.MonkeyPatch, typed: str, end: bool, expected: int) -> None:
+def test_times_as_they_are_typed(monkeypatch: pytest.MonkeyPatch, typed: str, last: bool, expected: int) -> None:
     monkeypatch.setattr(SystemClock, "wall_ms", lambda self: NOON + 1)
-    assert Moment(end).convert(typed, None, None) == expected
+    assert Time(last).convert(typed, None, None) == expected
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "24:00", "12:60", "2026-13-01", "2026-02-30 08:00", "2026-09-22 25:00", "8", "2026-09-22T12"]
+    "typed", ["", "24:00", "12:60", "2026-13-01", "2026-02-30 08:00", "2026-09-22 25:00", "8", "2026-09-22T12:3"]
 )
 def test_no_time_is_guessed(typed: str) -> None:
     with pytest.raises(click.BadParameter):
-        Moment().convert(typed, None, None)
+        Time().convert(typed, None, None)
+
+
+def test_a_bare_date_where_a_mark_ends_is_its_midnight(hj: Hj212) -> None:
+    what = ("--point", "ww1", "--mark", "M", "--reason", "x", "--json")
+    (added,) = parsed(hj("mark", "add", *what, "--from", "1990-01-01", "--to", "1991-01-01"))
+    assert (added["from"], added["to"]) == ("1990-01-01T00:00:00+08:00", "1991-01-01T00:00:00+08:00")
+    (changed,) = parsed(hj("mark", "correct", "1", "--to", "1992-01-01", "--reason", "x", "--json"))
+    assert changed["to"] == "1992-01-01T00:00:00+08:00"
+    hj("mark", "add", *what, "--from", "1993-01-01")
+    (ended,) = parsed(hj("mark", "end", "2", "--at", "1994-01-01", "--json"))
+    assert ended["to"] == "1994-01-01T00:00:00+08:00"
+    (stop,) = parsed(hj("source", "stop", "--at", "2026-09-22", "--to", "2026-09-23", "--reason", "x", "--json"))
+    assert (stop["from"], stop["to"]) == ("2026-09-22T00:00:00+08:00", "2026-09-23T00:00:00+08:00")
+
+
+def test_data_takes_the_times_that_marks_take(hj: Hj212, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SystemClock, "wall_ms", lambda self: NOON + HOUR_MS)
+    shown = parsed(hj("data", "show", "--from", "12:01", "--to", "now", "--json"))
+    assert [row["start"][11:16] for row in shown] == ["12:01"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("mark", "add", "--point", "zz", "--mark", "M", "--from", "now", "--reason", "x"),
+         "there is no outlet zz. There are: ww1"),
+        (("source", "stop", "--outlet", "nope", "--reason", "x"), "there is no outlet nope. There are: ww1"),
+        (("maintain", "start", "--instrument", "nope"), "there is no instrument nope. There are: cod"),
+    ],
+)  # fmt: skip
+def test_nothing_is_suggested_where_nothing_is_near(hj: Hj212, arguments: tuple[str, ...], expected: str) -> None:
+    assert hj(*arguments).stderr.strip() == expected
+
+
+def test_what_is_suggested_is_a_sentence_in_both_languages() -> None:
+    params = {"got": "zz", "known": "ww1"}
+    assert text("marks.no-outlet", "zh", **params, nearest="–") == "没有排放口 zz。有：ww1"
+    assert text("marks.no-outlet", "zh", **params, nearest="ww1") == "没有排放口 zz，是否想写 ww1？有：ww1"
+    assert text("config.no-such-key", "en", got="zz", nearest="–") == "no key zz"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("data", "export", "--from", "2026-09-22", "--to", "2026-09-22", "-o"),
+        ("mark", "export", "-o"),
+        ("connection", "export"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_said_in_one_line(
+    hj: Hj212, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    if command[0] == "connection":
+        monkeypatch.setattr(Where, "query", lambda *_: ["{}"])
+    file = str(tmp_path / "nowhere" / "x")
+    result = hj(*command, file)
+    assert (result.exit_code, result.stderr) == (2, f"cannot write {file}: No such file or directory\n")
+
+
+def test_a_class_goes_with_no_other_mark_than_its_own(hj: Hj212) -> None:
+    what = ("mark", "add", "--point", "ww1", "--from", "now", "--reason", "x", "--class", "校准")
+    refused = hj(*what, "--mark", "M")
+    assert (refused.exit_code, "has mark C, not M" in refused.stderr) == (2, True)
+    assert parsed(hj("mark", "list", "--json")) == []
+    (taken,) = parsed(hj(*what, "--mark", "C", "--json"))
+    assert (taken["item"], taken["mark"]) == ("校准", "C")
+
+
+def test_revisions_are_promised_where_there_will_be_some(hj: Hj212) -> None:
+    what = ("mark", "add", "--point", "ww1", "--reason", "x", "--from")
+    promise = "Sealed data get a revision"
+    assert promise in hj(*what, "2026-09-22", "--mark", "M").stdout
+    assert promise not in hj(*what, "2030-01-01", "--mark", "M").stdout
+    assert promise not in hj(*what, "2026-09-22", "--class", "启炉").stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("data", "show"), ("data", "results"), ("data", "export"), ("data", "gaps"), ("data", "plot", "w01001"),
+     ("mark", "list"), ("mark", "export"), ("outbox", "send-again", "city")],
+)  # fmt: skip
+def test_a_range_that_ends_before_it_begins_is_an_error(hj: Hj212, command: tuple[str, ...]) -> None:
+    result = hj(*command, "--from", "2026-09-23", "--to", "2026-09-22")
+    assert result.exit_code == 2
+    assert "--from (2026-09-23T00:00:00+08:00) lies after --to (2026-09-22T23:59:59.999+08:00)" in result.stderr
+
+
+@pytest.mark.parametrize("verb", [("show", "--factor"), ("results", "--factor"), ("export", "--factor"), ("plot",)])
+def test_a_factor_that_nobody_knows_is_an_error_that_names_the_known_ones(hj: Hj212, verb: tuple[str, ...]) -> None:
+    result = hj("data", *verb, "nonsense")
+    assert (result.exit_code, result.stderr) == (2, "there is no factor nonsense; there are: w01001, w01018\n")
+    samples = hj("data", "show", "--kind", "sample", "--factor", "nonsense")
+    assert (samples.exit_code, "w01018" in samples.stderr) == (2, True)
+    assert hj("data", "show", "--factor", "w01018").exit_code == 0  # measured, without records yet
+
+
+def test_what_is_cut_from_a_table_is_said_and_json_stays_json(hj: Hj212) -> None:
+    span = ("data", "show", "--from", "2026-09-22", "--to", "2026-09-22", "--limit")
+    assert "only the newest 1 rows of 2 are shown" in hj(*span, "1").stdout
+    assert "only the newest" not in hj(*span, "2").stdout
+    assert len(parsed(hj(*span, "1", "--json"))) == 1

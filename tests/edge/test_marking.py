@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ import pytest
 from config.site import General, Instrument, Outlet, Point, Retention, Site
 from config.switches import Maintenance, MaintenanceSwitch, StopSource
 from edge.control.server import Denied
+from edge.mark_orders import maintenance_orders
 from edge.marking import Marking
+from edge.measure.derived import DerivedPoints
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
+from edge.revising import manual_marks
 from edge.store import journal, marks
 from edge.store.errors import StoreFailed
 from edge.store.store import Store
@@ -189,6 +193,7 @@ ADD = {"do": "add", "points": ["ww1/w01018"], "mark": "M", "from": NOON, "reason
         ("mark", {"do": "end", "number": 7}, "marks.no-such"),
         ("mark", {"do": "correct", "number": 1, "reason": "x"}, "marks.nothing-new"),
         ("mark", {"do": "correct", "number": 1, "mark": "M"}, "marks.no-reason"),
+        ("mark", {"do": "correct", "number": 1, "open": True, "to": NOON + HOUR, "reason": "x"}, "marks.open-and-to"),
         ("mark", {"do": "withdraw", "number": 1}, "marks.no-reason"),
         ("mark", {"do": "end", "number": 1, "to": NOON - HOUR}, "marks.ends-first"),
         ("maintain", {"do": "start", "instruments": ["codd"]}, "marks.no-instrument"),
@@ -244,6 +249,17 @@ async def test_maintenance_marks_all_points_of_its_instruments_until_it_ends(rig
     assert len(await rig.order("maintain", do="end")) == 1
     assert await rig.order("maintain", do="end") == []
     assert rig.mark("w01018") == "N"
+
+
+def test_maintenance_of_a_flow_with_its_totaliser_is_one_point_and_both_bear_m() -> None:
+    points = (point("w00000"), point("w00000", kind="total"), point("w01018"))
+    site = replace(SITE, instruments={"flow": Instrument(line="a", driver="modbus", points=points)})
+    (order,) = maintenance_orders(site, {"do": "start"}, NOON, [])
+    assert order.state.points == ("ww1/w00000", "ww1/w01018")
+    manual = manual_marks(site.outlets["ww1"], "ww1", DerivedPoints(site), [order.state])
+    channels = ("w00000", "w00000-total", "w01018", "w01001")
+    marks = [manual.on(Sample(NOON, "ww1", channel, 1.0, "N")).mark for channel in channels]
+    assert marks == ["M", "M", "M", "N"]
 
 
 async def test_maintenance_of_two_hours_is_an_event_and_a_warning(rig: Rig) -> None:

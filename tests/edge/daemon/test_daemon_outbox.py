@@ -22,7 +22,8 @@ async def test_holding_releasing_and_sending_again(tmp_path: Path) -> None:
 
         await site.start()
         await site.until(lambda page: page["platforms"][0]["answered"] > 3)
-        assert await said("hold", "city") == {"platform": "city", "held": True}
+        assert await said("hold", "city") == {"platform": "city", "held": True, "changed": True}
+        assert await said("hold", "city") == {"platform": "city", "held": True, "changed": False}
         page = await site.until(lambda page: page["platforms"][0]["outbox"] > 2)
         assert [warning["code"] for warning in page["warnings"]] == ["edge.warn-held"]
         received = site.platform.counts["2051"]
@@ -30,7 +31,10 @@ async def test_holding_releasing_and_sending_again(tmp_path: Path) -> None:
         await site.start()  # still held
         await site.until(lambda page: page["platforms"][0]["outbox"] > 4)
         assert site.platform.counts["2051"] == received
-        assert (await said("hold", "city", "--release"))["held"] is False
+        code, _, err = await site.hj212("outbox", "send-again", "city", *SPAN, "--wait", *config)
+        assert (code, "is held" in err) == (1, True)
+        assert await said("hold", "city", "--release") == {"platform": "city", "held": False, "changed": True}
+        assert await said("hold", "city", "--release") == {"platform": "city", "held": False, "changed": False}
         await site.drained()
         await site.until(lambda page: site.platform.counts["2051"] >= received + 3)
         would = await said("send-again", "city", *SPAN, "--kind", "minute", "--dry-run")
@@ -47,5 +51,5 @@ async def test_holding_releasing_and_sending_again(tmp_path: Path) -> None:
         assert (code, "nobody" in err) == (1, True)
         journal = json.loads((await site.hj212("journal", "show", *config, "--json"))[1])
         actions = [entry["action"] for entry in journal if entry["action"].startswith("outbox.")]
-        assert actions == ["outbox.held", "outbox.released", "outbox.send-again"]
+        assert actions == ["outbox.held", "outbox.send-again", "outbox.released", "outbox.send-again"]
         assert all(entry["who"].startswith("user:") for entry in journal if entry["action"] in actions)

@@ -222,3 +222,18 @@ def test_a_long_log_in_chinese_uses_the_room_that_there_is() -> None:
     entry = Entry(1, NOON, "user:张", "note", {"text": "清" * 1_000}, b"")
     assert len(body(terms, "i21001", entry).partition("-Info=")[2].encode()) in range(888, 891)  # 3 bytes a character
     assert len(body(terms, "i11001", entry, "w01018").partition("-Info=")[2].encode()) in range(886, 889)
+
+
+def test_a_mark_reads_as_words_and_times_and_needs_no_separator_of_the_protocol() -> None:
+    terms = Terms("city", "ww1", "32", site_platform(), Access(mn=MN, password="123456"))
+    after = {
+        "kind": "mark", "points": ["ww1/w01018", "ww1/w01001"], "begin": NOON, "end": None, "mark": "M", "item": "校准",
+        "evidence": {}, "withdrawn": False,
+    }  # fmt: skip
+    entry = Entry(1, NOON, "user:root", "mark.add", {"number": 7, "before": None, "after": after}, b"")
+    log = body(terms, "i21001", entry).partition("-Info=")[2]
+    assert log == (
+        f"//user:root mark.add number:7 after:{{kind:mark points:[ww1/w01018 ww1/w01001] begin:{time_text(NOON)}"
+        " mark:M item:校准 withdrawn:false}//"
+    )
+    assert not set(log) & set(";,=&'\"")
