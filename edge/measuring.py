@@ -25,6 +25,7 @@ from drivers.registry import driver_class
 from edge.acquire import Acquirer, instrument_spec
 from edge.agenda import Agenda
 from edge.alarms import Alarms
+from edge.batch import BatchPoint
 from edge.catalogue import explain
 from edge.clock import Clock, Steps, plausible
 from edge.logs import get_logger
@@ -207,43 +208,48 @@ class Measuring:
         if not self._resumed:
             self.alarms.resume(await self._store.do(alarm_store.still_open), now_ms)
         for name, engine in self.engines.items():
-            if name in self._resumed:
-                continue
-            last = await self._store.do(records.last_start, name, Kind.MINUTE)
-            labels = await self._labels(name, last, now_ms)
-            begun = (start + MINUTE_MS for start in labels if start <= now_ms)
-            sealed_until = max(begun, default=period_start(now_ms, HOUR_MS))
-            from_sample, from_minute, from_hour = engine.needs(sealed_until)
-            total = await self._store.do(records.last_total, name)
-            stored = await self._stored(name, from_sample - MINUTE_MS, now_ms)
-            # the minute that was open when the clock was set back: its slots are taken on disk
-            begun_last = labels[-1] + MINUTE_MS if labels else now_ms
-            later = await self._stored(name, max(now_ms + 1, begun_last), begun_last + MINUTE_MS)
-            ahead = max(now_ms, labels[-1]) if labels else now_ms
-            minutes = await self._all(name, Kind.MINUTE, from_minute, ahead)
-            hours = await self._all(name, Kind.HOUR, from_hour, ahead)
-            days = await self._all(name, Kind.DAY, from_hour, ahead)
-            came = await self._store.do(results.between, name, from_hour, ahead, PAGE)
-            newest = [
-                (batch, *await self._store.do(results.newest, name, batch.point.factor))
-                for batch in self.acquirer.batches()
-                if batch.point.outlet == name
-            ]
-            recent = await self._all(name, Kind.MINUTE, sealed_until - HOUR_MS, now_ms)
-            covered = {
-                platform: await self._store.do(outbox.covered_until, platform, name, sealed_until - HOUR_MS)
-                for platform in self._site.platforms
-            }
-            # all is read: nothing can fail half way from here
-            self.acquirer.recall(stored)  # the minute before is for this; the engine passes over what is sealed
-            counted = Total(*total) if total else None
-            engine.resume(
-                [*stored, *later], minutes, hours, sealed_until, days, total=counted, results=came, labels=labels
-            )
-            for batch, newest_result, newest_sample in newest:
-                batch.resume(newest_result, newest_sample)
-            self._unsent += self._agenda.resume(name, recent, covered)
-            self._resumed.add(name)
+            if name not in self._resumed:
+                await self._resume_outlet(name, engine, now_ms)
+                self._resumed.add(name)
+
+    async def _resume_outlet(self, name: str, engine: Engine, now_ms: int) -> None:
+        """One outlet; where the store fails, nothing of it has begun."""
+        last = await self._store.do(records.last_start, name, Kind.MINUTE)
+        labels = await self._labels(name, last, now_ms)
+        begun = (start + MINUTE_MS for start in labels if start <= now_ms)
+        sealed_until = max(begun, default=period_start(now_ms, HOUR_MS))
+        from_sample, from_minute, from_hour = engine.needs(sealed_until)
+        total = await self._store.do(records.last_total, name)
+        stored = await self._stored(name, from_sample - MINUTE_MS, now_ms)
+        # the minute that was open when the clock was set back: its slots are taken on disk
+        begun_last = labels[-1] + MINUTE_MS if labels else now_ms
+        later = await self._stored(name, max(now_ms + 1, begun_last), begun_last + MINUTE_MS)
+        ahead = max(now_ms, labels[-1]) if labels else now_ms
+        minutes = await self._all(name, Kind.MINUTE, from_minute, ahead)
+        hours = await self._all(name, Kind.HOUR, from_hour, ahead)
+        days = await self._all(name, Kind.DAY, from_hour, ahead)
+        came = await self._store.do(results.between, name, from_hour, ahead, PAGE)
+        newest = await self._newest_results(name)
+        recent = await self._all(name, Kind.MINUTE, sealed_until - HOUR_MS, now_ms)
+        covered = {
+            platform: await self._store.do(outbox.covered_until, platform, name, sealed_until - HOUR_MS)
+            for platform in self._site.platforms
+        }
+        # all is read: nothing can fail half way from here
+        self.acquirer.recall(stored)  # the minute before is for this; the engine passes over what is sealed
+        counted = Total(*total) if total else None
+        engine.resume([*stored, *later], minutes, hours, sealed_until, days, total=counted, results=came, labels=labels)
+        for batch, newest_result, newest_sample in newest:
+            batch.resume(newest_result, newest_sample)
+        self._unsent += self._agenda.resume(name, recent, covered)
+
+    async def _newest_results(self, outlet: str) -> list[tuple[BatchPoint, Result | None, Result | None]]:
+        """The batch analyzers of an outlet, each with its newest result of any kind, and its newest sample."""
+        return [
+            (batch, *await self._store.do(results.newest, outlet, batch.point.factor))
+            for batch in self.acquirer.batches()
+            if batch.point.outlet == outlet
+        ]
 
     async def _labels(self, outlet: str, last: int | None, now_ms: int) -> list[int]:
         """The sealed minutes of the day before the newest that has begun, and where the clock was set back those up

@@ -48,6 +48,16 @@ def show(page: dict[str, Any]) -> None:
         click.secho("! " + text(warning["code"], **warning["params"]), fg="yellow")
     for alarm in page["alarms"]:
         click.secho("! " + text("cli.status-alarm", **_alarm(alarm)), fg="red")
+    _platforms(page["platforms"])
+    _points(page["points"])
+    _lines(page["lines"])
+    _infos(page["infos"])
+    _marks(page["marks"])
+    for event in page["events"][-5:]:
+        click.echo(f"{_clock(event['time'])}  {text(event['code'], **event['params'])}")
+
+
+def _platforms(rows: list[dict[str, Any]]) -> None:
     titles = ("platform", "link", "last-answer", "outbox", "backfilled", "rejected", "lost")
     numbers = ("outbox", "backfilled", "rejected", "lost")
     _table(
@@ -58,9 +68,12 @@ def show(page: dict[str, Any]) -> None:
                 *(f"{row['platform']}/{row['outlet']}", _link(row), _clock(row["last_answer"])),
                 *(row[name] for name in numbers),
             )
-            for row in page["platforms"]
+            for row in rows
         ],
     )
+
+
+def _points(rows: list[dict[str, Any]]) -> None:
     _table(
         "cli.title-points",
         ("outlet", "factor", "name", "value", "unit", "mark", "time"),
@@ -69,14 +82,17 @@ def show(page: dict[str, Any]) -> None:
                 *(row["outlet"], row["factor"], row[f"name_{language()}"]),
                 *(_value(row), row["unit"], row["mark"], _clock(row["time"])),
             )
-            for row in page["points"]
+            for row in rows
         ],
     )
-    for row in page["points"]:
+    for row in rows:
         if row["hour_total"] is not None:
             click.echo(
                 text("cli.hour-total", outlet=row["outlet"], total=f"{row['hour_total']:.3f}", at=row["hour_total_at"])
             )
+
+
+def _lines(rows: list[dict[str, Any]]) -> None:
     counters = ("asked", "answered", "silent", "late", "bad_crc")
     _table(
         "cli.title-lines",
@@ -86,9 +102,12 @@ def show(page: dict[str, Any]) -> None:
                 *(row["line"], text("cli.open" if row["port_open"] else "cli.closed"), row["instrument"]),
                 *(*(row[name] for name in counters), _ms(row["round_trip_s"])),
             )
-            for row in page["lines"]
+            for row in rows
         ],
     )
+
+
+def _infos(rows: list[dict[str, Any]]) -> None:
     _table(
         "cli.title-infos",
         ("owner", "factor", "info", "name", "value", "since"),
@@ -97,13 +116,10 @@ def show(page: dict[str, Any]) -> None:
                 *(row["owner"], row["factor"], row["info"], row[f"name_{language()}"]),
                 *(row["error"] if row["value"] is None else row["value"], _day_and_clock(row["since"])),
             )
-            for row in page["infos"]
+            for row in rows
             if row["declared"] or row["value"] != "0"
         ],
     )
-    _marks(page["marks"])
-    for event in page["events"][-5:]:
-        click.echo(f"{_clock(event['time'])}  {text(event['code'], **event['params'])}")
 
 
 def _table(caption: str, titles: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
