@@ -41,8 +41,8 @@ _LATE_MS = 10_000
 @json_option
 def gaps(config: Path, kind: str, begin: int | None, end: int | None, outlet: str | None, as_json: bool) -> None:
     """Missing periods, invalid ones, and those that a platform has not answered for."""
-    in_order(begin, end)
     place = where(config)
+    in_order(begin, end)
     now_ms = _now_ms(place)
     until = min(now_ms - _LATE_MS - Kind[kind.upper()].ms + 1, now_ms if end is None else end + 1)
     since = now_ms - SPAN_MS[kind] if begin is None else begin

@@ -124,9 +124,10 @@ def list_marks(
     config: Path, begin: int | None, end: int | None, number: int | None, with_withdrawn: bool, as_json: bool
 ) -> None:
     """The marks that touch a time, or all entries of one."""
+    place = where(config)
     in_order(begin, end)
     args = {"from": begin, "to": end, "number": number, "all": with_withdrawn}
-    found = where(config).query("marks", args)
+    found = place.query("marks", args)
     if as_json:
         print_json(found)
         return
@@ -165,8 +166,8 @@ def list_classes(config: Path, as_json: bool) -> None:
 @click.option("-o", "--output", default="-", help=text("cli.output-option"))
 def export_sheet(config: Path, begin: int | None, end: int | None, map_file: Path | None, output: str) -> None:
     """A row for each mark and factor, columns by the map."""
-    in_order(begin, end)
     place = where(config)
+    in_order(begin, end)
     try:
         sheet = columns(folder_of(place), map_file)
     except TableError as error:

@@ -56,8 +56,8 @@ def trend(rows: Iterable[dict[str, Any]]) -> Trend:
 @click.option("--outlet", help=text("cli.outlet-option"))
 def plot(config: Path, factor: str, kind: str, begin: int | None, end: int | None, outlet: str | None) -> None:
     """One plot for each outlet that has the factor."""
-    in_order(begin, end)
     place = where(config)
+    in_order(begin, end)
     known_factors(place, outlet, (factor,), kind == "sample")
     newest = place.query("newest")
     end = max(SystemClock().wall_ms(), (newest or 0) + 2 * MINUTE_MS) if end is None else end
