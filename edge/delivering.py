@@ -35,7 +35,7 @@ from edge.uplink.health import SILENT_AFTER
 from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
-from edge.uplink.terms import Terms, destination
+from edge.uplink.terms import MINUTE_NAMES, Terms, destination
 from edge.uploads import Uploads
 from edge.values import Sample, period_start
 from protocol.edition import edition
@@ -45,8 +45,6 @@ from protocol.region import Body, write
 from protocol.upload import realtime
 
 TICK_S = 0.5
-MINUTE_NAMES = ("minute_before", "minute_from")
-"""When a platform-set minute interval begins, and what goes before: kept when it is undone."""
 PACKETS = 500
 """Packets in and out that wait in memory for the link log."""
 PACKETS_MS = 10_000
@@ -332,7 +330,7 @@ class Delivering:
 
     async def _put(self, session: Session, values: dict[str, str], origin: str) -> None:
         terms, now_ms = session.terms, self._clock.wall_ms()
-        same = [name for name, value in values.items() if terms.says_file(name, value)]
+        same = terms.as_file(values)
         await self._store.do(partial(_put_all, same=same), terms.platform, terms.outlet, values, origin, now_ms)
         terms.override(values, now_ms)
         terms.reset(same)

@@ -18,6 +18,8 @@ from protocol.frame import wrap
 from protocol.messages import Form, Limits
 from protocol.packet import Packet
 
+MINUTE_NAMES = ("minute_before", "minute_from")
+"""When a platform-set minute interval begins, and what goes before: kept when it is undone."""
 WARN_TIME = "warn_time"
 """Name of the setting of 1001 (2005), seconds."""
 DEFAULT_WARN_S = 60
@@ -58,13 +60,18 @@ class Terms:
             self.overrides.pop(name, None)
             self.set_at.pop(name, None)
 
-    def says_file(self, name: str, value: str) -> bool:
-        """Whether the site file says the same, or, where it has no word, what holds without a platform's setting."""
+    def as_file(self, values: Mapping[str, str]) -> list[str]:
+        """Names of the values that the site file has too, or, where it has no word, that hold unless a platform sets
+        others. The border of a minute interval is one of them where that interval is in force anyway.
+        """
         site = self.site
         said = {"realtime": site.realtime, "minute": site.minute, "timeout": site.timeout, "retries": site.retries}
         unsaid = {"realtime_on": 1, "state_on": 1, WARN_TIME: DEFAULT_WARN_S}
         file = {"password": self.access.password} | {key: str(number) for key, number in (said | unsaid).items()}
-        return file.get(name) == value
+        same = [name for name, value in values.items() if file.get(name) == value]
+        if "minute" in same and values.get("minute_before") == values["minute"]:
+            same += MINUTE_NAMES
+        return same
 
     def _number(self, name: str, default: int) -> int:
         return int(self.overrides.get(name, default))

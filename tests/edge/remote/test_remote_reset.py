@@ -130,3 +130,25 @@ def test_a_password_that_the_site_file_does_not_have_is_kept(tmp_path: Path) -> 
         assert [setting.value for setting in (await store.do(settings.get_all, "city")).values()] == ["654321"]
 
     with_delivering(tmp_path, work)
+
+
+def test_a_minute_interval_that_is_set_back_before_it_began_leaves_nothing_and_later_its_border(tmp_path: Path) -> None:
+    async def work(delivering: Delivering, store: Store) -> None:
+        terms = delivering.sessions["city", "ww1"].terms
+
+        async def interval(minutes: int, now_ms: int) -> None:
+            delivering._clock.set_wall(now_ms)
+            border = terms.minute_border(minutes * MINUTE_MS, now_ms)
+            await put(delivering, "city", {"minute": str(minutes * MINUTE_MS), **border})
+
+        await interval(15, NOON + MINUTE_MS)  # from 12:30 on
+        await interval(10, NOON + 2 * MINUTE_MS)
+        assert terms.overrides == {}
+        assert await store.do(settings.get_all, "city") == {}
+        await interval(15, NOON + MINUTE_MS)
+        await interval(10, NOON + 31 * MINUTE_MS)  # from 13:00 on
+        assert "minute" not in terms.overrides
+        assert terms.minute_at(NOON + 45 * MINUTE_MS) == 15 * MINUTE_MS
+        assert terms.minute_at(NOON + 60 * MINUTE_MS) == 10 * MINUTE_MS
+
+    with_delivering(tmp_path, work)
