@@ -47,6 +47,8 @@ from protocol.marks import MARKS
 from protocol.times import iso_text
 
 COLUMNS = ("time", "outlet", "factor", "value", "mark")
+MANUAL = "manual"
+"""A column that may be there, as `data export --kind sample` writes it: the mark by hand that counts instead."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -144,7 +146,7 @@ def read_samples(lines: Iterable[str], site: Site) -> list[Sample]:
             raise SamplesError(
                 "measure.csv.header", expected=",".join(COLUMNS), came=",".join(header), missing=missing[0]
             )
-        places = {name: header.index(name) for name in COLUMNS}
+        places = {name: header.index(name) for name in (*COLUMNS, MANUAL) if name in header}
         known = {outlet: set(factor_rules(site, outlet)) for outlet in site.outlets}
         rows = (row for row in reader if any(cell.strip() for cell in row))
         samples = [_sample(_Row(reader.line_num, row, places), known) for row in rows]
@@ -165,7 +167,7 @@ class _Row:
     places: Mapping[str, int]
 
     def cell(self, column: str) -> str:
-        place = self.places[column]
+        place = self.places.get(column, len(self.cells))
         return self.cells[place].strip() if place < len(self.cells) else ""
 
     def wrong(self, column: str, expected: str) -> SamplesError:
@@ -184,9 +186,10 @@ def _sample(row: _Row, known: Mapping[str, set[str]]) -> Sample:
         raise row.wrong("outlet", ", ".join(known) or "–")
     if table_row(factor) is None and factor not in known[outlet] and not is_equipment(factor):
         raise row.wrong("factor", text("measure.csv.factor", nearest=nearest(factor) or "w01018"))
-    if mark not in MARKS:
-        raise row.wrong("mark", " ".join(MARKS))
-    return Sample(_time(row), outlet, factor, _value(row), mark)
+    for column in ("mark", MANUAL) if row.cell(MANUAL) else ("mark",):
+        if row.cell(column) not in MARKS:
+            raise row.wrong(column, " ".join(MARKS))
+    return Sample(_time(row), outlet, factor, _value(row), row.cell(MANUAL) or mark)
 
 
 def _time(row: _Row) -> int:

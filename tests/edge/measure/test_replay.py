@@ -56,6 +56,15 @@ def test_whole_hour_prints_sixty_minutes_and_the_hour(tmp_path: Path) -> None:
     assert found[-2]["wire"]["Cou"] == "45.000"
 
 
+def test_an_exported_mark_by_hand_counts_instead_of_the_samples_own(tmp_path: Path) -> None:
+    lines = rows("w01001", 7.5, 120).splitlines()
+    marked = "".join(f"{line},{'M' if 'T08:00' in line else ''}\n" for line in lines)
+    found = records(run(tmp_path, HEADER.replace("mark", "mark,manual") + marked, "--json"))
+    assert [(record["mark"], record["avg"], record["count"]) for record in found] == [("M", 7.5, 0), ("N", 7.5, 12)]
+    wrong = run(tmp_path, HEADER.replace("mark", "mark,manual") + marked.replace(",M\n", ",Q\n"), "--json")
+    assert (wrong.exit_code, "manual" in wrong.stderr) == (2, True)
+
+
 def test_last_open_period_is_not_printed(tmp_path: Path) -> None:
     found = records(run(tmp_path, HEADER + rows("w01001", 7.5, 90), "--json"))
     assert [(record["kind"], record["start"]) for record in found] == [("minute", "2025-11-22T08:00:00+08:00")]
