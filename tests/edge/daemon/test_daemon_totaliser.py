@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from itertools import pairwise
 from pathlib import Path
@@ -55,6 +56,10 @@ async def test_kills_neither_lose_nor_double_a_volume(tmp_path: Path) -> None:
         assert all(r["max"] is None or r["max"] < 100 for r in counted)  # no flow spike: the course stays below 60 L/s
         await site.drained()
         assert await site.differences() == []
+        for record in counted[1:]:
+            what = ("data", "explain", "w00000", "minute", record["start"], "-c", str(site.config), "--json")
+            code, out, _ = await site.hj212(*what)
+            assert (code, json.loads(out)["verdict"]) == (0, "equal"), out
         page = await site.status()
         (total,) = [row for row in page["points"] if row["factor"] == "w00000-total"]
         assert (total["unit"], total["name_en"]) == ("m³", "totaliser")

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 import pytest
 from measure_streams import MINUTE_MS, T0, Kind, Record, Sample, engine, flue, sealed, steady, water
 
-from config.site import Outlet
+from config.site import TOTAL, Outlet
 from edge.measure.cases import Case, Plan, Step, minute_case, period_case, reach_ms, stated
 from edge.measure.engine import Engine
 from edge.measure.explain import differences, inputs_of, steps_of
 from edge.measure.manual import NO_MARKS
 from edge.measure.rules import FactorRule, factor_rule
+from edge.measure.totaliser import Total, TotalRule
 
 
 def made_again(outlet: Outlet, factors: Mapping[str, FactorRule], record: Record, stream: list[Sample]) -> Case:
@@ -101,3 +102,43 @@ def test_formula_that_does_not_give_the_number_of_the_rules_is_not_claimed() -> 
     assert stated(claimed, 7.0) is claimed
     told = stated(claimed, 7.1)
     assert (told.code, told.clause, told.result) == ("explain.by-the-rules", "", 7.1)
+
+
+@pytest.mark.parametrize("begin", [100.0, 9_999_999.9])
+def test_volumes_of_a_totaliser_are_differences_of_its_readings(begin: float) -> None:
+    """0.05 m³ every 5 s, from `begin` on; the second one rolls over at 10⁷ in the first minute."""
+    outlet = water(flow_from="totaliser")
+    rule = TotalRule(silence_ms=60_000, max_flow=100.0, rollover=10_000_000.0, step=0.001)
+    total = FactorRule("m³", None, total=rule)
+    factors = {"w00000": factor_rule("w00000"), "w01018": factor_rule("w01018"), TOTAL: total}
+    stream = [
+        sample
+        for slot in range(36)
+        for time in (T0 + slot * 5_000,)
+        for sample in (
+            Sample(time, "o", "w00000", 10.0, "N"),
+            Sample(time, "o", "w01018", 20.0 + slot % 12, "N"),
+            Sample(time, "o", TOTAL, (begin + slot * 0.05) % 10_000_000, "N"),
+        )
+    ]
+    found = sealed(Engine(outlet, "o", factors), stream, minutes=3)
+    flows = [record for record in found if record.factor == "w00000"]
+    for record in found:
+        if record.start == T0:
+            continue
+        before = next(one for one in flows if one.start == record.start - MINUTE_MS)
+        assert before.total is not None
+        assert before.total_at is not None
+        plan = Plan(outlet, "o", factors, record.factor)
+        here = [one for one in stream if record.start - reach_ms(plan) <= one.time < record.start + MINUTE_MS]
+        case = minute_case(plan, record.start, here, NO_MARKS, Total(before.total_at, before.total))
+        assert differences(record, case, case) == []
+        if record.factor == "w00000":
+            assert record.cou == pytest.approx(0.6)
+            assert [step.result for step in steps_of(case) if step.code == "explain.volume-counted"] == [
+                pytest.approx(0.6)
+            ]
+        else:
+            assert record.cou == pytest.approx(0.6 * 25.5 / 1000)
+            assert "by-counter" in codes(case)
+        assert "counter" in {one.role for one in inputs_of(case)}
