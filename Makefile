@@ -1,15 +1,17 @@
-# make demo | test | bench | check | clean: on a fresh Debian or Ubuntu with git and Python 3.11 or newer.
+# make demo | test | torture | bench | check | clean: on a fresh Debian or Ubuntu with git and Python 3.11 or newer.
 #
 # Each target first makes .venv and installs what it needs into it (scripts/bootstrap); the second time that is quick.
 # All paths are relative, so that the tree may stand anywhere. Arguments are handed on:
 #   make demo ARGS="--seconds 60"    make unit ARGS="tests/protocol -k crc"    make bench ARGS="codec"
+#   make torture SCALE=long ARGS="kills --seed 7 --hours 1"
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check lint types contract unit clean run-env dev-env
+.PHONY: help demo test torture bench check lint types contract unit clean run-env dev-env
 export PYTHON
 
 STAGES = lint types contract unit
 ARGS ?=
+SCALE ?= short
 
 # Every stage runs, also after one that failed; the last line says which did.
 define run_stages
@@ -25,6 +27,7 @@ help:
 	@echo "make demo    the whole chain on this machine: instruments, logger, platform"
 	@echo "make test    lint, types, import contract, tests"
 	@echo "make check   the same without the tests"
+	@echo "make torture kills, power cuts, sick disks and links: torture-report.md; SCALE=short|long"
 	@echo "make bench   figures: a table, and bench.json"
 	@echo "make clean   remove caches and build products; .venv stays"
 
@@ -39,6 +42,9 @@ check: dev-env
 
 bench: dev-env
 	@.venv/bin/python -m tests.bench.run $(ARGS)
+
+torture: dev-env
+	@.venv/bin/python -m tests.torture.run $(SCALE) $(ARGS)
 
 lint: dev-env
 	@.venv/bin/python -m ruff check --quiet --output-format concise .
