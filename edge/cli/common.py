@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from typing import Any, TypeVar
 
 import click
 
+from config.document import parse
+from config.problem import ConfigErrors
 from edge.catalogue import text, use_language
 from edge.control import client
 
@@ -104,7 +105,7 @@ class Where:
 def where(config: Path) -> Where:
     """Read just enough of the site file, without its full check: a tool must be quick."""
     try:
-        content = tomllib.loads(config.read_text(encoding="utf-8"))
+        content = parse(config.read_bytes(), config).raw
         general = content.get("site", {})
         data_dir = Path(str(general.get("data_dir", "/var/lib/hj212-edge")))
     except PermissionError as error:
@@ -114,8 +115,11 @@ def where(config: Path) -> Where:
         raise Stop("cli.no-config", file=config, why=error.strerror) from error
     except OSError as error:
         raise Stop("cli.no-config", file=config, why=error.strerror) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, AttributeError) as error:
-        raise Stop("cli.bad-config", file=config, why=error) from error
+    except ConfigErrors as error:
+        found = error.problems[0]
+        raise Stop("cli.bad-config", file=config, line=found.line, why=text(found.code, **found.params)) from error
+    except AttributeError as error:
+        raise Stop("cli.site-no-table", file=config) from error
     use_language(general.get("language") if general.get("language") in ("zh", "en") else None)
     return Where(config, data_dir, general.get("socket"), tuple(content.get("outlets", {})), _platforms(content))
 

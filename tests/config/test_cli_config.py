@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from edge.catalogue import use_language
 from edge.cli.config import config_group
+from edge.cli import main
 
 
 @pytest.fixture(autouse=True)
@@ -104,3 +105,13 @@ def test_set_changes_the_file_or_says_why_not(file: Path) -> None:
     refused = hj212("set", "-c", file, "lines.rs485-1.baud", "1")
     assert (refused.exit_code, "lines.rs485-1.baud: allowed: 50 to 4000000; got 1" in refused.output) == (2, True)
     assert hj212("get", "-c", file, "lines.rs485-1.baud").output == "19200\n"
+
+
+@pytest.mark.parametrize("verb", [["status"], ["data", "show"], ["config", "check"]])
+def test_every_verb_tells_a_broken_file_with_line_and_column(tmp_path: Path, verb: list[str]) -> None:
+    path = tmp_path / "site.toml"
+    path.write_bytes('[site]\r\nname = "中\r\n'.encode())  # from a Windows editor, without the closing quote
+    shown = CliRunner().invoke(main.hj212, [*verb, "-c", str(path)])
+    assert shown.exit_code == 2
+    assert f"{path}:2" in shown.output
+    assert "column 9" in shown.output
