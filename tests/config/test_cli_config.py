@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from edge.catalogue import use_language
-from edge.cli.config import config_group
 from edge.cli import main
+from edge.cli.config import config_group
 
 
 @pytest.fixture(autouse=True)
@@ -114,4 +114,4 @@ def test_every_verb_tells_a_broken_file_with_line_and_column(tmp_path: Path, ver
     shown = CliRunner().invoke(main.hj212, [*verb, "-c", str(path)])
     assert shown.exit_code == 2
     assert f"{path}:2" in shown.output
-    assert "column 9" in shown.output
+    assert "column 10" in shown.output
