@@ -36,6 +36,7 @@ from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import MINUTE_NAMES, Terms, destination
+from edge.uplink.ways import transport
 from edge.uploads import Uploads
 from edge.values import Sample, period_start
 from protocol.edition import edition
@@ -82,11 +83,16 @@ class Delivering:
         self.sessions: dict[tuple[str, str], Session] = {}
         self._builders: dict[tuple[str, str], Builder] = {}
         self.links: list[Link] = []
+        self._link_of: dict[tuple[str, str], Link] = {}
         self.link_ups: list[asyncio.Event] = []
         self._alarming = Alarming(store, clock, live, on_event)
         self.uploads = Uploads(self.sessions, store, clock, on_event)
         self._refusals: defaultdict[tuple[str, str], Refusals] = defaultdict(Refusals)
         self._log = get_logger("delivering")
+
+    def link_of(self, session: Session) -> Link:
+        """The link that a session sends over, also while it is down."""
+        return self._link_of[session.terms.platform, session.terms.outlet]
 
     @property
     def terms(self) -> list[Terms]:
@@ -111,7 +117,9 @@ class Delivering:
                 session.health.misses.update(dict.fromkeys(silent, SILENT_AFTER))
             shared = platform.connection == "shared"
             for users in [sessions] if shared else [[session] for session in sessions]:
-                self.links.append(self._link(name if shared else f"{name}/{users[0].terms.outlet}", platform, users))
+                link = self._link(name if shared else f"{name}/{users[0].terms.outlet}", platform, users)
+                self.links.append(link)
+                self._link_of |= {(name, user.terms.outlet): link for user in users}
         await self.uploads.load()
 
     def _session(self, name: str, platform: Platform, outlet: str, kept: dict[str, Setting]) -> Session:
@@ -132,7 +140,7 @@ class Delivering:
         self.link_ups.append(event)
         return Link(
             name,
-            platform.address,
+            transport(name, platform, self._on_event),
             users,
             self._clock,
             frame_gap_s=platform.frame_gap / 1000,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from config.addresses import addresses_in
 from edge.gaps import HISTORY
 from edge.measure.alarms import Alarm
 from edge.store import (
@@ -94,11 +95,12 @@ def receipts(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def official_platforms(platforms: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int | None]]:
-    """Name, address and `connect_from` (UTC ms) of the platforms of a site file that are official."""
+    """Name, each address and `connect_from` (UTC ms) of the platforms of a site file that are official."""
     return [
-        (name, str(each.get("address", "")), date_ms(each.get("connect_from")))
+        (name, address, date_ms(each.get("connect_from")))
         for name, each in platforms.items()
         if each.get("role", "official") == "official"
+        for address in addresses_in(each)
     ]
 
 
