@@ -15,6 +15,7 @@ from edge.actions import Actions
 from edge.alarms2005 import Alarming
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
+from edge.link_log import LinkLog
 from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import decimals_of, factor_rules
@@ -83,6 +84,7 @@ class Delivering:
         self.sessions: dict[tuple[str, str], Session] = {}
         self._builders: dict[tuple[str, str], Builder] = {}
         self.links: list[Link] = []
+        self.link_log = LinkLog(store, clock)
         self._link_of: dict[tuple[str, str], Link] = {}
         self.link_ups: list[asyncio.Event] = []
         self._alarming = Alarming(store, clock, live, on_event)
@@ -101,6 +103,7 @@ class Delivering:
 
     async def load(self) -> None:
         """Sessions and links of every platform, with what the platforms set earlier."""
+        await self.link_log.begin()
         for name, platform in self._site.platforms.items():
             kept = await self._store.do(settings.get_all, name)
             now_ms = self._clock.wall_ms()
@@ -119,6 +122,7 @@ class Delivering:
             for users in [sessions] if shared else [[session] for session in sessions]:
                 link = self._link(name if shared else f"{name}/{users[0].terms.outlet}", platform, users)
                 self.links.append(link)
+                self.link_log.watch(link, users)
                 self._link_of |= {(name, user.terms.outlet): link for user in users}
         await self.uploads.load()
 
@@ -148,6 +152,7 @@ class Delivering:
             read_packet=edition(platform.edition).read,
             link_up=event,
             on_event=self._on_event,
+            watcher=self.link_log,
         )
 
     def start(self, group: asyncio.TaskGroup, count: Callable[[str], None]) -> None:
@@ -184,6 +189,11 @@ class Delivering:
             with suppress(StoreFailed):
                 await self._store.do_samples(linklog.log, packets)
 
+    async def keep_links(self) -> None:
+        """The rest of the link log, when the daemon stops."""
+        with suppress(StoreFailed):
+            await self.link_log.close()
+
     # realtime
 
     async def _tick_loop(self) -> None:
@@ -191,6 +201,8 @@ class Delivering:
             await self._tick()
             if self._packets and self._packets[0].at_ms < self._clock.wall_ms() - PACKETS_MS:
                 await self.keep_packets()
+            with suppress(StoreFailed):  # begun with the next look
+                await self.link_log.look()
             await self._clock.sleep(TICK_S)
 
     def age_s(self) -> float:

@@ -15,6 +15,7 @@ import click
 from edge.catalogue import explain, text
 from edge.cli.links import list_platforms, packets, reset
 from edge.cli.listening import KEEP, edition_option, listen_option
+from edge.cli.online import links
 from edge.cli.platform_check import check
 from edge.cli.platform_presets import presets
 from edge.cli.platform_window import test
@@ -161,6 +162,7 @@ async def _act(script: TextIO | None, prompt: Prompt, screen: Screen) -> int | N
 
 platform_group.add_command(check)
 platform_group.add_command(test)
+platform_group.add_command(links)
 platform_group.add_command(list_platforms)
 platform_group.add_command(packets)
 platform_group.add_command(presets)
