@@ -3,6 +3,7 @@
     observed    the range, as far as the daemon ran, and from when the link was first known
     on-line     of that, what lies within a connection
     drop        a connection that ended otherwise than by our own stop or death
+    a day       drops over the days observed, at least one; the most is counted by the day in Beijing
     reconnect   from a drop to the next connection of the same run; one that has not come yet counts for the longest
 
 Acceptance (通信稳定性): on line at least 95 %, again within 5 min, at most 3 drops a day, 99 % delivered.
@@ -62,6 +63,7 @@ def figures(
     online = [cut for each in own for life in lived if (cut := _cut((each.began, each.ended or life[1]), life))]
     observed_s, online_s = _length_s(lived), _length_s(online)
     drops = [each for each in own if each.ended and span[0] <= each.ended < span[1] and each.cause not in OURS]
+    days_seen = observed_s * 1000 / DAY_MS
     days = Counter(period_start(each.ended or 0, DAY_MS) for each in drops)
     gaps, longest = _reconnects(drops, own, lived)
     due = counts.get("due", 0)
@@ -73,7 +75,7 @@ def figures(
         online_rate=_share(online_s, observed_s),
         connects=sum(span[0] <= each.began < span[1] for each in own),
         drops=len(drops),
-        drops_per_day=_share(len(drops), observed_s * 1000 / DAY_MS),
+        drops_per_day=_share(len(drops), days_seen if days_seen >= 1 else 0),
         most_drops_in_a_day=max(days.values(), default=0),
         drops_by_cause=dict(Counter(each.cause or "failed" for each in drops).most_common()),
         reconnect_mean_s=_share(sum(gaps), len(gaps)),

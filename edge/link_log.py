@@ -137,9 +137,9 @@ class LinkLog:
         """Take over what has come to the counters."""
         for name, (link, sessions) in self._watched.items():
             now = _counters(link, sessions)
-            more = now.since(self._counted.get(name, Sums()))
+            first, more = name not in self._counted, now.since(self._counted.get(name, Sums()))
             self._counted[name] = replace(now, longest_ms=0)
-            if more != Sums():
+            if first or more != Sums():  # the first time also nothing: a link that never comes up is to be seen
                 self._sums[name] = self._sums.get(name, Sums()) + more
 
     def _row(self, one: _Open) -> Connected:
