@@ -20,6 +20,7 @@ from config.tls import Tls
 from edge.uplink import resolve
 from edge.uplink.listen import Door, Listener
 from edge.uplink.resolve import Found, Resolver
+from edge.uplink.terms import destination
 from edge.uplink.transport import Connection, LinkDown, Transport, cause_of
 from edge.uplink.ways import transport
 
@@ -379,3 +380,14 @@ async def test_a_serial_port_has_one_user(dtu: tuple[int, str]) -> None:
     connection = await opened(way(address=f"serial:{path}"))
     assert (await failure(way(address=f"serial:{path}")))[0] == "port"
     connection.close(CLOSE)
+
+
+# for whom packets are made
+
+
+def test_packets_are_made_for_all_addresses_of_a_platform_in_whatever_order() -> None:
+    """A packet that was made before one of them failed is sent to the other as the same bytes."""
+    both = [destination(platform(address=order)) for order in (("a:1", "b:1"), ("b:1", "a:1"))]
+    assert both[0] == both[1]
+    assert destination(platform(address="a:1")) == "a:1"
+    assert destination(platform(address=("a:1",))) == "a:1"
