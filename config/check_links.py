@@ -58,6 +58,15 @@ def _ends(merged: Merged, path: Path, platform: Platform) -> Iterator[Problem]:
         yield merged.problem((*path, key), "config.address-twice", True)
 
 
+def _one_link(merged: Merged, path: Path, platform: Platform) -> Iterator[Problem]:
+    """A serial port, and a platform that comes to us, have no room for a link per MN."""
+    single = platform.listen is not None or any(
+        isinstance(parse_address(address), SerialPort) for address in platform.addresses
+    )
+    if single and len(platform.outlets) > 1 and platform.connection != "shared":
+        yield merged.problem((*path, "connection"), "config.one-link")
+
+
 def _listening(merged: Merged, path: Path, platform: Platform) -> Iterator[Problem]:
     if platform.listen is None:
         if platform.allow_from:
@@ -68,8 +77,6 @@ def _listening(merged: Merged, path: Path, platform: Platform) -> Iterator[Probl
         yield merged.problem((*path, "listen"), "config.listen-host", got=way.host)
     if not platform.allow_from:
         yield merged.problem((*path, "allow_from"), "config.no-allow-from")
-    if len(platform.outlets) > 1 and platform.connection != "shared":
-        yield merged.problem((*path, "connection"), "config.listen-shared")
     if platform.source_address is not None:
         yield merged.problem((*path, "source_address"), "config.not-listening")
 
@@ -108,6 +115,7 @@ def _is(kind: Callable[[str], object], text: str) -> bool:
 _RULES: tuple[Callable[[Merged, Path, Platform], Iterator[Problem]], ...] = (
     _one_way,
     _ends,
+    _one_link,
     _listening,
     _networks,
     _encrypted,

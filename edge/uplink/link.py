@@ -28,6 +28,8 @@ BACKOFF_S = (1.0, 60.0)
 STEADY_S = 60.0
 """A link that lived this long starts the back-off anew."""
 READ_SIZE = 16_384
+WRITE_S = 60.0
+"""Longer than TCP waits for its peer (`dial.USER_TIMEOUT_MS`)."""
 LISTEN_S = 5.0
 """How often half a frame that stalled is looked at."""
 
@@ -138,9 +140,17 @@ class Link:
         async with self._write_lock:
             connection.writer.write(frame)
             self.bytes_out += len(frame)
-            await connection.writer.drain()
+            await self._drain(connection)
             if self._gap_s:
                 await self._clock.sleep(self._gap_s)
+
+    async def _drain(self, connection: Connection) -> None:
+        """Until there is room for more; a serial port may be stuck, where TCP gives up by itself. Raises LinkDown."""
+        try:
+            async with asyncio.timeout(WRITE_S) as limit:
+                await connection.writer.drain()
+        except TimeoutError:
+            raise (LinkDown("not-drained") if limit.expired() else LinkDown("timeout")) from None
 
     def refused(self) -> dict[str, int]:
         """How often whom was not let in, where the platform connects to us."""

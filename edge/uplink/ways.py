@@ -8,8 +8,6 @@ from types import MappingProxyType
 from config.addresses import HostPort, parse_address
 from config.site import Platform
 from edge.uplink.dial import Binding, Dial
-from edge.uplink.dtu import Dtu
-from edge.uplink.listen import Door, Listener
 from edge.uplink.resolve import Resolver
 from edge.uplink.transport import Connection, Event, LinkDown, Transport, cause_of
 
@@ -44,6 +42,8 @@ def transport(name: str, platform: Platform, on_event: Event) -> Transport:
     """The way to a platform; `name` is the link's, for events."""
     binding = Binding(platform.interface, platform.source_address)
     if platform.listen is not None:
+        from edge.uplink.listen import Door, Listener  # what a site does not use is not imported
+
         door = Door(listen=platform.listen, allow_from=platform.allow_from, binding=binding, tls=platform.tls)
         return Listener(name, door, on_event)
     resolver = Resolver(name, on_event)
@@ -53,4 +53,8 @@ def transport(name: str, platform: Platform, on_event: Event) -> Transport:
 
 def _way(address: str, platform: Platform, resolver: Resolver, binding: Binding) -> Transport:
     end = parse_address(address)
-    return Dial(address, end, resolver, binding, platform.tls) if isinstance(end, HostPort) else Dtu(address, end)
+    if isinstance(end, HostPort):
+        return Dial(address, end, resolver, binding, platform.tls)
+    from edge.uplink.dtu import Dtu
+
+    return Dtu(address, end)

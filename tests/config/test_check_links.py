@@ -90,14 +90,18 @@ def test_a_port_to_listen_on_and_a_serial_port_have_one_owner(find: Find, site_t
     assert found(find, text) == [("platforms.other.address", "config.same-port")]
 
 
-def test_a_platform_that_comes_makes_one_link_for_all_outlets(find: Find, site_text: str) -> None:
-    listen = 'listen = "0.0.0.0:9212"\nallow_from = ["::1"]\n'
+@pytest.mark.parametrize(
+    "listen", ['listen = "0.0.0.0:9212"\nallow_from = ["::1"]\n', 'address = "serial:/dev/ttyS7"\n']
+)
+def test_a_platform_that_comes_or_has_a_dtu_has_one_link_for_all_outlets(
+    find: Find, site_text: str, listen: str
+) -> None:
     second = '[outlets.ww2]\nname = "x"\nst = 32\nstatistics = "water"\n[platforms.city.outlets.ww2]\nmn = "M"\n'
     outlets = site_text[site_text.index("outlets = {") :].splitlines()[0]
     table = outlets.replace("outlets = { ww1 =", "outlets.ww1 =").removesuffix(" }")
     text = site_text.replace(ADDRESS, listen).replace(outlets, table) + "\n" + second
     text = text.replace('driver = "modbus"', 'driver = "modbus"\noutlet = "ww1"')
-    assert found(find, text) == [("platforms.city.connection", "config.listen-shared")]
+    assert found(find, text) == [("platforms.city.connection", "config.one-link")]
     assert found(find, text.replace(listen, f'{listen}connection = "shared"\n')) == []
 
 

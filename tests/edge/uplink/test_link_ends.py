@@ -10,13 +10,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from faultproxy import SWALLOW, FaultProxy
 from test_transports import server
 from virtual_time import Profile, ScriptedPlatform, World, virtual
 
 from config.site import Access, Platform
 from edge.clock import SystemClock
+from edge.uplink import link as link_module
 from edge.uplink.link import Link
+from edge.uplink.transport import LinkDown
 from edge.uplink.ways import transport
 
 LIMIT_S = 5.0
@@ -150,3 +153,15 @@ async def test_bytes_are_counted_also_those_that_are_swallowed_on_the_way() -> N
         await link.write(b"y" * 5)
         await until(lambda: proxy.swallowed["up"] == 5)
         assert (link.connects, link.bytes_in, link.bytes_out) == (1, 7, 12)
+
+
+async def test_a_serial_port_that_is_stuck_ends_the_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "WRITE_S", 0.05)
+    far, near = os.openpty()
+    path = os.ttyname(near)
+    os.close(near)
+    async with running(address=f"serial:{path}") as (link, _):
+        await until(lambda: link.connects == 1)
+        with pytest.raises(LinkDown, match="not-drained"):
+            await link.write(b"x" * 1_000_000)
+    os.close(far)

@@ -17,11 +17,12 @@ from certificates import Certificate, certificate
 
 from config.site import Access, Platform
 from config.tls import Tls
+from edge.catalogue import text
 from edge.uplink import resolve
 from edge.uplink.listen import Door, Listener
 from edge.uplink.resolve import Found, Resolver
 from edge.uplink.terms import destination
-from edge.uplink.transport import Connection, LinkDown, Transport, cause_of
+from edge.uplink.transport import CAUSES, Connection, LinkDown, Transport, cause_of
 from edge.uplink.ways import transport
 
 LIMIT_S = 5.0
@@ -391,3 +392,9 @@ def test_packets_are_made_for_all_addresses_of_a_platform_in_whatever_order() ->
     assert both[0] == both[1]
     assert destination(platform(address="a:1")) == "a:1"
     assert destination(platform(address=("a:1",))) == "a:1"
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_every_cause_has_a_text_in_both_languages(cause: str) -> None:
+    code = f"edge.cause.{cause}"
+    assert code not in (text(code, "zh"), text(code, "en"))
