@@ -169,7 +169,8 @@ def _show_connections(rows: list[Connected]) -> None:
         )
         for one in rows
     ]
-    table([f"cli.col-{title}" for title in titles], cells, text("cli.title-connections"))
+    if cells:
+        table([f"cli.col-{title}" for title in titles], cells, text("cli.title-connections"))
 
 
 def _percent(share: float | None) -> str | None:

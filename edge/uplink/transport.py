@@ -77,7 +77,8 @@ class Connection:
 
     def drained(self) -> bool:
         """Whether all that was written has left the send queue; by TCP: is acknowledged by the peer (SIOCOUTQ)."""
-        if self.closing is not None or self.writer.transport.get_write_buffer_size():
+        transport = self.writer.transport
+        if self.closing is not None or transport.is_closing() or transport.get_write_buffer_size():
             return False
         if self.fileno is None:
             return True
