@@ -45,6 +45,7 @@ class Target:
     tail: Tail = "crlf"
     open: Callable[[], Awaitable[Streams]] | None = None
     """The way there, raises OSError; None: plain TCP."""
+    connect_s: float = CONNECT_S
 
     async def opened(self) -> Streams:
         """A connection to it."""
@@ -75,11 +76,11 @@ async def find_window(
 ) -> list[Trial]:
     """Windows 1, 2, 4 … `most`, until one is not answered in full. NotTested: nobody listens at the address."""
     try:
-        opened = await within(clock, CONNECT_S, target.opened())
+        opened = await within(clock, target.connect_s, target.opened())
     except OSError as error:
         raise NotTested("bench.window.no_link", address=target.address, reason=error.strerror or error) from error
     if opened is None:
-        raise NotTested("bench.window.no_link", address=target.address, reason=f"{CONNECT_S:g} s")
+        raise NotTested("bench.window.no_link", address=target.address, reason=f"{target.connect_s:g} s")
     probe = _Probe(*opened, target, timeout_s, clock)
     try:
         return await _grow(probe, most, on_trial)

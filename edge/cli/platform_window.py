@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from config.site import Platform
     from edge.bench.window import Streams, Target, Trial
 
+PATIENCE_S = 120.0
+"""Each address has its own time-outs."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -153,7 +155,15 @@ def _of_site(wish: WindowWish) -> Target:
         _who_came(path, wish)
     header = Header(site.outlets[outlet].st, access.password, access.mn)
     way, address = _way(wish.target, platform), ", ".join(platform.addresses)
-    return Target(address=address, header=header, role=platform.role, crc=platform.crc, tail=platform.tail, open=way)
+    return Target(
+        address=address,
+        header=header,
+        role=platform.role,
+        crc=platform.crc,
+        tail=platform.tail,
+        open=way,
+        connect_s=PATIENCE_S,
+    )
 
 
 def _way(name: str, platform: Platform) -> Callable[[], Awaitable[Streams]]:
