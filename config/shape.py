@@ -36,6 +36,7 @@ from config.site import (
 )
 from config.states import State
 from config.switches import Derived, Maintenance, MaintenanceSwitch, StopSource
+from config.tls import Tls
 
 TABLES: dict[str, type] = {
     "[site]": General,
@@ -58,6 +59,7 @@ TABLES: dict[str, type] = {
     "[[instruments.NAME.actions.NAME.read]]": Read,
     "[platforms.NAME]": Platform,
     "[platforms.NAME.outlets.NAME]": Access,
+    "[platforms.NAME.tls]": Tls,
     "[store]": Retention,
     "[maintenance]": Maintenance,
     "[[maintenance.switches]]": MaintenanceSwitch,
@@ -224,7 +226,8 @@ def _kind(hint: Any) -> str:
     if "list" not in kinds:
         return "/".join(kinds)
     # a list of numbers is a list; a number or a list of them is both
-    alone = [names[part] for part in get_args(hint) if part in names] if _is_union(hint) else []
+    bare = [get_args(part)[0] if get_origin(part) is Annotated else part for part in get_args(hint)]
+    alone = [names[part] for part in bare if part in names] if _is_union(hint) else []
     return "/".join([*dict.fromkeys(alone), "list"])
 
 

@@ -12,12 +12,14 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
+from config.addresses import Address, ListenAddress, addresses_of
 from config.alarms import AlarmRules
 from config.batch import NewResult, ResultKind, Source
 from config.controls import Action, Info, RawCode
 from config.markers import Duration, NumberAsText, OneOf, Pattern
 from config.states import State
 from config.switches import Derived, Maintenance, StopSource
+from config.tls import Tls
 
 Millis = Annotated[int, Duration()]
 Name = Annotated[str, Pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}", "name")]
@@ -289,7 +291,16 @@ class Platform:
     edition: Literal["2005", "2017"]
     """Of HJ 212: HJ/T 212-2005 or HJ 212-2017."""
     role: Literal["official", "other", "rehearsal"] = "official"
-    address: Annotated[str, Pattern(r"(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}", "address")]
+    address: Address | tuple[Address, ...] | None = None
+    """Where the logger connects to; several: in order of preference. None: the platform comes to us (`listen`)."""
+    listen: ListenAddress | None = None
+    """Where the platform connects to, for one that does so."""
+    allow_from: tuple[str, ...] = ()
+    """Networks from which it may come."""
+    interface: Annotated[str, Pattern(r"[^\s/]{1,15}", "interface")] | None = None
+    """Network interface that the link is bound to, such as `ppp0`; None: as the routes say."""
+    source_address: str | None = None
+    """Local address that the link leaves from."""
     outlets: dict[str, Access]
     connection: Literal["per-mn", "shared"] = "per-mn"
     realtime: Annotated[int, Duration(), Ge(30_000), Le(3_600_000)] = 60_000
@@ -345,6 +356,13 @@ class Platform:
     """Unit of a factor's values by its code, where it is not the table's; Cou stays in the emission unit."""
     mass_decimals: Annotated[int | None, Ge(0), Le(9)] = None
     """Decimals of the masses in Cou. Unset: 6; edition 2005: 2, and 6 or more for one that would be 0.00."""
+    tls: Tls | None = None
+    """None: plain TCP."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All its addresses, the preferred one first; `listen:HOST:PORT` of one that connects to us."""
+        return addresses_of(self.address, self.listen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

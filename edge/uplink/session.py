@@ -27,9 +27,10 @@ from edge.uplink.heartbeat import Heartbeat
 from edge.uplink.history import TIMEOUT, Asked, Source
 from edge.uplink.kinds import KIND_OF_CN
 from edge.uplink.lanes import BACKLOG_PAUSE_S, Lanes, Outgoing
-from edge.uplink.link import Link, LinkDown
+from edge.uplink.link import Link
 from edge.uplink.terms import Terms
 from edge.uplink.time_request import TimeRequest
+from edge.uplink.transport import LinkDown
 from protocol.errors import ProtocolError
 from protocol.exchange import Exchange, Resend
 from protocol.messages import asked_qn, refusal, request_answer
@@ -190,8 +191,10 @@ class Session:
         if not qn or (packet.cn == "9011" and (qn not in self._flying or refusal(packet) is None)):
             return qn in self._flying
         self.exchange.answer(packet, self._clock.mono_s())
+        if out is not None and out.writings == 1:  # of two writings nobody knows which one was answered
+            self.health.trip(self._clock.mono_s() - out.written_s)
         self._forget(qn)
-        self._answers.take(qn, packet, frame, link.peer)
+        self._answers.take(qn, packet, frame, link)
         self._wake.set()
         return True
 
@@ -326,7 +329,7 @@ class Session:
 
     def _check_heard(self) -> None:
         if self.terms.site.no_answer == "close" and self.health.unheard >= SILENT_AFTER:
-            raise LinkDown("no answer")
+            raise LinkDown("no-answer")
 
     async def _asked_due(self, link: Link, out: Outgoing, asked: Asked, *, resend: bool) -> None:
         """Resent as the same bytes; unanswered to the end, it ends its request."""
@@ -377,6 +380,7 @@ class Session:
 
     async def _write_out(self, link: Link, out: Outgoing) -> None:
         self._answers.wrote(out)
+        out.written_s, out.writings = self._clock.mono_s(), out.writings + 1
         await self._write(link, out.packet.data)
 
     async def _write(self, link: Link, frame: bytes) -> None:
@@ -388,9 +392,9 @@ class Session:
         until = self._clock.mono_s() + self.terms.timeout_s
         while not link.drained():
             if self._clock.mono_s() > until:
-                raise LinkDown("not drained")
+                raise LinkDown("not-drained")
             await self._clock.sleep(DRAIN_STEP_S)
-        where = self._answers.evidence(b"", out.written_ms, link.peer)
+        where = self._answers.evidence(b"", out.written_ms, link)
         await self._store.do(outbox.written_unconfirmed, out.packet.qn, where.at_ms, where)
 
     async def _sleep(self) -> None:
