@@ -310,7 +310,7 @@ class World:
     start_ms: int = NOON
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
-    links: dict[str, MemoryLink] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     synchronised: bool = False
     asks_time: bool = False
@@ -339,13 +339,18 @@ class World:
         store: Any = self.store
         parts = terms, store, self.clock, builder, self._command, self._event, lambda *args: None
         session = Session(*parts, lambda: self.asks_time and not self.synchronised)
-        read = edition.edition(site.edition).read
-        link = MemoryLink(name, site.address, [session], self.clock, read_packet=read, on_event=self._event)
-        link.platform = platform
+        link = self.link(name, site, session)
+        if isinstance(link, MemoryLink):
+            link.platform = platform
         self.sessions[name], self.links[name] = session, link
         self.keyed[name, "ww1"] = session
         self.tasks.append(asyncio.get_running_loop().create_task(link.run()))
         return session
+
+    def link(self, name: str, site: Platform, session: Session) -> Link:
+        """A session's link: on an in-memory wire, unless a world has another."""
+        read = edition.edition(site.edition).read
+        return MemoryLink(name, site.address, [session], self.clock, read_packet=read, on_event=self._event)
 
     async def sleep(self, seconds: float) -> None:
         """Let virtual time pass; a part that fails ends the test."""
