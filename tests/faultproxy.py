@@ -28,6 +28,10 @@ class Fault:
     delay_s: float = 0.0
     cut_after: int | None = None
     """Give on so many bytes of the next chunk, then cut the link."""
+    rate: float = 0.0
+    """Bytes a second; 0: as fast as they come."""
+    change: Callable[[bytes], bytes] | None = None
+    """What becomes of a chunk."""
 
 
 PASS = Fault()
@@ -48,6 +52,7 @@ class FaultProxy:
         self._changed = asyncio.Event()
         self.port = 0
         self.accepted = 0
+        self.on_accept: Callable[[], None] = lambda: None
         self.passed = {"up": 0, "down": 0}
         """Bytes given on."""
         self.swallowed = {"up": 0, "down": 0}
@@ -124,6 +129,7 @@ class FaultProxy:
         task = asyncio.current_task()
         assert task is not None
         self.accepted += 1
+        self.on_accept()
         self._links[task] = (writer,)
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
@@ -154,6 +160,8 @@ class FaultProxy:
             return
         if fault.delay_s:
             await asyncio.sleep(fault.delay_s)
+        if fault.change is not None:
+            chunk = fault.change(chunk)
         if fault.cut_after is not None:
             self._faults[direction] = PASS
             await self._write(direction, chunk[: fault.cut_after], writer)
@@ -169,4 +177,5 @@ class FaultProxy:
         await writer.drain()
         self.passed[direction] += len(data)
         self._tell()
-        await asyncio.sleep(0)
+        rate = self._faults[direction].rate
+        await asyncio.sleep(len(data) / rate if rate else 0)

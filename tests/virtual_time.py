@@ -336,7 +336,7 @@ class World:
     start_ms: int = NOON
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     sessions: dict[str, Session] = field(default_factory=dict)
-    links: dict[str, MemoryLink] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     synchronised: bool = False
     asks_time: bool = False
@@ -365,13 +365,17 @@ class World:
         store: Any = self.store
         parts = terms, store, self.clock, builder, self._command, self._event, lambda *args: None
         session = Session(*parts, lambda: self.asks_time and not self.synchronised)
-        read = edition.edition(site.edition).read
-        wire = MemoryWire(site.addresses[0], platform)
-        link = MemoryLink(name, wire, [session], self.clock, read_packet=read, on_event=self._event)
+        link = self.link(name, site, session, platform)
         self.sessions[name], self.links[name] = session, link
         self.keyed[name, "ww1"] = session
         self.tasks.append(asyncio.get_running_loop().create_task(link.run()))
         return session
+
+    def link(self, name: str, site: Platform, session: Session, platform: ScriptedPlatform) -> Link:
+        """A session's link: on an in-memory wire, unless a world has another."""
+        read = edition.edition(site.edition).read
+        wire = MemoryWire(site.addresses[0], platform)
+        return MemoryLink(name, wire, [session], self.clock, read_packet=read, on_event=self._event)
 
     async def sleep(self, seconds: float) -> None:
         """Let virtual time pass; a part that fails ends the test."""

@@ -101,6 +101,7 @@ class Lanes:
         self._ready_live: deque[Outgoing] = deque()
         self._ready_backlog: deque[Outgoing] = deque()
         self._fleeting: dict[str, Fleeting] = {}
+        self._kept_next = False
         self._newest: dict[str, int] = {}
         self._issued: set[str] = set()
         self._expired: Counter[str] = Counter()
@@ -280,7 +281,10 @@ class Lanes:
         return None
 
     async def _prepare_live(self, room: int) -> None:
-        if self._fleeting:
+        """Fleeting uploads first; of kinds never answered not twice in a row: they would take the window for ever."""
+        yields = self._kept_next and self._live and self._fleeting.keys() & set(self._silent())
+        self._kept_next = bool(self._fleeting) and not yields
+        if self._kept_next:
             self._live.extendleft(reversed(await self._issue_fleeting()))
         ids = list(islice(self._live, max(1, room)))
         if not ids:

@@ -225,3 +225,15 @@ async def test_payloads_of_every_form_leave_as_they_were_taken_in(tmp_path: Path
     await world.sleep(30)
     assert {seen.packet.cn: seen.frame.partition(b"CP=&&")[2][:-8] for seen in city.seen} == bodies
     await world.stop()
+
+
+@virtual
+async def test_realtime_data_that_are_never_answered_leave_the_window_to_the_minutes(tmp_path: Path) -> None:
+    world, city = World(tmp_path), ScriptedPlatform(Profile(silent=frozenset({"2011"})))
+    world.add(city, timeout=30_000)  # as long as from one realtime upload to the next
+    world.task(world.realtime(30.0))
+    world.task(world.minutes(20))
+    await world.sleep(20 * 60 + 61)
+    assert len({seen.packet.get("DataTime") for seen in city.of("2051")}) == 20
+    assert len(city.of("2011")) >= 20
+    await world.stop()
