@@ -301,10 +301,10 @@ class Delivering:
 
     async def send_again(self, wanted: again.Range, who: str) -> int:
         """Send delivered data once more, as backlog; how many deliveries."""
-        total, after = 0, 0
+        total = 0
         detail = {**asdict(wanted), "cns": list(wanted.cns)}
         await self._store.do(journal.append, who, "outbox.send-again", detail, self._clock.wall_ms())
-        place: int | None = after
+        place: again.Place | None = again.FIRST
         while place is not None:
             count, place = await self._store.do(again.reopen, wanted, place)
             total += count

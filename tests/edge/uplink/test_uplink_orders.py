@@ -15,7 +15,7 @@ MINUTES = Range("city", ["2051"], NOON, NOON + 9 * MINUTE_MS)
 
 
 def reopened(world: World, wanted: Range) -> int:
-    total, place = 0, 0
+    total, place = 0, again.FIRST
     while place is not None:
         count, place = world.store.now(again.reopen, wanted, place)
         total += count
