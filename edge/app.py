@@ -46,6 +46,7 @@ from edge.store import infos, journal
 from edge.store.again import Range
 from edge.store.backup import Backups
 from edge.store.errors import StoreError, StoreFailed
+from edge.store.outbox import Aside
 from edge.store.store import Store
 from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
 from edge.values import Sample
@@ -181,6 +182,8 @@ class Daemon:
                 group.create_task(backups, name="backups")
             sweep = keep_alive("sweep", self._sweep, self._clock, self._restarted)
             group.create_task(sweep, name="sweep")
+            filling = keep_alive("filling", self._fill, self._clock, self._restarted)
+            group.create_task(filling, name="filling")
             group.create_task(keep_alive("marks", self._marking.run, self._clock, self._restarted), name="marks")
             group.create_task(keep_alive("revising", self._revise, self._clock, self._restarted), name="revising")
             self._watch_parts()
@@ -247,6 +250,9 @@ class Daemon:
         engines, offer = self._measuring.engines, self._delivering.offer
         reviser = Reviser(self._site, self._store, self._clock.wall_ms, self._event, engines, offer)
         await self._marking.revise(reviser, lambda: not self._measuring.waits)
+
+    async def _fill(self) -> None:
+        await self._delivering.filling.run(lambda: not self._measuring.waits)
 
     def _live(self, outlet: str, now_ms: int) -> Sequence[Live]:
         return self._measuring.live(outlet, now_ms)
@@ -335,7 +341,7 @@ class Daemon:
 
     async def _status(self, args: dict[str, Any], who: Who) -> dict[str, Any]:
         now_ms = self._clock.wall_ms()
-        counts, ahead = await self._counted(now_ms)
+        counts, aside, ahead = await self._counted(now_ms)
         return {
             "daemon": {
                 "site": self._site.site.name,
@@ -348,10 +354,11 @@ class Daemon:
             },
             "warnings": [
                 *report.warnings(self._site, self._delivering, self._measuring, ahead),
+                *report.refusals(aside),
                 *self._marking.warnings(),
                 *self._hanging(),
             ],
-            "platforms": report.platforms(self._delivering, counts),
+            "platforms": report.platforms(self._delivering, counts, aside),
             "points": points(self._measuring, self._site.outlets),
             "lines": report.lines(self._measuring),
             "infos": report.infos(self._instruments, self._logger),
@@ -360,7 +367,7 @@ class Daemon:
             "alarms": report.alarms(self._measuring),
         }
 
-    async def _counted(self, now_ms: int) -> tuple[dict[tuple[str, str], dict[str, int]], int]:
+    async def _counted(self, now_ms: int) -> tuple[dict[tuple[str, str], dict[str, int]], list[Aside], int]:
         """What status asks of the store; again, where it was asked in the same breath as something that a full disk
         refused.
         """

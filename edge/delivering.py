@@ -15,6 +15,7 @@ from edge.actions import Actions
 from edge.alarms2005 import Alarming
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
+from edge.filling import Filling
 from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import decimals_of, factor_rules
@@ -85,6 +86,7 @@ class Delivering:
         self.link_ups: list[asyncio.Event] = []
         self._alarming = Alarming(store, clock, live, on_event)
         self.uploads = Uploads(self.sessions, store, clock, on_event)
+        self.filling = Filling(store, clock, on_event)
         self._refusals: defaultdict[tuple[str, str], Refusals] = defaultdict(Refusals)
         self._log = get_logger("delivering")
 
@@ -112,6 +114,7 @@ class Delivering:
             shared = platform.connection == "shared"
             for users in [sessions] if shared else [[session] for session in sessions]:
                 self.links.append(self._link(name if shared else f"{name}/{users[0].terms.outlet}", platform, users))
+        await self.filling.load(self.terms)
         await self.uploads.load()
 
     def _session(self, name: str, platform: Platform, outlet: str, kept: dict[str, Setting]) -> Session:
@@ -315,8 +318,8 @@ class Delivering:
         """Answers a minute, and how long what waits will take at that rate, s."""
         session = self.sessions.get((platform, outlet))
         rate = session.health.per_minute() if session is not None and session.link is not None else None
-        left = waiting / rate * 60 if rate else None
-        return {"rate_per_min": None if rate is None else round(rate, 1), "time_left_s": left and round(left)}
+        left = round(waiting / rate * 60) if rate else None if waiting else 0
+        return {"rate_per_min": None if rate is None else round(rate, 1), "time_left_s": left}
 
     def _look_again(self, platform: str) -> None:
         for session in self.sessions.values():
