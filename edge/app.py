@@ -9,6 +9,7 @@ daemon: a damaged store, a missing port, a wrong clock, a full disk are said (ev
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import signal
 import sys
@@ -63,8 +64,6 @@ RETRY_S = 5.0
 ASK_AGAIN = 3
 """So often, where the store refuses what only reads."""
 BACKUP_RETRY_S = 600.0
-SESSION_HANG_S = 120.0
-"""A session waits 30 s at most, and a write to a dead link for as long again."""
 LINE_FATAL_S = 3600.0
 """A line that hangs ends the process once in this time at most: the other lines are not to suffer for it."""
 WRONG_USE = 2
@@ -273,15 +272,16 @@ class Daemon:
         self._event("edge.part-restarted", {"part": part})
 
     def _watch_parts(self) -> None:
+        self._watchdog.watch("store", self._store.age_s, in_loop=False)
         self._watchdog.watch("measuring", self._measuring.age_s)
         self._watchdog.watch("delivering", self._delivering.age_s)
         for key in self._delivering.sessions:
             name = "session[{}/{}]".format(*key)
-            self._watchdog.watch(name, partial(self._delivering.session_age_s, key), SESSION_HANG_S)
+            self._watchdog.watch(name, partial(self._delivering.session_age_s, key))
         for name in self._measuring.lines:
             limit_s = self._measuring.line_limit_s(name)
             age_s = partial(self._measuring.line_age_s, name)
-            self._watchdog.watch(f"line[{name}]", age_s, limit_s, fatal_after_s=LINE_FATAL_S)
+            self._watchdog.watch(f"line[{name}]", age_s, limit_s, LINE_FATAL_S, in_loop=False)
 
     # what the command line asks
 
@@ -393,6 +393,7 @@ def simulated(argument: str, site: Site) -> Clock:
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code: 0 after a stop that was asked for, 2 for a site file that does not check or a store in use."""
+    faulthandler.enable()  # systemd ends a daemon that hangs with SIGABRT: then the stacks are in its log
     path, form = arguments[0], arguments[1] if len(arguments) > 1 else "text"
     set_up_logs(form, sys.stderr)
     try:

@@ -193,9 +193,9 @@ class Delivering:
         return (self._clock.mono_s() - self._last_tick) / self._clock.speed
 
     def session_age_s(self, key: tuple[str, str]) -> float:
-        """Real seconds since a session's last progress; 0 without a link, where there is none to make."""
+        """Real seconds for which a session has owed progress; 0 without a link, where there is none to make."""
         session = self.sessions[key]
-        return 0.0 if session.link is None else (self._clock.mono_s() - session.last_step) / self._clock.speed
+        return 0.0 if session.link is None else (self._clock.mono_s() - session.rests_until) / self._clock.speed
 
     async def _tick(self) -> None:
         self._last_tick = self._clock.mono_s()

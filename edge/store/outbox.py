@@ -24,8 +24,9 @@ from edge.values import Kind, Record
 __all__ = [
     "Answer", "Answered", "Aside", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "address_since",
     "answered", "aside", "by_id", "count_expired", "counts", "depth", "enqueue", "enqueue_beside", "expire",
-    "first_issue", "gave_up", "hasten", "last_qn", "never_answered", "nothing_to_send", "open_deliveries", "prepare", "qn_for", "records_at",
-    "refused", "retry", "set_aside", "waiting", "withdraw", "written_unconfirmed",
+    "first_issue", "gave_up", "hasten", "last_qn", "never_answered", "nothing_to_send", "open_deliveries",
+    "prepare", "qn_for", "records_at", "refused", "retry", "set_aside", "waiting", "withdraw",
+    "written_unconfirmed",
 ]  # fmt: skip
 
 PAGE = 100

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,7 +32,7 @@ def seal(db: sqlite3.Connection, kind: Kind, start: int, dues: tuple[Due, ...] =
 
 
 @pytest.fixture
-def past(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+def past(db: sqlite3.Connection) -> sqlite3.Connection:
     """30 hours of minutes, hours and one day of ww1, and minutes of another outlet."""
     for start in range(FIRST, LAST_MINUTE + 1, MINUTE_MS):
         seal(db, Kind.MINUTE, start)
@@ -41,7 +40,7 @@ def past(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     for start in range(FIRST, NOON, HOUR_MS):
         seal(db, Kind.HOUR, start)
     seal(db, Kind.DAY, NOON - 36 * HOUR_MS)
-    yield db
+    return db
 
 
 def decide(db: sqlite3.Connection, wish: str, name: str = "late", minute: int = 10 * MINUTE_MS) -> Fill:
