@@ -27,8 +27,8 @@ from edge.stacks import standing
 from protocol.times import iso_text
 
 RESTART_S = 2.0
-HANG_S = 15.0
-"""A part without progress for this long hangs."""
+HANG_S = 14.0
+"""A part without progress for this long hangs: after 15 s systemd hears nothing more."""
 LOOK_S = 2.5
 """How often the parts are looked at, at least."""
 BEAT_S = 1.0
