@@ -29,7 +29,7 @@ from drivers.bus import Counters
 from drivers.driver import Reading
 from drivers.line import LineState, PollResult
 from drivers.simulated import site_blocks
-from edge import app, delivering, measuring, supervise
+from edge import app, delivering, measuring, supervise, uploads
 from edge.store.store import Store
 from edge.uplink import link as uplink_link
 from edge.values import period_start
@@ -40,14 +40,15 @@ from protocol.packet import Packet
 MN = "010000A8900016F000169DC0"
 POLL_S = 60.0
 COARSE = (
-    (measuring, "STEP_S", 5.0),
+    (measuring, "STEP_S", 20.0),
     (measuring, "LOOK_S", 60.0),
-    (delivering, "TICK_S", 5.0),
+    (delivering, "TICK_S", 20.0),
+    (uploads, "LOOK_S", 60.0),
     (uplink_link, "LISTEN_S", 60.0),
     (watch_logger, "LOOK_S", 60.0),
     (supervise, "BEAT_S", 60.0),
 )
-"""0.2, 2, 0.5, 5, 5 and 1 s in the product."""
+"""0.2, 2, 0.5, 5, 5, 5 and 1 s in the product."""
 
 
 class SoakClock(VirtualClock):
@@ -143,7 +144,7 @@ def site_text(folder: Path) -> str:
             '[outlets.ww1]\nname = "a"\nst = "32"\nstatistics = "water"\n',
             site_blocks("water", "/dev/null", "ww1", every="60s", actions=False),
             '[platforms.city]\nprotocol = "hj212"\nedition = "2017"\naddress = "127.0.0.1:9"\nrealtime = "5min"',
-            f'minute = "1min"\nbackfill_rate = 0\noutlets = {{ ww1 = {{ mn = "{MN}" }} }}\ntime = "refuse"\n',
+            f'minute = "10min"\nbackfill_rate = 0\noutlets = {{ ww1 = {{ mn = "{MN}" }} }}\ntime = "refuse"\n',
             '[store]\nsamples = "1d"\nminute = "2d"\nhour = "2d"\nday = "2d"\ndeliveries = "2d"\n',
         )
     )
