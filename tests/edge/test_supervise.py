@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from edge.clock import SimulatedClock
 from edge.stacks import standing
-from edge.supervise import HANG_S, Watchdog
+from edge.supervise import HANG_S, RESTART_S, Watchdog, keep_alive
 
-NOON = 1_790_049_600_000
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from virtual_time import NOON, VirtualClock, virtual
 
 
 class Systemd:
@@ -118,3 +121,29 @@ async def test_the_stacks_say_what_a_task_waits_for(tmp_path: Path) -> None:
     told = text.partition("task uplink[city]\n")[2].splitlines()
     assert [line.rpartition(".")[2] for line in told[:3]] == ["outer", "inner", "wait"]
     assert "thread MainThread" in text
+
+
+@virtual
+async def test_a_part_that_fails_starts_again_alone_and_the_others_do_not_notice() -> None:
+    clock = VirtualClock()
+    starts: dict[str, list[float]] = {"link[city]": [], "link[other]": []}
+    told: list[str] = []
+
+    async def part(name: str, fails: bool) -> None:
+        starts[name].append(clock.mono_s())
+        await clock.sleep(1.0 if fails else 3_600.0)
+        raise RuntimeError("a fault of the program")
+
+    tasks = [
+        asyncio.create_task(keep_alive(name, partial(part, name, name == "link[city]"), clock, told.append))
+        for name in starts
+    ]
+    await clock.sleep(10.0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert starts == {
+        "link[city]": [0.0, 1.0 + RESTART_S, 2 * (1.0 + RESTART_S), 3 * (1.0 + RESTART_S)],
+        "link[other]": [0.0],
+    }
+    assert told == ["link[city]"] * 3
