@@ -63,7 +63,9 @@ def _row(row: dict[str, Any]) -> list[Any]:
 
 def _span(seconds: int) -> str:
     hours, rest = divmod(seconds, 3600)
-    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
+    if hours:
+        return f"{hours} h {rest // 60} min"
+    return f"{rest // 60} min {rest % 60} s" if rest >= 60 else f"{rest} s"
 
 
 @outbox_group.command(help=text("cli.verb-outbox-retry"))
@@ -147,8 +149,8 @@ def _steps(asked: dict[str, Any], place: Where, *, quiet: bool, label: str) -> I
     first, last = place.query("span") or (1, 0)
     # minute data of a longer interval are labelled before their first record
     starts = range(max(asked["from"], first - HOUR_MS), min(asked["to"], last) + 1, STEP_MS)
-    console = Console(file=sys.stderr, quiet=quiet or len(starts) < BAR_FROM)
-    for start in track(starts, label, console=console, transient=True):
+    bare = quiet or len(starts) < BAR_FROM or not sys.stderr.isatty()
+    for start in track(starts, label, console=Console(file=sys.stderr), transient=True, disable=bare):
         yield {**asked, "from": start, "to": min(start + STEP_MS - 1, asked["to"])}
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from edge.store import names, records
 from edge.store.delivery import Due, enqueue, first_revision
-from edge.values import HOUR_MS, Kind, Record, period_start
+from edge.values import HOUR_MS, MINUTE_MS, Kind, Record, period_start
 
 DuesOf = Callable[[list[Record], int], Iterable[Due]]
 """What is due of an hour's records; of its minutes those up to before the time given, UTC ms."""
@@ -74,7 +74,7 @@ def _decided_again(begin: int, place: int, until: int, since: int | None) -> tup
 def _newest(db: sqlite3.Connection, outlet: str) -> int | None:
     """Just behind the newest label; None: there are no records."""
     found = (records.last_start(db, outlet, kind) for kind in Kind)
-    return max((start + 1 for start in found if start is not None), default=None)
+    return max((start + MINUTE_MS for start in found if start is not None), default=None)
 
 
 def unfinished(db: sqlite3.Connection) -> list[Fill]:
