@@ -208,7 +208,7 @@ class Session:
     async def pump(self, link: Link) -> None:
         """Send while the link is up."""
         self._link = link
-        self.rests_until = self._clock.mono_s()
+        self.rests_until = self._clock.mono_s() + WRITE_S  # the first heartbeat
         self.health.unheard = 0
         self._answers.new_link()
         self._lanes.open(self._clock.wall_ms() - self.terms.site.reissue_after)
