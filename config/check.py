@@ -263,6 +263,8 @@ def _platforms(site: Site, merged: Merged) -> Iterator[Problem]:
         path: Path = ("platforms", name)
         if platform.connect_from is not None and not _is_date(platform.connect_from):
             yield merged.problem((*path, "connect_from"), "config.form.date", got=shown(platform.connect_from))
+        if platform.from_ not in ("now", "all") and not _is_date(platform.from_):
+            yield merged.problem((*path, "from"), "config.form.from", got=shown(platform.from_))
         if not platform.outlets:
             yield merged.problem((*path, "outlets"), "config.no-outlets", True)
         yield from _wire(site, merged, path, platform)

@@ -49,7 +49,7 @@ def settings(examined: Examined, overrides: Mapping[str, Any] | None = None, sec
 def _table(merged: Merged, path: Path, table: Any, secrets: bool) -> Iterator[Setting]:
     cls: type = type(table)
     for key in keys(cls).values():
-        yield from _value(merged, (*path, key.name), getattr(table, key.name), key, secrets)
+        yield from _value(merged, (*path, key.name), getattr(table, key.attribute), key, secrets)
     options = getattr(table, "options", None)
     if options is not None:
         yield from _table(merged, path, options, secrets)

@@ -21,12 +21,14 @@ from pydantic_core import ErrorDetails
 from config.lines import Path
 from config.merge import Merged, Table, is_listed
 from config.problem import Problem, is_secret, listed, nearest, shown
-from config.shape import OPTIONS, TABLES, Key, key_at, keys, table_at
+from config.shape import OPTIONS, TABLES, Key, file_name, key_at, keys, table_at
 from config.site import Instrument, Site
 from drivers import registry
 from drivers.driver import Driver
 
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+_STRICT = ConfigDict(
+    extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True, alias_generator=file_name
+)
 _TYPES = {
     "int_type": "integer",
     "float_type": "number",

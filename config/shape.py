@@ -87,6 +87,8 @@ class Key:
     hint: Any
     marks: tuple[Any, ...]
     default: Any
+    attribute: str
+    """Its name in Python."""
 
     @property
     def required(self) -> bool:
@@ -156,12 +158,19 @@ def _marks(hint: Any) -> tuple[Any, ...]:
     return ()
 
 
+def file_name(attribute: str) -> str:
+    """What the file calls an attribute: `from`, which Python keeps for itself, is `from_` there."""
+    return attribute.removesuffix("_")
+
+
 @cache
 def keys(cls: type) -> dict[str, Key]:
     """The keys of a table, by name; `options` is no key: what it holds stands flat in the file."""
     hints = get_type_hints(cls, include_extras=True)
     return {
-        field.name: Key(field.name, hints[field.name], _marks(hints[field.name]), _default(field))
+        file_name(field.name): Key(
+            file_name(field.name), hints[field.name], _marks(hints[field.name]), _default(field), field.name
+        )
         for field in dataclasses.fields(cls)
         if field.name != "options"
     }

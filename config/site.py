@@ -315,6 +315,11 @@ class Platform:
     backfill: tuple[UploadKind, ...] = ("minute", "hour", "day")
     backfill_rate: Annotated[float, Ge(0)] = 2.0
     """Packets/s; 0: no limit."""
+    refusals: Annotated[int, Ge(1), Le(99)] = 5
+    """Refused so often, a packet steps aside and is kept for the technician."""
+    from_: Annotated[str, Pattern(r"now|all|\d{4}-\d{2}-\d{2}", "from")] = "now"
+    """`from` in the file: of the data that were there before the platform, it gets none, all, or those since a date
+    (Beijing)."""
     reissue_after: Millis = 600_000
     frame_gap: Millis = 0
     absent: Literal["zero", "last", "flag-only", "omit"] = "zero"

@@ -9,6 +9,7 @@ daemon: a damaged store, a missing port, a wrong clock, a full disk are said (ev
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import signal
 import sys
@@ -46,6 +47,7 @@ from edge.store import infos, journal
 from edge.store.again import Range
 from edge.store.backup import Backups
 from edge.store.errors import StoreError, StoreFailed
+from edge.store.outbox import Aside
 from edge.store.store import Store
 from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
 from edge.values import Sample
@@ -62,8 +64,6 @@ RETRY_S = 5.0
 ASK_AGAIN = 3
 """So often, where the store refuses what only reads."""
 BACKUP_RETRY_S = 600.0
-SESSION_HANG_S = 120.0
-"""A session waits 30 s at most, and a write to a dead link for as long again."""
 LINE_FATAL_S = 3600.0
 """A line that hangs ends the process once in this time at most: the other lines are not to suffer for it."""
 WRONG_USE = 2
@@ -182,6 +182,8 @@ class Daemon:
                 group.create_task(backups, name="backups")
             sweep = keep_alive("sweep", self._sweep, self._clock, self._restarted)
             group.create_task(sweep, name="sweep")
+            filling = keep_alive("filling", self._fill, self._clock, self._restarted)
+            group.create_task(filling, name="filling")
             group.create_task(keep_alive("marks", self._marking.run, self._clock, self._restarted), name="marks")
             group.create_task(keep_alive("revising", self._revise, self._clock, self._restarted), name="revising")
             self._watch_parts()
@@ -249,6 +251,9 @@ class Daemon:
         reviser = Reviser(self._site, self._store, self._clock.wall_ms, self._event, engines, offer)
         await self._marking.revise(reviser, lambda: not self._measuring.waits)
 
+    async def _fill(self) -> None:
+        await self._delivering.filling.run(lambda: not self._measuring.waits)
+
     def _live(self, outlet: str, now_ms: int) -> Sequence[Live]:
         return self._measuring.live(outlet, now_ms)
 
@@ -268,15 +273,16 @@ class Daemon:
         self._event("edge.part-restarted", {"part": part})
 
     def _watch_parts(self) -> None:
+        self._watchdog.watch("store", self._store.age_s, in_loop=False)
         self._watchdog.watch("measuring", self._measuring.age_s)
         self._watchdog.watch("delivering", self._delivering.age_s)
         for key in self._delivering.sessions:
             name = "session[{}/{}]".format(*key)
-            self._watchdog.watch(name, partial(self._delivering.session_age_s, key), SESSION_HANG_S)
+            self._watchdog.watch(name, partial(self._delivering.session_age_s, key))
         for name in self._measuring.lines:
             limit_s = self._measuring.line_limit_s(name)
             age_s = partial(self._measuring.line_age_s, name)
-            self._watchdog.watch(f"line[{name}]", age_s, limit_s, fatal_after_s=LINE_FATAL_S)
+            self._watchdog.watch(f"line[{name}]", age_s, limit_s, LINE_FATAL_S, in_loop=False)
 
     # what the command line asks
 
@@ -336,7 +342,7 @@ class Daemon:
 
     async def _status(self, args: dict[str, Any], who: Who) -> dict[str, Any]:
         now_ms = self._clock.wall_ms()
-        counts, ahead = await self._counted(now_ms)
+        counts, aside, ahead = await self._counted(now_ms)
         return {
             "daemon": {
                 "site": self._site.site.name,
@@ -349,10 +355,11 @@ class Daemon:
             },
             "warnings": [
                 *report.warnings(self._site, self._delivering, self._measuring, ahead),
+                *report.refusals(aside),
                 *self._marking.warnings(),
                 *self._hanging(),
             ],
-            "platforms": report.platforms(self._delivering, counts),
+            "platforms": report.platforms(self._delivering, counts, aside),
             "points": points(self._measuring, self._site.outlets),
             "lines": report.lines(self._measuring),
             "infos": report.infos(self._instruments, self._logger),
@@ -361,7 +368,7 @@ class Daemon:
             "alarms": report.alarms(self._measuring),
         }
 
-    async def _counted(self, now_ms: int) -> tuple[dict[tuple[str, str], dict[str, int]], int]:
+    async def _counted(self, now_ms: int) -> tuple[dict[tuple[str, str], dict[str, int]], list[Aside], int]:
         """What status asks of the store; again, where it was asked in the same breath as something that a full disk
         refused.
         """
@@ -387,6 +394,7 @@ def simulated(argument: str, site: Site) -> Clock:
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code: 0 after a stop that was asked for, 2 for a site file that does not check or a store in use."""
+    faulthandler.enable()  # systemd ends a daemon that hangs with SIGABRT: then the stacks are in its log
     path, form = arguments[0], arguments[1] if len(arguments) > 1 else "text"
     set_up_logs(form, sys.stderr)
     try:

@@ -15,6 +15,7 @@ from edge.actions import Actions
 from edge.alarms2005 import Alarming
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
+from edge.filling import Filling
 from edge.link_log import LinkLog
 from edge.logs import get_logger
 from edge.measure.engine import Engine
@@ -89,6 +90,7 @@ class Delivering:
         self.link_ups: list[asyncio.Event] = []
         self._alarming = Alarming(store, clock, live, on_event)
         self.uploads = Uploads(self.sessions, store, clock, on_event)
+        self.filling = Filling(store, clock, on_event)
         self._refusals: defaultdict[tuple[str, str], Refusals] = defaultdict(Refusals)
         self._log = get_logger("delivering")
 
@@ -124,6 +126,7 @@ class Delivering:
                 self.links.append(link)
                 self.link_log.watch(link, users)
                 self._link_of |= {(name, user.terms.outlet): link for user in users}
+        await self.filling.load(self.terms)
         await self.uploads.load()
 
     def _session(self, name: str, platform: Platform, outlet: str, kept: dict[str, Setting]) -> Session:
@@ -210,9 +213,9 @@ class Delivering:
         return (self._clock.mono_s() - self._last_tick) / self._clock.speed
 
     def session_age_s(self, key: tuple[str, str]) -> float:
-        """Real seconds since a session's last progress; 0 without a link, where there is none to make."""
+        """Real seconds for which a session has owed progress; 0 without a link, where there is none to make."""
         session = self.sessions[key]
-        return 0.0 if session.link is None else (self._clock.mono_s() - session.last_step) / self._clock.speed
+        return 0.0 if session.link is None else (self._clock.mono_s() - session.rests_until) / self._clock.speed
 
     async def _tick(self) -> None:
         self._last_tick = self._clock.mono_s()
@@ -321,10 +324,10 @@ class Delivering:
 
     async def send_again(self, wanted: again.Range, who: str) -> int:
         """Send delivered data once more, as backlog; how many deliveries."""
-        total, after = 0, 0
+        total = 0
         detail = {**asdict(wanted), "cns": list(wanted.cns)}
         await self._store.do(journal.append, who, "outbox.send-again", detail, self._clock.wall_ms())
-        place: int | None = after
+        place: again.Place | None = again.FIRST
         while place is not None:
             count, place = await self._store.do(again.reopen, wanted, place)
             total += count
@@ -335,8 +338,8 @@ class Delivering:
         """Answers a minute, and how long what waits will take at that rate, s."""
         session = self.sessions.get((platform, outlet))
         rate = session.health.per_minute() if session is not None and session.link is not None else None
-        left = waiting / rate * 60 if rate else None
-        return {"rate_per_min": None if rate is None else round(rate, 1), "time_left_s": left and round(left)}
+        left = round(waiting / rate * 60) if rate else None if waiting else 0
+        return {"rate_per_min": None if rate is None else round(rate, 1), "time_left_s": left}
 
     def _look_again(self, platform: str) -> None:
         for session in self.sessions.values():

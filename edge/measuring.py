@@ -147,7 +147,7 @@ class Measuring:
     @property
     def waits(self) -> bool:
         """Whether something that is sealed is not on disk yet, or what is on disk is not taken up yet."""
-        return bool(self._unsealed) or len(self._resumed) < len(self.engines)
+        return bool(self._unsealed or self._unsent) or len(self._resumed) < len(self.engines)
 
     def live(self, outlet: str, now_ms: int) -> Sequence[Live]:
         """What realtime data show of an outlet."""

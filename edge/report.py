@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import resource
 import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +23,8 @@ from edge.watch.logger import GOOD, LoggerWatch
 from protocol.factors import factor
 from protocol.times import iso_text, parse_time
 
+NO_CODE = "-"
+"""In place of a platform's code: no packet could be made."""
 VALUES_FROM_OUTBOX = ("sent", "answered", "backfilled", "unconfirmed", "expired", "rejected", "lost")
 
 
@@ -35,9 +39,17 @@ def memory_kb() -> int:
         return int(statm.read().split()[1]) * resource.getpagesize() // 1024
 
 
-def platforms(delivering: Delivering, counts: dict[tuple[str, str], dict[str, int]]) -> list[dict[str, Any]]:
+def platforms(
+    delivering: Delivering, counts: dict[tuple[str, str], dict[str, int]], aside: Sequence[outbox.Aside] = ()
+) -> list[dict[str, Any]]:
     """One entry per platform and outlet."""
-    return [_platform(delivering, session, counts.get(key, {})) for key, session in delivering.sessions.items()]
+    codes: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for each in aside:
+        codes[each.platform, each.outlet][each.code or NO_CODE] += each.count
+    return [
+        _platform(delivering, session, counts.get(key, {})) | {"rejected_codes": dict(codes[key])}
+        for key, session in delivering.sessions.items()
+    ]
 
 
 def _platform(delivering: Delivering, session: Session, counts: dict[str, int]) -> dict[str, Any]:
@@ -146,15 +158,31 @@ def _numbers(counts: outbox.Counts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in VALUES_FROM_OUTBOX}
 
 
-def counted(db: sqlite3.Connection, now_ms: int) -> tuple[dict[tuple[str, str], dict[str, int]], int]:
-    """`counts_of` and `qn_ahead_s`."""
-    return counts_of(db), qn_ahead_s(db, now_ms)
+def counted(
+    db: sqlite3.Connection, now_ms: int
+) -> tuple[dict[tuple[str, str], dict[str, int]], list[outbox.Aside], int]:
+    """`counts_of`, what is set aside, and `qn_ahead_s`."""
+    return counts_of(db), outbox.aside(db), qn_ahead_s(db, now_ms)
 
 
 def qn_ahead_s(db: sqlite3.Connection, now_ms: int) -> int:
     """Seconds by which the last QN is ahead of the wall clock: the clock once stood there, and QNs must rise."""
     last = outbox.last_qn(db)
     return 0 if last is None else max(0, (parse_time(last) - now_ms) // 1000)
+
+
+def refusals(aside: Sequence[outbox.Aside]) -> list[dict[str, Any]]:
+    """What is set aside, as warnings: per platform, outlet and code."""
+    sums = Counter[tuple[str, str, str | None]]()
+    for each in aside:
+        sums[each.platform, each.outlet, each.code] += each.count
+    return [
+        {
+            "code": "edge.warn-unbuildable" if code is None else "edge.warn-refused",
+            "params": {"platform": platform, "outlet": outlet, "code": code or NO_CODE, "count": count},
+        }
+        for (platform, outlet, code), count in sums.items()
+    ]
 
 
 def warnings(site: Site, delivering: Delivering, measuring: Measuring, qn_ahead: int = 0) -> list[dict[str, Any]]:

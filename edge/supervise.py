@@ -1,15 +1,21 @@
 """Keeps the parts alive: restarts one alone, tells systemd, hears when a network link comes up.
 
-The watchdog is fed only while every part shows progress of its own; a part that hangs is named in the log and in
-`<data_dir>/hang.txt` before systemd ends the process.
+    parts ─ progress ─▶ Watchdog (a thread) ─ all make some ─▶ WATCHDOG=1 ─▶ systemd
+                             └─ one hangs ─▶ log, hang.txt                    ends the process, starts it again
+
+The watchdog is fed only while every part shows progress of its own, the event loop among them; a part that hangs is
+named in the log and in `<data_dir>/hang.txt`, with where every thread and task stands, before systemd ends the process.
 """
 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import socket
 import struct
+import threading
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,10 +23,19 @@ from pathlib import Path
 
 from edge.clock import Clock
 from edge.logs import get_logger
+from edge.stacks import standing
+from protocol.times import iso_text
 
 RESTART_S = 2.0
-HANG_S = 15.0
-"""A part without progress for this long hangs."""
+HANG_S = 14.0
+"""A part without progress for this long hangs: after 15 s systemd hears nothing more."""
+LOOK_S = 2.5
+"""How often the parts are looked at, at least."""
+BEAT_S = 1.0
+"""How often the event loop shows that it turns."""
+STUCK_S = 20.0
+"""The watching thread held up for this long: the stacks go to standard error."""
+LOOP = "loop"
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR = 0x1, 0x10
 RTM_NEWLINK, RTM_NEWADDR = 16, 20
 NETLINK_HEAD = struct.Struct("=IHHII")
@@ -69,10 +84,15 @@ class _Watched:
     age_s: Callable[[], float]
     limit_s: float
     fatal_after_s: float
+    in_loop: bool
 
 
 class Watchdog:
-    """Feeds systemd's watchdog while all parts make progress. Ages and limits are real seconds."""
+    """Feeds systemd's watchdog while all parts make progress. Ages and limits are real seconds.
+
+    It looks from a thread of its own, since a blocked loop cannot say so itself. What holds even this thread up (code
+    in C that never lets go) is written to standard error by `faulthandler`, with the stacks of all threads.
+    """
 
     def __init__(self, clock: Clock, cause_file: Path) -> None:
         self._clock = clock
@@ -80,18 +100,31 @@ class Watchdog:
         self._began_s = clock.mono_s()
         self._parts: dict[str, _Watched] = {}
         self._named: list[str] = []
+        self._beat_s = self._looked_s = time.monotonic()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.watch(LOOP, lambda: time.monotonic() - self._beat_s, in_loop=False)
 
-    def watch(self, name: str, age_s: Callable[[], float], limit_s: float = HANG_S, fatal_after_s: float = 0.0) -> None:
-        """`age_s` gives how long ago a part made progress; more than `limit_s` is a hang.
+    def watch(
+        self,
+        name: str,
+        age_s: Callable[[], float],
+        limit_s: float = HANG_S,
+        fatal_after_s: float = 0.0,
+        *,
+        in_loop: bool = True,
+    ) -> None:
+        """`age_s` gives how long ago a part made progress; more than `limit_s` is a hang. Asked from another thread.
 
         A hang is a reason for systemd to end the process only `fatal_after_s` after its start: where a restart does
-        not help (a port whose driver hangs), the other parts are not to suffer for it again and again.
+        not help (a port whose driver hangs), the other parts are not to suffer for it again and again. `in_loop`: the
+        part stands still with the event loop, and is not to blame for it.
         """
-        self._parts[name] = _Watched(age_s, limit_s, fatal_after_s)
+        self._parts[name] = _Watched(age_s, limit_s, fatal_after_s, in_loop)
 
     def hanging(self) -> list[str]:
         """Parts without progress for longer than their limit."""
-        return [name for name, part in self._parts.items() if part.age_s() > part.limit_s]
+        late = [name for name, part in self._parts.items() if part.age_s() > part.limit_s]
+        return [name for name in late if LOOP not in late or not self._parts[name].in_loop]
 
     def feeds(self, hung: list[str]) -> bool:
         """Whether systemd may believe that all is well."""
@@ -99,18 +132,43 @@ class Watchdog:
         return not any(up_s >= self._parts[name].fatal_after_s for name in hung)
 
     async def run(self) -> None:
+        """Show that the loop turns, and have everything looked at by a thread."""
+        self._loop = asyncio.get_running_loop()
+        stop = threading.Event()
+        thread = threading.Thread(target=self._look_on, args=(stop,), name="watchdog", daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive():
+                self._beat_s = time.monotonic()
+                await asyncio.sleep(BEAT_S)
+        finally:
+            stop.set()
+
+    def _look_on(self, stop: threading.Event) -> None:
+        interval_s = min(watchdog_interval_s() or LOOK_S, LOOK_S)
+        self._looked_s = time.monotonic()
+        while not stop.wait(interval_s):
+            faulthandler.dump_traceback_later(STUCK_S)
+            before, self._looked_s = self._looked_s, time.monotonic()
+            if self._looked_s - before < interval_s + BEAT_S:  # else the whole process stood still: give it a moment
+                self.look()
+        faulthandler.cancel_dump_traceback_later()
+
+    def look(self) -> None:
         """Feed, or say who hangs."""
-        interval_s = watchdog_interval_s() or HANG_S / 3
-        while True:
-            hung = self.hanging()
-            if hung and hung != self._named:
-                log.error("hanging", parts=hung)
-                with suppress(OSError):  # a full disk: the log has said it
-                    self._cause_file.write_text(" ".join(hung) + "\n", encoding="utf-8")
-            self._named = hung
-            if self.feeds(hung):
-                notify("WATCHDOG=1")
-            await asyncio.sleep(interval_s)
+        hung = self.hanging()
+        if hung and hung != self._named:
+            self._name(hung)
+        self._named = hung
+        if self.feeds(hung):
+            notify("WATCHDOG=1")
+
+    def _name(self, hung: list[str]) -> None:
+        """To the log and to the cause file, which has beside the names where every thread and task stands."""
+        log.error("hanging", parts=hung)
+        head = f"{iso_text(self._clock.wall_ms())} {' '.join(hung)}\n"
+        with suppress(OSError):  # a full disk: the log has said it
+            self._cause_file.write_text(head + standing(self._loop), encoding="utf-8")
 
 
 class LinkUpListener(asyncio.DatagramProtocol):

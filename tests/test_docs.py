@@ -177,8 +177,12 @@ RANGE = ("--from", "2026-09-22T12:00", "--to", "2026-09-22T12:59")
 
 def test_keys_of_outbox_show_are_documented(site: str) -> None:
     page = printed(site, "outbox", "show")
-    top, platforms, kinds = documented("`outbox show")
+    top, platforms, kinds, aside, filling = documented("`outbox show")
     assert list(page) == top
+    assert (aside, filling) == (
+        ["platform", "outlet", "cn", "kind", "code", "count", "oldest"],
+        ["platform", "outlet", "begin", "place", "until"],
+    )
     assert set(page["platforms"][0]) == set(platforms)
     assert set(page["kinds"][0]) == set(kinds)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,16 @@ import click
 from edge.catalogue import text
 from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, print_json, table, where
 from edge.cli.moments import Time, in_order
+from edge.values import DAY_MS, HOUR_MS
 
 COLUMNS = ("platform", "outlet", "open", "oldest", "rate", "left", "sent", "answered", "backfilled", "unconfirmed",
            "expired", "rejected", "lost")  # fmt: skip
 KINDS = {"minute": "2051", "hour": "2061", "day": "2031", "runtime": "2041"}
 LOOK_S = 1.0
+STEP_MS = 10 * DAY_MS
+"""So much of a range is ordered at once: the daemon answers in a moment, and does other things in between."""
+BAR_FROM = 3
+"""Steps from which on they have a progress bar."""
 
 
 @click.group("outbox", help=text("cli.verb-outbox"))
@@ -38,6 +45,12 @@ def show(config: Path, as_json: bool) -> None:
     if page["kinds"]:
         keys = ("platform", "outlet", "kind", "cn", "count", "oldest", "aside")
         table([f"cli.col-{key}" for key in keys], [[row[key] for key in keys] for row in page["kinds"]])
+    if page["aside"]:
+        keys = ("platform", "outlet", "kind", "cn", "code", "count", "oldest")
+        rows = [[row[key] for key in keys] for row in page["aside"]]
+        table([f"cli.col-{key}" for key in keys], rows, text("cli.title-aside"))
+    for row in page["filling"]:
+        click.echo(text("cli.outbox-filling", **row))
     for platform in sorted({row["platform"] for row in page["platforms"] if row["held"]}):
         click.echo(text("cli.outbox-held", platform=platform))
 
@@ -50,7 +63,9 @@ def _row(row: dict[str, Any]) -> list[Any]:
 
 def _span(seconds: int) -> str:
     hours, rest = divmod(seconds, 3600)
-    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
+    if hours:
+        return f"{hours} h {rest // 60} min"
+    return f"{rest // 60} min {rest % 60} s" if rest >= 60 else f"{rest} s"
 
 
 @outbox_group.command(help=text("cli.verb-outbox-retry"))
@@ -109,10 +124,13 @@ def send_again(
     cns = [KINDS[kind] for kind in kinds or KINDS]
     in_order(begin, end)
     asked = {"platform": platform, "cns": cns, "from": begin, "to": end, "outlet": outlet}
-    counts = place.query("again_count", asked)
+    counts = Counter[str]()
+    for step in _steps(asked, place, quiet=as_json, label=text("cli.outbox-counts")):
+        counts.update(place.query("again_count", step))
     total = sum(counts.values())
     if not dry_run and total:
-        total = place.ask("outbox-send-again", asked)
+        steps = _steps(asked, place, quiet=as_json, label=text("cli.outbox-opens"))
+        total = sum(place.ask("outbox-send-again", step) for step in steps)
     if as_json:
         print_json({"platform": platform, "dry_run": dry_run, "count": total, "kinds": counts})
     else:
@@ -121,6 +139,19 @@ def send_again(
         click.echo(text(code, platform=platform, count=total, kinds=each))
     if wait and not dry_run and total and not _watch(place, platform, quiet=as_json):
         raise Stop("cli.outbox-waits-held", CHECK_FAILED, platform=platform)
+
+
+def _steps(asked: dict[str, Any], place: Where, *, quiet: bool, label: str) -> Iterator[dict[str, Any]]:
+    """The range in steps that the daemon answers at once, with a progress bar where there are many."""
+    from rich.console import Console
+    from rich.progress import track
+
+    first, last = place.query("span") or (1, 0)
+    # minute data of a longer interval are labelled before their first record
+    starts = range(max(asked["from"], first - HOUR_MS), min(asked["to"], last) + 1, STEP_MS)
+    bare = quiet or len(starts) < BAR_FROM or not sys.stderr.isatty()
+    for start in track(starts, label, console=Console(file=sys.stderr), transient=True, disable=bare):
+        yield {**asked, "from": start, "to": min(start + STEP_MS - 1, asked["to"])}
 
 
 def _watch(place: Where, platform: str, quiet: bool) -> bool:

@@ -18,6 +18,7 @@ from edge.store import (
     again,
     alarms,
     connection,
+    fill,
     journal,
     linklog,
     links,
@@ -77,10 +78,19 @@ def depth_and_counts(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, 
         for each in outbox.counts(db)
         for key in ((each.platform, each.outlet),)
     ]
-    return {"platforms": platforms, "kinds": [_depth(each) for each in depth]}
+    return {
+        "platforms": platforms,
+        "kinds": [_depth(each) for each in depth],
+        "aside": [_depth(each) for each in outbox.aside(db)],
+        "filling": [
+            {"platform": each.platform, "outlet": each.outlet}
+            | {name: iso(getattr(each, name)) for name in ("begin", "place", "until")}
+            for each in fill.unfinished(db)
+        ],
+    }
 
 
-def _depth(each: outbox.Depth) -> dict[str, Any]:
+def _depth(each: outbox.Depth | outbox.Aside) -> dict[str, Any]:
     return {**asdict(each), "kind": KIND_OF_CN.get(each.cn, each.cn), "oldest": iso(each.oldest)}
 
 
@@ -172,12 +182,12 @@ def newest(db: sqlite3.Connection, args: dict[str, Any]) -> int | None:
 
 def span(db: sqlite3.Connection, args: dict[str, Any]) -> list[int] | None:
     """First and last start of all records, UTC ms; None where there is none."""
-    return _span(db.execute("SELECT min(start), max(start) FROM record").fetchone())
+    return _span(db.execute("SELECT (SELECT min(start) FROM record), (SELECT max(start) FROM record)").fetchone())
 
 
 def sample_span(db: sqlite3.Connection, args: dict[str, Any]) -> list[int] | None:
     """First and last time of all samples, UTC ms; None where there is none."""
-    return _span(db.execute("SELECT min(time), max(time) FROM tick").fetchone())
+    return _span(db.execute("SELECT (SELECT min(time) FROM tick), (SELECT max(time) FROM tick)").fetchone())
 
 
 def recorded_names(db: sqlite3.Connection, args: dict[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ A delivery that is sent again is open as on its first day: its packets are issue
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,9 @@ from edge.store.delivery import RECORD_KINDS, State
 
 ROWS = 200
 """Deliveries in one transaction: the store's thread has other things to do as well."""
+Place = tuple[int, int]
+"""Start and number of a delivery; FIRST is before all."""
+FIRST: Place = (0, 0)
 _DONE = (State.DELIVERED, State.UNCONFIRMED, State.EXPIRED)
 
 
@@ -30,14 +32,20 @@ class Range:
 
 
 def count(db: sqlite3.Connection, wanted: Range) -> dict[str, int]:
-    """How many deliveries of each CN would be sent again."""
-    return dict(Counter(cn for _, _, cn, *_ in _found(db, wanted, 0, -1)))
+    """How many deliveries of each CN would be sent again. Every one is looked at: ask for some days at once."""
+    where, args = _condition(db, wanted)
+    return dict(db.execute(f"SELECT cn, count(*) FROM delivery WHERE {where} GROUP BY cn", args).fetchall())
 
 
-def reopen(db: sqlite3.Connection, wanted: Range, after: int) -> tuple[int, int | None]:
-    """Open the next ROWS deliveries behind number `after` again: how many, and the number to go on from; None: all."""
-    rows = _found(db, wanted, after, ROWS)
-    for number, outlet, cn, state, kept, backfilled in rows:
+def reopen(db: sqlite3.Connection, wanted: Range, after: Place) -> tuple[int, Place | None]:
+    """Open the next ROWS deliveries behind `after` again: how many, and the place to go on from; None: that was all."""
+    where, args = _condition(db, wanted)
+    rows = db.execute(
+        f"SELECT start, id, outlet, cn, state, kept, backfilled FROM delivery WHERE {where}"
+        " AND start >= ? AND (start, id) > (?, ?) ORDER BY start, id LIMIT ?",
+        (*args, after[0], *after, ROWS),
+    ).fetchall()
+    for _, number, outlet, cn, state, kept, backfilled in rows:
         db.execute(
             "UPDATE delivery SET state = 0, attempts = 0, refusals = 0, retry_after = 0, done_at = NULL,"
             " backfilled = 0, issue = issue + (issue > 0) WHERE id = ?",
@@ -45,7 +53,7 @@ def reopen(db: sqlite3.Connection, wanted: Range, after: int) -> tuple[int, int 
         )
         key = names.find(db, wanted.platform), outlet, cn
         tally.add(db, key, **_undone(State(state), kept, backfilled))
-    return len(rows), rows[-1][0] if len(rows) == ROWS else None
+    return len(rows), rows[-1][:2] if len(rows) == ROWS else None
 
 
 def _undone(state: State, kept: int, backfilled: int) -> dict[str, int]:
@@ -60,19 +68,14 @@ def _undone(state: State, kept: int, backfilled: int) -> dict[str, int]:
     return counts
 
 
-def _found(db: sqlite3.Connection, wanted: Range, after: int, limit: int) -> list[tuple[int, int, str, int, int, int]]:
+def _condition(db: sqlite3.Connection, wanted: Range) -> tuple[str, tuple[object, ...]]:
     """Deliveries of records that are done or set aside; what is open is on its way already."""
     cns = [cn for cn in wanted.cns if cn in RECORD_KINDS]
-    where = "start BETWEEN ? AND ? AND platform = ? AND state != 0 AND kept AND id > ?"
-    args: list[object] = [wanted.begin, wanted.end, names.find(db, wanted.platform), after]
-    if wanted.outlet is not None:
-        where += " AND outlet = ?"
-        args.append(names.find(db, wanted.outlet))
-    where += f" AND cn IN ({', '.join('?' * len(cns))})"
-    return db.execute(
-        f"SELECT id, outlet, cn, state, kept, backfilled FROM delivery WHERE {where} ORDER BY id LIMIT ?",
-        (*args, *cns, limit),
-    ).fetchall()
+    where = f"start BETWEEN ? AND ? AND platform = ? AND state != 0 AND kept AND cn IN ({', '.join('?' * len(cns))})"
+    args: tuple[object, ...] = (wanted.begin, wanted.end, names.find(db, wanted.platform), *cns)
+    if wanted.outlet is None:
+        return where, args
+    return where + " AND outlet = ?", (*args, names.find(db, wanted.outlet))
 
 
 def hold(db: sqlite3.Connection, platform: str, on: bool) -> None:

@@ -14,7 +14,7 @@ from edge.store.connection import Receipt
 from edge.store.delivery import Answer, Delivery, State
 
 ASIDE_AFTER = 5
-"""Refusals after which a delivery steps aside, for the technician to look at."""
+"""Refusals after which a delivery steps aside, for the technician to look at, where the caller names no number."""
 FIRST_WAIT_MS = 60_000
 _LONGEST_WAIT_MS = 3_600_000
 
@@ -76,11 +76,13 @@ def written_unconfirmed(db: sqlite3.Connection, qn: str, at_ms: int, where: Answ
     return connection.note(db, found, qn, packet.data, where, confirmed=False)
 
 
-def refused(db: sqlite3.Connection, platform: str, qn: str, code: str, at_ms: int) -> Delivery | None:
+def refused(
+    db: sqlite3.Connection, platform: str, qn: str, code: str, at_ms: int, *, aside_after: int = ASIDE_AFTER
+) -> Delivery | None:
     """The platform answered that it does not take the packet; the delivery afterwards, None for an unknown
     QN.
 
-    Tried again later under a new QN; after ASIDE_AFTER refusals it steps aside and is kept.
+    Tried again later under a new QN; after `aside_after` refusals it steps aside and is kept.
     """
     packet, found = _find(db, qn)
     if packet is None or found is None or found.platform != platform:
@@ -91,7 +93,7 @@ def refused(db: sqlite3.Connection, platform: str, qn: str, code: str, at_ms: in
         db.execute(
             "UPDATE delivery SET refusals = ?, retry_after = ?, state = CASE WHEN ? AND state = 0 THEN 1 ELSE state END"
             " WHERE id = ?",
-            (refusals, at_ms + _wait_ms(refusals), refusals >= ASIDE_AFTER, found.id),
+            (refusals, at_ms + _wait_ms(refusals), refusals >= aside_after, found.id),
         )
     return delivery.by_id(db, found.id)
 

@@ -22,10 +22,11 @@ from edge.store.tally import Counts, counts, never_answered
 from edge.values import Kind, Record
 
 __all__ = [
-    "Answer", "Answered", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "address_since", "answered",
-    "by_id", "count_expired", "counts", "depth", "enqueue", "enqueue_beside", "expire", "first_issue", "gave_up",
-    "hasten", "last_qn", "never_answered", "nothing_to_send", "open_deliveries", "prepare", "qn_for", "records_at",
-    "refused", "retry", "set_aside", "waiting", "withdraw", "written_unconfirmed",
+    "Answer", "Answered", "Aside", "Counts", "Delivery", "Depth", "Due", "OpenPacket", "State", "address_since",
+    "answered", "aside", "by_id", "count_expired", "counts", "depth", "enqueue", "enqueue_beside", "expire",
+    "first_issue", "gave_up", "hasten", "last_qn", "never_answered", "nothing_to_send", "open_deliveries",
+    "prepare", "qn_for", "records_at", "refused", "retry", "set_aside", "waiting", "withdraw",
+    "written_unconfirmed",
 ]  # fmt: skip
 
 PAGE = 100
@@ -35,6 +36,19 @@ LONGEST_WAIT_MS = 3_600_000
 Built = tuple[str, int, int, bytes]
 """(QN, PNO, PNUM, frame); PNO and PNUM are 1 for an undivided packet."""
 Build = Callable[[Delivery, list[Record]], Sequence[Built]]
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """What of a kind is set aside, since which label; `code`: what the platform answered last (QnRtn), None: no packet
+    could be made of it."""
+
+    platform: str
+    outlet: str
+    cn: str
+    code: str | None
+    count: int
+    oldest: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +80,12 @@ def open_deliveries(
     if cns is None:
         cns = [row[0] for row in db.execute("SELECT cn FROM tally WHERE platform = ? AND outlet = ?", key)]
     limit = min(limit, PAGE)
+    # `<= 0` and state in the order: with `= 0` SQLite sorts the whole backlog for every page
     condition = (
-        "d.platform = ? AND d.outlet = ? AND d.cn = ? AND d.state < 2 AND d.state = 0 AND (d.start, d.id) > (?, ?)"
+        "d.platform = ? AND d.outlet = ? AND d.cn = ? AND d.state < 2 AND d.state <= 0"
+        " AND (d.state, d.start, d.id) > (0, ?, ?)"
         # a time further away than the longest wait was set by a clock that was wrong
-        " AND (?6 IS NULL OR d.retry_after <= ?6 OR d.retry_after > ?6 + ?7) ORDER BY d.start, d.id LIMIT ?8"
+        " AND (?6 IS NULL OR d.retry_after <= ?6 OR d.retry_after > ?6 + ?7) ORDER BY d.state, d.start, d.id LIMIT ?8"
     )
     place = after or (-(1 << 62), 0)
     pages = (
@@ -196,6 +212,21 @@ def depth(db: sqlite3.Connection) -> list[Depth]:
         " GROUP BY platform, outlet, cn"
     )
     return [Depth(texts[platform], texts[outlet], *rest) for platform, outlet, *rest in rows]
+
+
+def aside(db: sqlite3.Connection) -> list[Aside]:
+    """What is set aside, by the platform's last code."""
+    texts = names.texts(db)
+    found = []
+    for key in db.execute("SELECT platform, outlet, cn FROM tally").fetchall():
+        rows = db.execute(
+            "SELECT (SELECT refused FROM packet WHERE delivery = d.id AND refused IS NOT NULL ORDER BY qn DESC LIMIT 1)"
+            " AS code, count(*), min(start) FROM delivery AS d"
+            " WHERE platform = ? AND outlet = ? AND cn = ? AND state < 2 AND state >= 1 GROUP BY code ORDER BY code",
+            key,
+        )
+        found += [Aside(texts[key[0]], texts[key[1]], key[2], *row) for row in rows]
+    return found
 
 
 def waiting(

@@ -173,7 +173,7 @@ def newest(records: Iterable[Record]) -> list[Record]:
 
 def span(db: sqlite3.Connection) -> tuple[int, int] | None:
     """First and last label of all records."""
-    row = db.execute("SELECT min(start), max(start) FROM record").fetchone()
+    row = db.execute("SELECT (SELECT min(start) FROM record), (SELECT max(start) FROM record)").fetchone()
     return None if row[0] is None else (row[0], row[1])
 
 

@@ -54,11 +54,18 @@ def _oldest_needed(db: sqlite3.Connection) -> int | None:
 
     What brings its own payload needs none: an event that a platform never answers must not keep years of records.
     """
-    marks = ", ".join("?" * len(RECORD_KINDS))
-    row = db.execute(
-        f"SELECT min(start) FROM delivery WHERE state < 2 AND kept AND cn IN ({marks})", tuple(RECORD_KINDS)
-    ).fetchone()
-    return None if row[0] is None else int(row[0])
+    oldest = [
+        row[0]
+        for key in db.execute("SELECT platform, outlet, cn FROM tally").fetchall()
+        if key[2] in RECORD_KINDS
+        for states in ("<= 0", ">= 1")  # each a search in the index of what is open, whatever has been answered
+        for row in db.execute(
+            "SELECT start FROM delivery WHERE platform = ? AND outlet = ? AND cn = ? AND state < 2"
+            f" AND state {states} AND kept ORDER BY state, start LIMIT 1",
+            key,
+        )
+    ]
+    return min(oldest, default=None)
 
 
 def _earlier(cutoff: int, needed: int | None) -> int:

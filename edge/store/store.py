@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import math
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -77,6 +79,7 @@ class Store:
         self._riders: list[_Job] = []
         self._gate = threading.Lock()
         self._closed = False
+        self._busy_since: float | None = None
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
         self._thread.start()
 
@@ -110,6 +113,13 @@ class Store:
         records = await self.do(retention.sweep, now_ms, self._limits)
         samples = await self.do_samples(retention.sweep_samples, now_ms, self._limits)
         return bool(records or samples)
+
+    def age_s(self) -> float:
+        """Real seconds that the thread has been at the present batch, for the watchdog; endless where it has died."""
+        since = self._busy_since
+        if not self._closed and not self._thread.is_alive():
+            return math.inf
+        return 0.0 if since is None else time.monotonic() - since
 
     def close(self) -> None:
         """Finish the queue, checkpoint, close both files, give the lock back. Idempotent."""
@@ -175,11 +185,13 @@ class Store:
         while going:
             batch: list[_Job] = []
             going = self._take(batch)
+            self._busy_since = time.monotonic()
             # samples first: a crash between the two commits leaves samples without their record, never the
             # reverse
             self._samples.run([job for job in batch if job.samples])
             records = [job for job in batch if not job.samples]
             self._records.run([*self._riding(), *records] if records or not going else [])
+            self._busy_since = None
 
     def _riding(self) -> list[_Job]:
         """The jobs that have waited for a transaction."""

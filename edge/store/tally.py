@@ -14,6 +14,8 @@ from edge.store import names
 
 Key = tuple[int, int, str]
 """Numbers of platform and outlet, CN."""
+LOOKED_AT = 2_000
+"""Deliveries of a platform, outlet and CN that are looked at one by one for `lost`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,9 @@ def counts(db: sqlite3.Connection) -> list[Counts]:
     """Counters per platform and outlet."""
     texts = names.texts(db)
     lost = _lost(db)
-    aside = dict[tuple[int, int], int](
-        ((platform, outlet), number)
-        for platform, outlet, number in db.execute(
-            "SELECT platform, outlet, count(*) FROM delivery WHERE state < 2 AND state = 1 GROUP BY platform, outlet"
-        )
-    )
+    aside: dict[tuple[int, int], int] = defaultdict(int)
+    for *key, cn in db.execute("SELECT platform, outlet, cn FROM tally").fetchall():
+        aside[key[0], key[1]] += db.execute(_ASIDE, (*key, cn)).fetchone()[0]
     rows = db.execute(
         "SELECT platform, outlet, sum(sent), sum(answered), sum(backfilled), sum(unconfirmed), sum(expired)"
         " FROM tally GROUP BY platform, outlet"
@@ -57,7 +56,7 @@ def counts(db: sqlite3.Connection) -> list[Counts]:
     return [
         Counts(
             *(texts[platform], texts[outlet], *sums),
-            rejected=aside.get((platform, outlet), 0),
+            rejected=aside[platform, outlet],
             lost=lost[platform, outlet],
         )
         for platform, outlet, *sums in rows
@@ -76,22 +75,34 @@ def never_answered(db: sqlite3.Connection, platform: str) -> list[str]:
 def _lost(db: sqlite3.Connection) -> dict[tuple[int, int], int]:
     """Per (platform, outlet)."""
     balance: dict[tuple[int, int], int] = defaultdict(int)
-    rows = db.execute("SELECT platform, outlet, sum(kept - kept_done) FROM tally GROUP BY platform, outlet")
-    for platform, outlet, missing in rows:
-        balance[platform, outlet] += missing
-    for platform, outlet, waiting in db.execute(_WAITING):
-        balance[platform, outlet] -= waiting
+    rows = db.execute("SELECT platform, outlet, cn, kept - kept_done, kept FROM tally").fetchall()
+    for platform, outlet, cn, missing, kept in rows:
+        balance[platform, outlet] += missing - (_waiting(db, (platform, outlet, cn)) if kept else 0)
     return balance
 
 
-# In the outbox and able to be sent: with a payload, or with at least one of its records (kinds as in
-# RECORD_KINDS)
-_WAITING = """
-SELECT d.platform, d.outlet, count(*) FROM delivery AS d
-WHERE d.state < 2 AND d.kept AND (EXISTS (SELECT 1 FROM payload WHERE delivery = d.id) OR EXISTS (
+def _waiting(db: sqlite3.Connection, key: Key) -> int:
+    """Kept deliveries in the outbox that can be sent: with a payload, or with at least one of their records.
+
+    Of more than LOOKED_AT only the oldest are looked at one by one: the oldest records are the first to go, and the
+    rest of a backlog of a year would hold up the store for seconds.
+    """
+    total = db.execute(
+        "SELECT count(*) FROM delivery WHERE platform = ? AND outlet = ? AND cn = ? AND state < 2", key
+    ).fetchone()[0]
+    sound = db.execute(_SOUND, (*key, LOOKED_AT)).fetchone()[0]
+    return int(total - min(total, LOOKED_AT) + sound)
+
+
+_ASIDE = "SELECT count(*) FROM delivery WHERE platform = ? AND outlet = ? AND cn = ? AND state < 2 AND state >= 1"
+# kinds as in RECORD_KINDS
+_SOUND = """
+SELECT count(*) FROM (
+    SELECT id, outlet, cn, start, "end", kept FROM delivery
+    WHERE platform = ? AND outlet = ? AND cn = ? AND state < 2 ORDER BY state, start, id LIMIT ?
+) AS d
+WHERE d.kept AND (EXISTS (SELECT 1 FROM payload WHERE delivery = d.id) OR EXISTS (
     SELECT 1 FROM record AS r WHERE r.start BETWEEN d.start AND coalesce(d."end" - 1, d.start)
     AND r.kind = CASE d.cn WHEN '2051' THEN 1 WHEN '2061' THEN 2 WHEN '2031' THEN 3 WHEN '2041' THEN 3
-    END AND r.outlet =
-    d.outlet))
-GROUP BY d.platform, d.outlet
+    END AND r.outlet = d.outlet))
 """

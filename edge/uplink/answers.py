@@ -145,8 +145,9 @@ class Answers:
         return True
 
     async def _refused(self, came: _Came, code: str) -> None:
-        platform = self._terms.platform
-        found = await self._store.do(outbox.refused, platform, came.qn, code, came.answer.at_ms)
+        platform, limit = self._terms.platform, self._terms.site.refusals
+        at_ms = came.answer.at_ms
+        found = await self._store.do(outbox.refused, platform, came.qn, code, at_ms, aside_after=limit)
         if found is not None:
             self._health.misses.pop(found.cn, None)
         self._on_event("edge.refused", {"platform": platform, "qn": came.qn, "code": code})

@@ -27,7 +27,7 @@ from edge.uplink.heartbeat import Heartbeat
 from edge.uplink.history import TIMEOUT, Asked, Source
 from edge.uplink.kinds import KIND_OF_CN
 from edge.uplink.lanes import BACKLOG_PAUSE_S, Lanes, Outgoing
-from edge.uplink.link import Link
+from edge.uplink.link import WRITE_S, Link
 from edge.uplink.terms import Terms
 from edge.uplink.time_request import TimeRequest
 from edge.uplink.transport import LinkDown
@@ -74,8 +74,8 @@ class Session:
         self._handle = handle
         self._on_event = on_event
         self._on_packet = on_packet
-        self.last_step = clock.mono_s()
-        """When the sending last made progress, monotonic seconds."""
+        self.rests_until = clock.mono_s()
+        """Until then the sending need make no progress, monotonic seconds."""
         self._time = TimeRequest(terms, clock, self._new_qn, on_event, wants_time)
         self._heartbeat = Heartbeat(terms, clock, self._new_qn, self._unheard)
         self._link: Link | None = None
@@ -209,7 +209,7 @@ class Session:
     async def pump(self, link: Link) -> None:
         """Send while the link is up."""
         self._link = link
-        self.last_step = self._clock.mono_s()
+        self.rests_until = self._clock.mono_s() + WRITE_S  # the first heartbeat
         self.health.unheard = 0
         self._answers.new_link()
         self._lanes.open(self._clock.wall_ms() - self.terms.site.reissue_after)
@@ -287,7 +287,7 @@ class Session:
 
     async def _send_loop(self, link: Link) -> None:
         while True:
-            self.last_step = self._clock.mono_s()
+            self.rests_until = self._clock.mono_s()
             self._wake.clear()
             try:
                 await self._due(link)
@@ -304,7 +304,6 @@ class Session:
             if out is None:
                 return
             await self._send(link, out)
-            self.last_step = self._clock.mono_s()
 
     async def _due(self, link: Link) -> None:
         """Resend what timed out; give up what was resent often enough."""
@@ -335,7 +334,7 @@ class Session:
         """Resent as the same bytes; unanswered to the end, it ends its request."""
         if resend and not self._yields(out):
             self.health.resent += 1
-            await self._write(link, out.packet.data)
+            await self._put(link, out.packet.data)
             return
         self._forget(out.packet.qn)
         if resend:
@@ -369,7 +368,7 @@ class Session:
             self.exchange.send(out.packet.qn, out.packet.data, self._clock.mono_s(), retries=retries, expect=ANSWERS)
         if out.asked is not None:
             out.asked.sending(out.packet)
-            await self._write(link, out.packet.data)
+            await self._put(link, out.packet.data)
             if not asks:
                 out.asked.landed(out.packet.qn)
             return
@@ -381,7 +380,13 @@ class Session:
     async def _write_out(self, link: Link, out: Outgoing) -> None:
         self._answers.wrote(out)
         out.written_s, out.writings = self._clock.mono_s(), out.writings + 1
-        await self._write(link, out.packet.data)
+        await self._put(link, out.packet.data)
+
+    async def _put(self, link: Link, frame: bytes) -> None:
+        """Write as the sending loop: a peer that takes nothing is no fault of ours, until the link is found dead."""
+        self.rests_until = self._clock.mono_s() + WRITE_S
+        await self._write(link, frame)
+        self.rests_until = self._clock.mono_s()
 
     async def _write(self, link: Link, frame: bytes) -> None:
         self._on_packet(self.terms, False, frame)
@@ -389,7 +394,7 @@ class Session:
 
     async def _unconfirmed(self, link: Link, out: Outgoing) -> None:
         """No answer is asked for: delivered means written and drained from the send queue."""
-        until = self._clock.mono_s() + self.terms.timeout_s
+        self.rests_until = until = self._clock.mono_s() + self.terms.timeout_s
         while not link.drained():
             if self._clock.mono_s() > until:
                 raise LinkDown("not-drained")
@@ -406,6 +411,7 @@ class Session:
             times.append(deadline)
         if self.exchange.room() > 0:
             times.append(self._lanes.due_at())
+        self.rests_until = max(now, min(times))
         try:
             async with asyncio.timeout(max(0.0, min(times) - now) / self._clock.speed):
                 await self._wake.wait()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from storekit import NOON
 
-from edge.store import migrate, outbox, records
+from config.site import Retention
+from edge.store import migrate, outbox, records, retention
 from edge.store.outbox import Answer, Built, Delivery, Due, OpenPacket, State
 from edge.values import MINUTE_MS, Kind, Record
 from protocol.times import parse_time
@@ -276,3 +278,20 @@ def test_qns_rise_strictly_whatever_the_clock_does(steps: list[int]) -> None:
         assert parse_time(seen[-1]) >= now
     assert seen == sorted(set(seen))
     db.close()
+
+
+def test_retention_does_not_read_all_that_was_ever_answered(db: sqlite3.Connection) -> None:
+    for number in range(3_000):
+        outbox.enqueue(db, [replace(MINUTE_DUE, start=NOON + number * MINUTE_MS, end=None)], NOON)
+    db.execute("UPDATE delivery SET state = 2")
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    db.set_progress_handler(count, 100)
+    assert retention.sweep(db, NOON, Retention()) == 0
+    db.set_progress_handler(None, 0)
+    assert steps < 50

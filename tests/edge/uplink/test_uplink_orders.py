@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from virtual_time import MN, NOON, ScriptedPlatform, World, rendered, virtual
+from virtual_time import MN, NOON, Profile, ScriptedPlatform, World, rendered, virtual
 
-from edge.store import again
+from edge.store import again, outbox
 from edge.store.again import Range
-from edge.values import MINUTE_MS
+from edge.values import MINUTE_MS, Kind
 from protocol.frame import wrap
 
 MINUTES = Range("city", ["2051"], NOON, NOON + 9 * MINUTE_MS)
 
 
 def reopened(world: World, wanted: Range) -> int:
-    total, place = 0, 0
+    total, place = 0, again.FIRST
     while place is not None:
         count, place = world.store.now(again.reopen, wanted, place)
         total += count
@@ -102,4 +102,45 @@ async def test_data_asked_for_while_held_are_answered_with_busy(tmp_path: Path) 
     city.send(wrap(segment.encode()))
     await world.sleep(5)
     assert [seen.packet.get("ExeRtn") for seen in city.of("9012")] == ["5"]
+    await world.stop()
+
+
+@virtual
+async def test_after_as_many_refusals_as_the_site_says_it_is_set_aside_with_the_platforms_code(tmp_path: Path) -> None:
+    for limit in (1, 3):
+        world = World(tmp_path / str(limit))
+        city = ScriptedPlatform(Profile(refuse_9014=frozenset({"2051"})))
+        world.add(city, refusals=limit)
+        await world.sleep(1)
+        world.offer(world.seal(NOON))
+        world.offer(world.seal(NOON, kind=Kind.HOUR))
+        await world.sleep(3600)
+        assert len(city.of("2051")) == limit
+        assert len(city.of("2061")) == 1  # what is behind it is not held up
+        (aside,) = world.store.now(outbox.aside)
+        assert (aside.platform, aside.cn, aside.code, aside.count, aside.oldest) == ("city", "2051", "2", 1, NOON)
+        assert (world.counts().rejected, world.counts().lost) == (1, 0)
+        await world.stop()
+
+
+@virtual
+async def test_a_page_of_a_long_backlog_is_found_without_reading_all_of_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for number in range(3_000):
+        world.seal(NOON + number * MINUTE_MS)
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    world.store.db.set_progress_handler(count, 100)
+    after = None
+    for _ in range(3):
+        page = world.store.now(outbox.open_deliveries, "city", "ww1", 100, after, ["2051"], NOON)
+        after = page[-1].cursor
+    assert [one.start for one in page] == [NOON + number * MINUTE_MS for number in range(200, 300)]
+    assert steps < 150, "hundreds of virtual instructions for each of the 3,000, not of the 300"
+    world.store.db.set_progress_handler(None, 0)
     await world.stop()
