@@ -26,7 +26,7 @@ _READ, _ANSWER, _FAULT = 0x01, 0x81, 0xC1
 _ADDRESS_SIZE = 7
 _HEAD, _AROUND = 11, 13
 _DATA_SIZE = 22
-_DIS = (b"\x90\x1f", b"\x1f\x90")
+DIS = (b"\x90\x1f", b"\x1f\x90")
 M3 = {0x2C: 0.01, 0x29: 0.00001}
 """m³ in one unit of the last digit, by unit code."""
 
@@ -112,7 +112,7 @@ def read_request(address: str, meter_type: int, di: bytes, wake: int = 3) -> Req
         if (control, size) != (_ANSWER, _DATA_SIZE):
             return 0
         came = received[_HEAD : _HEAD + len(di)]
-        return _AROUND + size if any(one.startswith(came) for one in _DIS) else 0
+        return _AROUND + size if any(one.startswith(came) for one in DIS) else 0
 
     def check(answer: bytes) -> None:
         came = parsed(FRAME, answer)

@@ -48,6 +48,9 @@ from edge.store.backup import Backups
 from edge.store.errors import StoreError, StoreFailed
 from edge.store.store import Store
 from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
+from edge.tools.holding import Holds
+from edge.tools.listening import Listening
+from edge.tools.reading import Reads
 from edge.values import Sample
 from edge.watch.changes import Changes
 from edge.watch.instruments import InstrumentWatch
@@ -91,6 +94,7 @@ class Daemon:
         self._store = Store(self._data_dir, retention=site.store, on_event=self._event, clock=clock)
         self._lines: dict[str, LineWorker] = {}
         self._actions = Actions(site, self._lines, clock)
+        self._holds = Holds(self._lines, self._note, self._event)
         self._delivering = Delivering(site, self._store, clock, self._live, self._equipment, self._actions, self._event)
         self._marking = Marking(site, self._store, clock, self._event)
         self._delivering.stops = self._marking.stops
@@ -181,6 +185,7 @@ class Daemon:
                 group.create_task(backups, name="backups")
             sweep = keep_alive("sweep", self._sweep, self._clock, self._restarted)
             group.create_task(sweep, name="sweep")
+            group.create_task(keep_alive("holds", self._holds.run, self._clock, self._restarted), name="holds")
             group.create_task(keep_alive("marks", self._marking.run, self._clock, self._restarted), name="marks")
             group.create_task(keep_alive("revising", self._revise, self._clock, self._restarted), name="revising")
             self._watch_parts()
@@ -291,7 +296,8 @@ class Daemon:
             verbs[f"{what}-order"] = Verb(partial(self._order, what), changes=True)
         for name, query in QUERIES.items():
             verbs[name] = Verb(self._stored(name, query))
-        return verbs
+        reads = Reads(self._site, self._lines, lambda: self._measuring.last_errors)
+        return verbs | self._holds.verbs() | Listening(self._lines).verbs() | reads.verbs()
 
     async def _order(self, what: str, args: dict[str, Any], who: Who) -> list[dict[str, Any]]:
         return [mark_shown(entry) for entry in await self._marking.order(what, args, who.name)]
@@ -349,6 +355,7 @@ class Daemon:
             "warnings": [
                 *report.warnings(self._site, self._delivering, self._measuring, ahead),
                 *self._marking.warnings(),
+                *self._holds.warnings(),
                 *self._hanging(),
             ],
             "platforms": report.platforms(self._delivering, counts),

@@ -113,7 +113,12 @@ def show_guesses(guesses: Sequence[core.Guess], everything: bool) -> None:
     titles = ("tools.col-register", "tools.col-type", "tools.col-words")
     orders = tuple(f"tools.col-{order.lower()}" for order in core.ORDERS)
     lines = [
-        [register, kind, words, cells.get("ABCD", cells.get("", "")), *(cells.get(order, "") for order in core.ORDERS[1:])]
+        [
+            register,
+            kind,
+            words,
+            *(cells.get(order, cells.get("", "") if order == "ABCD" else "") for order in core.ORDERS),
+        ]
         for (register, kind, words), cells in sorted(rows.items())
     ]
     table([*titles, *orders], lines)
