@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from drivers.decode import numbers_in
@@ -20,11 +21,12 @@ from drivers.numbers import Decode
 
 FUNCTIONS = (3, 4)
 BLOCK = 125
-USUAL = (range(250), range(0x1000, 0x1040), range(0x1200, 0x1220), range(0x06D7, 0x06F0), range(0x2000, 0x2020),
-         range(0x2200, 0x2220), range(0x22C0, 0x22D0), range(30_000, 30_050), range(0x7532, 0x7550),
-         range(3990, 4030), range(0x0300, 0x0320), range(0x5000, 0x5020), range(40_000, 40_050))  # fmt: skip
+USUAL = (
+    range(125), range(125, 250), range(0x1000, 0x1040), range(0x1200, 0x1220), range(0x06D7, 0x06F0),
+    range(0x2000, 0x2020), range(0x2200, 0x2220), range(0x22C0, 0x22D0), range(30_000, 30_050),
+    range(3990, 4030), range(0x0300, 0x0320), range(0x5000, 0x5020), range(40_000, 40_050),
+)  # fmt: skip
 """Where values are as a rule; the first range is split until its holes are known, the others are tried."""
-_SMALLEST = 2
 _ILLEGAL_FUNCTION = 1
 _LONGEST = 4
 """Registers of the longest number."""
@@ -89,7 +91,7 @@ Registers = Mapping[int, Mapping[int, bytes]]
 def survey(read: Read, functions: Sequence[int] = FUNCTIONS, ranges: Sequence[range] = USUAL) -> Iterator[Registers]:
     """Read the ranges; after each request all that is known so far. Raises PortLost.
 
-    The first range is split wherever it is refused; of the others only the beginning is tried.
+    The first range is split wherever it is refused; the others at their beginning, and behind what is known.
     """
     known: dict[int, dict[int, bytes]] = {}
     for function in functions:
@@ -99,29 +101,29 @@ def survey(read: Read, functions: Sequence[int] = FUNCTIONS, ranges: Sequence[ra
             waiting = [(start, min(BLOCK, wanted.stop - start)) for start in range(wanted.start, wanted.stop, BLOCK)]
             goes_on = True
             while waiting and goes_on:
-                goes_on = _one(read, function, waiting, here, whole)
+                at = waiting[0][0]
+                goes_on = _one(read, function, waiting, here, whole or at == wanted.start or at - 1 in here)
                 yield known
             if not goes_on:
                 break
 
 
-def _one(read: Read, function: int, waiting: list[tuple[int, int]], here: dict[int, bytes], whole: bool) -> bool:
+def _one(read: Read, function: int, waiting: list[tuple[int, int]], here: dict[int, bytes], split: bool) -> bool:
     """One request; what is to be asked in its place goes to the front. False: this function is over."""
     start, count = waiting.pop(0)
-    half = max(_SMALLEST, count // 2)
+    half = count // 2
     try:
         data = read(function, start, count)
     except DeviceRefused as error:
         if error.params.get("exception") == _ILLEGAL_FUNCTION:
             return False
-        if count > _SMALLEST:
-            waiting[:0] = [(start, half), (start + half, count - half)] if whole else [(start, half)]
+        if count > 1 and split:
+            waiting[:0] = [(start, half), (start + half, count - half)]
     except (DeviceSilent, BadAnswer):
         # some say nothing to a block that they do not have in full
-        if count <= _SMALLEST and not here:
+        if count == 1 and not here:
             return False
-        if count > _SMALLEST:
-            waiting[:] = [(start, half)]
+        waiting[:] = [(start, half)] if count > 1 else []
     else:
         here.update({start + at: data[2 * at : 2 * at + 2] for at in range(count)})
     return True
@@ -140,14 +142,20 @@ def search(
         for register in sorted(here):
             words = _run(here, register)
             raw = b"".join(here[register + at] for at in range(words))
-            for kind, order, size, decode in numbers_in(words):
-                for scale in (*_scales(kind, span), *scales):
-                    hit = _hit(decode, raw[: 2 * size], scale, screen)
-                    if hit is not None:
-                        cost = scale.cost + _cost(kind, order)
-                        place = raw[: 2 * size]
-                        found.append(Candidate(function, register, kind, order, size, scale, place, hit, cost))
+            for kind, order, size, decode in _types(words):
+                place = raw[: 2 * size]
+                number = decode(place)
+                for scale in (*_scales(kind, span), *scales) if number is not None else ():
+                    value = _scaled(number, scale, screen)
+                    if value is not None:
+                        cost = scale.cost + _cost(kind, order, place)
+                        found.append(Candidate(function, register, kind, order, size, scale, place, value, cost))
     return sorted(_without_twins(found), key=lambda one: (one.cost, abs(one.value - screen.number)))
+
+
+@cache
+def _types(words: int) -> tuple[tuple[str, str, int, Decode], ...]:
+    return tuple(numbers_in(words))
 
 
 def _run(here: Mapping[int, bytes], register: int) -> int:
@@ -157,15 +165,20 @@ def _run(here: Mapping[int, bytes], register: int) -> int:
     return words
 
 
-def _hit(decode: Decode, raw: bytes, scale: Scale, screen: Screen) -> float | None:
-    number = decode(raw)
+def _scaled(number: float | None, scale: Scale, screen: Screen) -> float | None:
+    """What the screen would show of it; None: something else."""
     if number is None or (number == 0 and screen.number != 0 and not scale.offset):
         return None
     value = number * scale.factor + scale.offset
     return value if screen.fits(value) else None
 
 
-def _scales(kind: str, span: tuple[float, float] | None) -> Iterator[Scale]:
+@cache
+def _scales(kind: str, span: tuple[float, float] | None) -> tuple[Scale, ...]:
+    return tuple(_ways(kind, span))
+
+
+def _ways(kind: str, span: tuple[float, float] | None) -> Iterator[Scale]:
     yield Scale()
     if kind not in _FLOATS:
         for digits in (1, 2, 3):
@@ -183,13 +196,15 @@ def _scales(kind: str, span: tuple[float, float] | None) -> Iterator[Scale]:
         yield Scale(width / 65_535, low, "0-65535", 3)
 
 
-_KIND_COST = {"float32": 0, "uint16": 2, "int16": 2, "uint32+float32": 2, "bcd": 4, "int32": 4, "uint32": 4,
-              "float64": 3, "int64": 6, "uint64": 6}  # fmt: skip
+_KIND_COST = {"float32": 0, "uint16": 2, "int16": 3, "uint32+float32": 2, "bcd": 4, "int32": 5, "uint32": 4,
+              "float64": 3, "int64": 7, "uint64": 6}  # fmt: skip
 _ORDER_COST = {"ABCD": 0, "CDAB": 0, "BADC": 1, "DCBA": 1}
 
 
-def _cost(kind: str, order: str) -> int:
-    return _KIND_COST[kind] + _ORDER_COST[order]
+def _cost(kind: str, order: str, raw: bytes) -> int:
+    # half of a float beside an empty register is nearly the float itself
+    is_half = kind in _FLOATS and any(raw[at : at + 2] == b"\0\0" for at in range(0, len(raw), 2))
+    return _KIND_COST[kind] + _ORDER_COST[order] + is_half
 
 
 def _without_twins(found: Sequence[Candidate]) -> list[Candidate]:
@@ -211,8 +226,8 @@ def again(read: Callable[[int, int, int], bytes], found: Iterable[Candidate], sc
             raw = read(one.function, one.register, one.words)
         except (DeviceRefused, DeviceSilent, BadAnswer):
             continue
-        decode = next(d for k, o, w, d in numbers_in(one.words) if (k, o, w) == (one.type, one.order, one.words))
-        value = _hit(decode, raw, one.scale, screen)
+        decode = next(d for k, o, w, d in _types(one.words) if (k, o, w) == (one.type, one.order, one.words))
+        value = _scaled(decode(raw), one.scale, screen)
         if value is not None:
             places = (one.function, one.register, one.type, one.order, one.words, one.scale)
             kept.append(Candidate(*places, raw, value, one.cost))

@@ -21,6 +21,7 @@ from drivers.errors import BadAnswer, BadOption, DeviceRefused, DeviceSilent, Dr
 from drivers.modbus import InstrumentOptions, Modbus, PointOptions
 from drivers.modbus_frame import Framing, FramingName
 from drivers.modbus_pdu import identity_ask, identity_text
+from drivers.modbus_value import TEXTS
 
 IDENTITY = ("maker", "product", "version")
 """The texts of function 2B/0E, by their number."""
@@ -101,10 +102,11 @@ def known(found: list[Candidate]) -> Candidate | None:
 
 def _judged(bus: Bus, name: str, model: Mapping[str, Any], address: int, framing: FramingName) -> Candidate | None:
     """A model's score; None: it cannot be this one, or it writes."""
-    points, states = list(model.get("points", [])), list(model.get("states", []))
+    points, states = list(model.get("points", [])), [*model.get("states", []), *model.get("infos", [])]
+    states = [state for state in states if "register" in state and state.get("type") not in TEXTS]
     try:
         specs = [PointSpec(str(index), _options(point)) for index, point in enumerate(points)]
-        specs += [PointSpec(f"{_STATE}{index}", _options(state), text_ok=True) for index, state in enumerate(states)]
+        specs += [PointSpec(f"{_STATE}{index}", _options(state)) for index, state in enumerate(states)]
         options = replace(_instrument(model.get("instrument", {})), framing=framing)
         if not points or options.before_read or any(spec.options.with_write for spec in specs):
             return None
@@ -115,7 +117,7 @@ def _judged(bus: Bus, name: str, model: Mapping[str, Any], address: int, framing
         return None
     scores = [_point_score(point, readings[str(index)]) for index, point in enumerate(points)]
     scores += [_state_score(state, readings[f"{_STATE}{index}"]) for index, state in enumerate(states)]
-    if any(score is None for score in scores):
+    if None in scores or not any(scores):
         return None
     values = {point["factor"]: _scaled(point, readings[str(index)]) for index, point in enumerate(points)}
     return Candidate(name, sum(score or 0 for score in scores), {k: v for k, v in values.items() if v is not None})
@@ -159,13 +161,13 @@ def _point_score(point: Mapping[str, Any], reading: Reading) -> int | None:
 
 
 def _state_score(state: Mapping[str, Any], reading: Reading) -> int | None:
-    """3 for a code of the model's table that is not 0; None for one that it does not have."""
-    if reading.value is None:
-        return 0
-    codes = {int(str(code), 0) for code in state.get("marks", {}) if _is_number(str(code))}
-    if int(reading.value) in codes:
-        return 3 if reading.value and "bit" not in state and "bits" not in state else 1
-    return 0 if "other" in state else None
+    """3 for a whole code of the model's table that is not 0, 1 for a parameter; None for an impossible one."""
+    table = state.get("marks") or state.get("map")
+    if table is None:
+        return None if reading.value is None else min(1, _point_score(state, reading) or 0)
+    codes = {int(str(code), 0) for code in table if _is_number(str(code))}
+    is_part = "bit" in state or "bits" in state
+    return 3 if reading.value and int(reading.value) in codes and not is_part else 0
 
 
 def _is_number(text: str) -> bool:

@@ -108,6 +108,11 @@ class Found:
     """The name of a module; else empty."""
     answer: bytes = b""
 
+    @property
+    def family(self) -> str:
+        """The protocol without its edition."""
+        return self.protocol.partition("-")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -205,8 +210,9 @@ class _Scan:
             damaged = True
         except DeviceSilent as error:
             damaged = error.code == "drivers.foreign"
-        fresh = tuple(one for one in found if (one.setting, one.protocol, one.address) not in self._seen)
-        self._seen.update((one.setting, one.protocol, one.address) for one in fresh)
+        # a meter may answer the questions of both editions
+        fresh = tuple(one for one in found if (one.setting, one.family, one.address) not in self._seen)
+        self._seen.update((one.setting, one.family, one.address) for one in fresh)
         return Step(probe, fresh, 0, 0, 0.0, damaged)
 
     def _follow(self, step: Step) -> None:
@@ -263,11 +269,19 @@ def _modbus(bus: Bus, probe: Probe, address: int, read: tuple[int, int, int]) ->
 
 def _module(bus: Bus, probe: Probe, address: int) -> list[Found]:
     """An ADAM module by its name."""
+    setup = bus.ask(_ask_module(address, b"2"))
+    try:
+        said = bus.ask(_ask_module(address, b"M"))[3:-1].decode("ascii", "replace")
+    except (DeviceSilent, BadAnswer):
+        said = ""
+    return [Found(probe.setting, probe.protocol, address, said, setup)]
+
+
+def _ask_module(address: int, command: bytes) -> Request:
+    """`$AA2` set-up, `$AAM` name; the answer names the address, so that it need not wait for other answers."""
     name = b"%02X" % address
-    # its answer names its address: it need not wait for other answers
-    request = replace(text_request(b"$" + name + b"M\r", Form(b"!" + name), lambda _: None), confusable=("$M", address))
-    answer = bus.ask(request)
-    return [Found(probe.setting, probe.protocol, address, answer[3:-1].decode("ascii", "replace"), answer)]
+    request = text_request(b"$" + name + command + b"\r", Form(b"!" + name), lambda _: None)
+    return replace(request, confusable=("adam", command, address))
 
 
 def _water_meters(bus: Bus, probe: Probe, wildcard: str) -> list[Found]:
