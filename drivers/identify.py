@@ -25,8 +25,8 @@ from drivers.modbus_value import TEXTS
 
 IDENTITY = ("maker", "product", "version")
 """The texts of function 2B/0E, by their number."""
-KNOWN_SCORE = 3
-"""Less evidence names no model."""
+KNOWN_SCORE, KNOWN_LEAD = 4, 2
+"""Less evidence, or less more than another model has, names none."""
 _SILENT_MOST = 4
 """An instrument that says nothing to registers that it lacks is not asked for ever."""
 _STATE = "state/"
@@ -95,7 +95,8 @@ def candidates(bus: Bus, address: int, framing: FramingName, extra_dir: Path | N
 
 def known(found: list[Candidate]) -> Candidate | None:
     """The one model that has the most and enough evidence; None: it could be several, or none."""
-    if not found or found[0].score < KNOWN_SCORE or (len(found) > 1 and found[1].score == found[0].score):
+    second = found[1].score if len(found) > 1 else 0
+    if not found or found[0].score < max(KNOWN_SCORE, second + KNOWN_LEAD):
         return None
     return found[0]
 

@@ -276,6 +276,7 @@ class Poller:
             self._close_port()
             self._port_error = PortLost("drivers.line-held")
         else:
+            self._port_error = None
             self._reopen_at, self._reopen_s = self._now() + _RETURN_S, _REOPEN_FIRST_S
 
     def _open(self) -> None:

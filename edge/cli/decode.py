@@ -14,6 +14,8 @@ from edge.cli.common import Stop, json_option, print_json, table
 
 _FEW = 4
 """Registers whose every guess fits on a screen; of more, the plausible ones are shown."""
+_SAID = ("function", "register", "count", "exception", "di", "item", "value", "meter_type")
+"""Fields of a frame that are said in its one line."""
 _CHECKS = {True: "tools.check-right", False: "tools.check-wrong", None: "tools.check-none"}
 
 
@@ -93,8 +95,7 @@ def frame_lines(one: frames.Frame) -> list[str]:
 
 def summary(one: frames.Frame) -> str:
     """A frame in one line."""
-    said = {key: value for key, value in one.fields.items() if key != "control"}
-    details = "  ".join(f"{key} {value}" for key, value in said.items())
+    details = "  ".join(f"{text(f'tools.field-{key}')} {value}" for key, value in one.fields.items() if key in _SAID)
     check = text(_CHECKS[one.check])
     address = "" if one.address is None else text("tools.address", address=one.address)
     return "  ".join(part for part in (one.protocol, text(f"tools.kind-{one.kind}"), address, details, check) if part)

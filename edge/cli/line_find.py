@@ -18,11 +18,21 @@ from drivers.errors import DeviceRefused, DeviceSilent, DriverError, PortLost
 from drivers.modbus_frame import Framing, FramingName
 from drivers.modbus_pdu import read_ask
 from edge.catalogue import explain, text
-from edge.cli.common import CHECK_FAILED, WRONG_USE, Stop, config_option, json_option, print_json, table
-from edge.cli.line_tools import Numbers, Progress, borrowed, line_argument, target
+from edge.cli.common import (
+    CHECK_FAILED,
+    WRONG_USE,
+    Stop,
+    Where,
+    config_option,
+    json_option,
+    print_json,
+    table,
+    where,
+)
+from edge.cli.line_tools import Numbers, Progress, Target, borrowed, line_argument, target
 from edge.control import client
 from edge.measure.gas import from_volume_share
-from edge.tools.own_line import ToolBus
+from edge.tools.own_line import ToolBus, site_tables
 from edge.tools.site_block import PointPlace, point_block
 from protocol.errors import ProtocolError
 from protocol.factors import factor as factor_row
@@ -44,7 +54,8 @@ class Whom:
     """Who is asked, and how to reach him."""
 
     instrument: str | None
-    address: int
+    address: int | None
+    """None: the daemon knows it."""
     framing: FramingName
 
 
@@ -117,38 +128,39 @@ def _unit_scales(factor: str | None, unit: str | None) -> list[core.Scale]:
 @contextmanager
 def _reader(config: Path, line: str | None, how: dict[str, Any]) -> Iterator[tuple[Whom, core.Read]]:
     """Through the daemon where it has the instrument; else with the line in our own hands."""
-    wanted, whom = _whom(config, line, how)
-    connection = _daemon(wanted.paths) if whom.instrument is not None else None
+    instrument = how["instrument"]
+    connection = None if instrument is None else _daemon(where(config))
     if connection is not None:
         with connection:
-            yield whom, _Remote(connection, str(whom.instrument))
+            yield Whom(instrument, how["address"], "rtu"), _Remote(connection, instrument)
         return
+    wanted, whom = _whom(config, line, how)
     settings = wanted.settings
     baud, line_format = how["baud"] or settings.baud, how["line_format"] or settings.format
     with borrowed(wanted, "line find") as own, own.at(baud, line_format) as bus:
-        yield whom, _Own(ToolBus(bus, Caller("find", _TIMEOUT_S), 2), whom)
+        yield whom, _Own(ToolBus(bus, Caller("find", _TIMEOUT_S), 2), whom.address or 1, whom.framing)
 
 
-def _whom(config: Path, line: str | None, how: dict[str, Any]) -> tuple[Any, Whom]:
-    if how["instrument"] is not None:
-        import tomllib
+def _whom(config: Path, line: str | None, how: dict[str, Any]) -> tuple[Target, Whom]:
+    name = how["instrument"]
+    if name is None:
+        if how["address"] is None:
+            raise Stop("tools.which-instrument", WRONG_USE)
+        return target(config, line), Whom(None, how["address"], how["framing"] or "rtu")
+    instruments = site_tables(config, "instruments")
+    if name not in instruments:
+        raise Stop("tools.no-instrument", WRONG_USE, instrument=name, known=", ".join(instruments) or "–")
+    one = instruments[name]
+    address = one.get("address", 1)
+    if one.get("driver") != "modbus" or not isinstance(address, int):
+        raise Stop("tools.not-modbus", WRONG_USE, driver=one.get("driver"))
+    framing = how["framing"] or one.get("framing", "rtu")
+    return target(config, line or one.get("line")), Whom(name, address, framing)
 
-        from edge.cli.common import where
 
-        place = where(config)
-        one = tomllib.loads(place.config.read_text(encoding="utf-8")).get("instruments", {}).get(how["instrument"])
-        if one is None:
-            raise Stop("tools.no-instrument", WRONG_USE, instrument=how["instrument"], known="–")
-        framing = how["framing"] or one.get("framing", "rtu")
-        return target(config, line or one.get("line")), Whom(how["instrument"], int(one.get("address", 1)), framing)
-    if how["address"] is None:
-        raise Stop("tools.which-instrument", WRONG_USE)
-    return target(config, line), Whom(None, how["address"], how["framing"] or "rtu")
-
-
-def _daemon(paths: list[Path]) -> client.Connection | None:
+def _daemon(place: Where) -> client.Connection | None:
     try:
-        return client.Connection(paths, _DAEMON_S) if paths else None
+        return client.Connection(client.candidates(place.socket, place.data_dir), _DAEMON_S)
     except client.NoDaemon:
         return None
     except client.Refused as error:
@@ -160,11 +172,12 @@ class _Own:
     """Reads on the line that we have."""
 
     bus: ToolBus
-    whom: Whom
+    address: int
+    framing: FramingName
 
     def __call__(self, function: int, register: int, count: int) -> bytes:
-        framing = Framing(self.whom.framing)
-        request = framing.maker(read_ask(self.whom.address, function, register, count))()
+        framing = Framing(self.framing)
+        request = framing.maker(read_ask(self.address, function, register, count))()
         return framing.pdu(self.bus.ask(request))[2:]
 
 
@@ -205,7 +218,7 @@ def _survey(read: core.Read, how: dict[str, Any]) -> core.Registers:
                 count = sum(len(here) for here in known.values())
                 progress.show(text("tools.surveying", count=count), 0, 0)
         except KeyboardInterrupt:
-            progress.say(text("tools.stopped-asked"))
+            progress.say(text("tools.survey-stopped"))
     return known
 
 
@@ -259,8 +272,8 @@ def _object(one: core.Candidate) -> dict[str, Any]:
 
 def place(one: core.Candidate) -> PointPlace:
     """A candidate as a point: what is in another unit is converted by the unit, all else by scale and offset."""
-    where_ = one.function, one.register, one.type, one.order
+    at = one.function, one.register, one.type, one.order
     words = one.words if one.type == "bcd" else None
     if one.scale.why in _UNITS or one.scale.why == "ppm":
-        return PointPlace(*where_, unit=one.scale.why, words=words)
-    return PointPlace(*where_, scale=one.scale.factor, offset=one.scale.offset, words=words)
+        return PointPlace(*at, unit=one.scale.why, words=words)
+    return PointPlace(*at, scale=one.scale.factor, offset=one.scale.offset, words=words)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +22,10 @@ from drivers.scan import PROTOCOLS, Found, Protocol, Setting, Step, Wish, scan
 from edge.catalogue import text
 from edge.cli.common import CHECK_FAILED, config_option, json_option, print_json
 from edge.cli.line_tools import Numbers, Progress, Target, borrowed, line_argument, minutes, target
-from edge.tools.own_line import OwnLine, ToolBus
+from edge.tools.own_line import OwnLine, ToolBus, site_lines, site_tables
 from edge.tools.site_block import Instrument, instrument_block, line_block
 
 _IDENTIFY_S = 0.5
-_NEW_LINE = "rs485-1"
 
 
 @dataclass(slots=True)
@@ -83,7 +82,8 @@ def scan_line(
     result = Result()
     with borrowed(wanted, "line scan") as own, Progress() as progress:
         _run(own, wish, stop_at, result, progress, config.parent / "models")
-    blocks = _blocks(wanted, result, outlet or _outlet(config))
+    name = wanted.name or _free_name(site_lines(config))
+    blocks = _blocks(wanted, name, result, outlet or _outlet(config))
     if as_json:
         print_json(_document(wanted, result, blocks, time.monotonic() - began))
     else:
@@ -119,6 +119,7 @@ def _run(own: OwnLine, wish: Wish, stop_at: int | None, result: Result, progress
                 break
     except KeyboardInterrupt:
         result.stopped = "asked"
+        progress.say(text("tools.stopped-asked"))
     except LineStopped:
         result.stopped = "taken-back"
     result.instruments = [Instrument(one) for one in found]
@@ -164,28 +165,24 @@ def _words(one: Found) -> dict[str, Any]:
 
 def _outlet(config: Path) -> str:
     """The outlet of the site, where there is one; else the name that a new site has."""
-    try:
-        outlets = tomllib.loads(config.read_text(encoding="utf-8")).get("outlets", {})
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
-        outlets = {}
-    return next(iter(outlets), "ww1")
+    return next(iter(site_tables(config, "outlets")), "ww1")
 
 
 def _known(config: Path, wanted: Target) -> dict[str, str]:
     """Instruments of the site on this line, by address."""
-    try:
-        instruments = tomllib.loads(config.read_text(encoding="utf-8")).get("instruments", {})
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return {}
-    here = {name: one for name, one in instruments.items() if isinstance(one, dict) and one.get("line") == wanted.name}
+    here = {name: one for name, one in site_tables(config, "instruments").items() if one.get("line") == wanted.name}
     return {str(one.get("address", 1)): name for name, one in here.items()}
 
 
-def _blocks(wanted: Target, result: Result, outlet: str) -> str:
+def _free_name(lines: Collection[str]) -> str:
+    """What a line may be called that the site does not have."""
+    return next(name for number in itertools.count(1) if (name := f"rs485-{number}") not in lines)
+
+
+def _blocks(wanted: Target, name: str, result: Result, outlet: str) -> str:
     """The line, where the site does not have it so, and the instruments."""
     if not result.instruments:
         return ""
-    name = wanted.name or _NEW_LINE
     blocks = []
     setting = result.instruments[0].found.setting
     if wanted.name is None or (setting.baud, setting.format) != (wanted.settings.baud, wanted.settings.format):
@@ -218,7 +215,7 @@ def _object(one: Instrument) -> dict[str, Any]:
 
 
 def _show(result: Result, blocks: str, known: dict[str, str]) -> None:
-    if result.stopped is not None:
+    if result.stopped in ("enough", "taken-back"):
         click.echo(text(f"tools.stopped-{result.stopped}"), err=True)
     for one in result.instruments:
         there = known.get(str(one.found.address))

@@ -79,14 +79,18 @@ class ToolBus:
         return self.bus.ask(self.caller, request, self.attempts)
 
 
-def site_lines(config: Path) -> dict[str, LineSettings]:
-    """The lines of a site file, without its full check; none where there is no such file."""
+def site_tables(config: Path, kind: str) -> dict[str, dict[str, Any]]:
+    """The tables `[kind.NAME]` of a site file, without its check; none where it cannot be read."""
     try:
-        content = tomllib.loads(config.read_text(encoding="utf-8"))
+        found = tomllib.loads(config.read_text(encoding="utf-8")).get(kind, {})
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return {}
-    lines = content.get("lines", {})
-    return {name: _settings(one) for name, one in lines.items() if isinstance(one, dict) and "port" in one}
+    return {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
+
+
+def site_lines(config: Path) -> dict[str, LineSettings]:
+    """The lines of a site file, without its full check."""
+    return {name: _settings(one) for name, one in site_tables(config, "lines").items() if "port" in one}
 
 
 def _settings(one: dict[str, Any]) -> LineSettings:

@@ -16,6 +16,7 @@ from drivers.identify import Candidate, known
 from drivers.scan import Found
 
 _DRIVERS = {"modbus": "modbus", "modbus-ascii": "modbus", "adam": "adam", "cjt188": "cjt188"}
+_ADAM = "adam-4017"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -67,6 +68,8 @@ def _remarks(one: Instrument) -> Iterable[str]:
     said = one.found.said if one.found.protocol == "adam" else " ".join(one.identity.values())
     if said:
         yield f"# {said}"
+    if one.found.protocol == "adam":
+        yield f'# model = "{_ADAM}", points: channel = 0 …, current = [low, high]'
     if one.model is None and one.candidates:
         yield "# model = " + " | ".join(_text(candidate.model) for candidate in one.candidates[:6])
     best = next((each for each in one.candidates if each.model == one.model), None)

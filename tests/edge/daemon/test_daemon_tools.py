@@ -131,8 +131,9 @@ async def test_unknown_site_is_scanned_and_the_daemon_then_reads_the_same_values
     slaves = (of_model("pl-pmm180", 3, DUST), of_model("scs-900uv", 12, gas), meter)
     with second_bus(tmp_path, *slaves) as bus:
         async with rig(tmp_path, speed=5.0) as site:
-            code, out, err = await site.hj212("line", "scan", bus.path, "-c", str(tmp_path / "none.toml"), *FAST,
-                                              "--address", "1-16", "--protocol", "modbus", "--protocol", "dlt645-2007", "--json")  # fmt: skip
+            only = ("--address", "1-16", "--protocol", "modbus", "--protocol", "dlt645-2007")
+            nowhere = ("-c", str(tmp_path / "none.toml"), "--json")
+            code, out, err = await site.hj212("line", "scan", bus.path, *FAST, *only, *nowhere)
             assert code == 0, err
             found = json.loads(out)
             assert [one["name"] for one in found["found"]] == ["modbus-3", "modbus-12", f"dlt645-{METER}"]
