@@ -218,10 +218,10 @@ class Daemon:
     async def _set_analyzer_clocks(self) -> None:
         await set_analyzer_clocks(self._actions, self._clock, self._note)
 
-    async def _note(self, action: str, detail: dict[str, Any]) -> None:
-        """An entry of the logger itself in the journal."""
+    async def _note(self, action: str, detail: dict[str, Any], who: str = "logger") -> None:
+        """An entry in the journal, of the logger itself or of a user."""
         try:
-            await self._store.do(journal.append, "logger", action, detail, self._clock.wall_ms())
+            await self._store.do(journal.append, who, action, detail, self._clock.wall_ms())
         except StoreFailed as error:
             self._event("edge.store-failed", {"why": explain(error)})
 

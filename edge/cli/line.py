@@ -63,7 +63,7 @@ def sniff(line: str, config: Path, seconds: float | None, save: Path | None, as_
     with suppress(KeyboardInterrupt):
         for one in _frames(wanted, None if seconds is None else time.monotonic() + seconds):
             heard.append(one)
-            click.echo(_json(one) if as_json else frame_line(one))
+            click.echo(frame_json(one) if as_json else frame_line(one))
     if save is not None:
         with writing(save):
             save.write_text(capture(heard, wanted, more).to_text(), encoding="utf-8")
@@ -144,7 +144,8 @@ def _values(one: Heard) -> str:
     return "".join(f"  [{guess.register} {guess.order} {shown(guess)}]" for guess in likely[:_VALUES])
 
 
-def _json(one: Heard) -> str:
+def frame_json(one: Heard) -> str:
+    """A frame as JSON (keys: docs/json.md)."""
     import json
 
     frame = None if one.frame is None else frame_object(one.frame)

@@ -27,7 +27,8 @@ LIMIT_S = 3600.0
 LOOK_S = 1.0
 NAME_LIMIT = 40
 
-Note = Callable[[str, dict[str, Any]], Awaitable[None]]
+Note = Callable[[str, dict[str, Any], str], Awaitable[None]]
+"""Action, detail, who."""
 
 
 @dataclass(slots=True)
@@ -56,7 +57,7 @@ class Holds:
         self._on_event = on_event
         self._now = monotonic
         self._holds: dict[str, _Hold] = {}
-        self._notes: list[tuple[str, dict[str, Any]]] = []
+        self._notes: list[tuple[str, dict[str, Any], str]] = []
         self._news = asyncio.Event()
 
     def verbs(self) -> dict[str, Verb]:
@@ -83,8 +84,7 @@ class Holds:
                 elif not self._lines[line].counters().held:
                     self._lines[line].hold(True)  # a worker that took a dead one's place
             while self._notes:
-                action, detail = self._notes[0]
-                await self._note(action, detail)
+                await self._note(*self._notes[0])
                 del self._notes[0]
             self._news.clear()
             try:
@@ -103,7 +103,7 @@ class Holds:
         hold = self._holds[line] = _Hold(who, tool, now, now + LEASE_S)
         who.at_end.append(lambda: self._give_back(line, hold, "broken"))
         self._lines[line].hold(True)
-        self._happened("held", {"line": line, "by": who.name, "tool": tool})
+        self._happened("held", {"line": line, "by": who.name, "tool": tool}, f"user:{who.name}")
         return self._state(line)
 
     async def _renew(self, args: dict[str, Any], who: Who) -> dict[str, Any]:
@@ -133,9 +133,10 @@ class Holds:
         del self._holds[line]
         self._lines[line].hold(False)
         held_s = round(self._now() - hold.since)
-        self._happened("returned", {"line": line, "by": hold.who.name, "tool": hold.tool, "held_s": held_s, "why": why})
+        detail = {"line": line, "by": hold.who.name, "tool": hold.tool, "held_s": held_s, "why": why}
+        self._happened("returned", detail, f"user:{hold.who.name}" if why == "returned" else "logger")
 
-    def _happened(self, what: str, detail: dict[str, Any]) -> None:
+    def _happened(self, what: str, detail: dict[str, Any], who: str) -> None:
         self._on_event(f"edge.line-{what}", detail)
-        self._notes.append((f"line.{what}", detail))
+        self._notes.append((f"line.{what}", detail, who))
         self._news.set()

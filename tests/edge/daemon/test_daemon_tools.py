@@ -83,8 +83,9 @@ async def test_line_comes_back_by_itself_when_its_tool_is_killed_and_its_neighbo
             assert not [one for one in after["warnings"] if one["code"] == "edge.warn-line-held"]
             assert line(after, "cod")["silent"] == line(before, "cod")["silent"] == 0
             entries = await typed(site, "journal", "show")
-            told = [(entry["action"], entry["detail"].get("why")) for entry in entries if "line." in entry["action"]]
-            assert told == [("line.held", None), ("line.returned", "broken")]
+            told = [(e["who"].partition(":")[0], e["action"], e["detail"].get("why")) for e in entries]
+            told = [entry for entry in told if entry[1].startswith("line.")]
+            assert told == [("user", "line.held", None), ("logger", "line.returned", "broken")]
             assert await site.stop() == 0
             assert "Traceback" not in site.log
 
@@ -197,7 +198,7 @@ async def test_single_reads_go_between_the_polls_and_say_what_the_screen_says(tm
 
 
 def test_who_may_only_read_gets_no_line_and_no_bytes() -> None:
-    async def note(_action: str, _detail: dict[str, Any]) -> None: ...
+    async def note(_action: str, _detail: dict[str, Any], _who: str) -> None: ...
 
     verbs = Holds({}, note, lambda _code, _params: None).verbs() | Listening({}).verbs()
     assert all(verb.changes for verb in verbs.values())
