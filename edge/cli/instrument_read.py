@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from config.site import Site
 from drivers.bus import Caller
 from drivers.decode import block
 from drivers.errors import DriverError
@@ -19,6 +20,9 @@ from edge.cli.decode import show_guesses
 from edge.cli.line_tools import borrowed, target
 from edge.clock import SystemClock
 from edge.control import client
+from edge.control.server import Denied
+from edge.tools import reading
+from edge.tools.own_line import ToolBus
 from protocol.times import iso_text
 
 Ask = Callable[[str, dict[str, Any]], Any]
@@ -165,43 +169,48 @@ def _asking(config: Path) -> Iterator[Ask]:
 def _here(config: Path) -> Ask:
     from config.load import load
     from config.problem import ConfigErrors
-    from edge.control.server import Denied
     from edge.problems import problem_text
-    from edge.tools import reading
-    from edge.tools.own_line import ToolBus
 
     try:
-        site = load(config)
+        return _Here(config, load(config)).ask
     except ConfigErrors as error:
         for problem in error.problems:
             click.echo(problem_text(str(config), problem), err=True)
         raise SystemExit(WRONG_USE) from error
 
-    def run(name: str, job: reading.Job) -> reading.Taken | DriverError:
-        one = site.instruments[name]
-        wanted = target(config, one.line)
-        caller = Caller(name, one.timeout / 1000, one.retries, (one.gap or site.lines[one.line].gap) / 1000)
-        settings = wanted.settings
-        with borrowed(wanted, "instrument read") as own, own.at(settings.baud, settings.format) as bus:
+
+class _Here:
+    """Answers as the daemon would, with a port of our own."""
+
+    def __init__(self, config: Path, site: Site) -> None:
+        self._config = config
+        self._site = site
+
+    def ask(self, what: str, args: dict[str, Any]) -> Any:
+        """The answer; Stop for what is not in the site file."""
+        if what == "instrument-list":
+            empty = {"port_open": False, "held": False, "counters": None, "last_error": None}
+            return [reading.listed(name, one) | empty for name, one in self._site.instruments.items()]
+        try:
+            name, one = reading.named(self._site, args["instrument"])
+            if what == "instrument-registers":
+                job = reading.registers_job(one, args["function"], args["register"], args["count"])
+                return reading.registers_row(name, self._run(name, job))
+            points = [(point, reading.point_job(name, one, point)) for point in reading.chosen(one, args["factor"])]
+            return [reading.point_row(name, one, point, self._run(name, job)) for point, job in points]
+        except Denied as error:
+            raise Stop(error.code, WRONG_USE, **error.params) from error
+
+    def _run(self, name: str, job: reading.Job) -> reading.Taken | DriverError:
+        one = self._site.instruments[name]
+        line = self._site.lines[one.line]
+        gap_s = (line.gap if one.gap is None else one.gap) / 1000
+        caller = Caller(name, one.timeout / 1000, one.retries, gap_s)
+        with (
+            borrowed(target(self._config, one.line), "instrument read") as own,
+            own.at(line.baud, line.format) as bus,
+        ):
             try:
                 return job(ToolBus(bus, caller, 1 + one.retries))
             except DriverError as error:
                 return error
-
-    def ask(what: str, args: dict[str, Any]) -> Any:
-        if what == "instrument-list":
-            empty = {"port_open": False, "held": False, "counters": None, "last_error": None}
-            return [reading.listed(name, one) | empty for name, one in site.instruments.items()]
-        try:
-            name, one = reading.named(site, args["instrument"])
-            if what == "instrument-registers":
-                job = reading.registers_job(one, args["function"], args["register"], args["count"])
-                return reading.registers_row(name, run(name, job))
-            points = reading.chosen(one, args["factor"])
-            return [
-                reading.point_row(name, one, point, run(name, reading.point_job(name, one, point))) for point in points
-            ]
-        except Denied as error:
-            raise Stop(error.code, WRONG_USE, **error.params) from error
-
-    return ask

@@ -1,4 +1,4 @@
-"""`hj212 line scan`, `find`, `sniff`, `replay`: commissioning a line."""
+"""`hj212 line scan`, `find`, `sniff`, `hold`, `replay`: commissioning a line."""
 
 from __future__ import annotations
 
@@ -160,6 +160,23 @@ def capture(heard: list[Heard], wanted: Target, named: dict[str, Any]) -> Captur
     known |= {name: named[name] for name in ("instrument", "model", "firmware")}
     frames = tuple(Frame(round(one.at_s, 3), one.to_instrument is True, one.data) for one in heard)
     return Capture({name: known[name] for name in FIELDS}, frames)
+
+
+@line_group.command("hold", help=text("tools.verb-hold"))
+@click.argument("line", metavar="LINE")
+@config_option
+@click.option("--seconds", type=click.FloatRange(0.1), help=text("tools.sniff-seconds-option"))
+def hold(line: str, config: Path, seconds: float | None) -> None:
+    """The port is free for another program until Ctrl-C."""
+    wanted = target(config, line)
+    until = None if seconds is None else time.monotonic() + seconds
+    with suppress(KeyboardInterrupt), borrowed(wanted, "line hold") as own:
+        if not own.lent:
+            raise Stop("tools.nothing-to-hold", CHECK_FAILED, port=wanted.settings.port)
+        click.echo(text("tools.holding", line=wanted.title, port=wanted.settings.port), err=True)
+        while until is None or time.monotonic() < until:
+            own.stop.pause(_LOOK_S)
+    click.echo(text("tools.held-no-more", line=wanted.title), err=True)
 
 
 @line_group.command("replay", help=text("tools.verb-replay"))

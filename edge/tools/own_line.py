@@ -40,6 +40,8 @@ class OwnLine:
     settings: LineSettings
     stop: StopSignal = field(default_factory=StopSignal)
     tap: Tap = field(default_factory=lambda: Tap(time.monotonic))
+    lent: bool = False
+    """It comes from the daemon."""
     taken_back: bool = False
     """The daemon wanted the line back."""
 
@@ -122,6 +124,7 @@ def lent(paths: list[Path], line: str | None, tool: str, settings: LineSettings)
             return
         with connection:
             lease_s = _taken(connection, str(line), tool)
+            own.lent = True
             ended = threading.Event()
             renewing = threading.Thread(target=_renew, args=(connection, line, lease_s, own, ended), daemon=True)
             renewing.start()

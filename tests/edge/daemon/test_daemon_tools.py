@@ -122,8 +122,11 @@ async def test_scan_through_the_daemon_finds_who_is_there_and_gives_the_line_bac
             assert [(one["address"], one["model"]) for one in found["found"]] == [(3, "pl-pmm180"), (4, None)]
             assert (found["line"], found["stopped"]) == ("rs485-2", None)
             await site.until(lambda page: line(page, "dust")["port_open"])
+            code, _, err = await site.hj212("line", "hold", "rs485-2", "--seconds", "0.5", "-c", str(site.config))
+            assert (code, "is free for another program" in err) == (0, True)
             entries = await typed(site, "journal", "show")
-            assert [e["detail"]["why"] for e in entries if e["action"] == "line.returned"] == ["returned"]
+            told = [(e["detail"]["tool"], e["detail"]["why"]) for e in entries if e["action"] == "line.returned"]
+            assert told == [("line scan", "returned"), ("line hold", "returned")]
 
 
 async def test_unknown_site_is_scanned_and_the_daemon_then_reads_the_same_values(tmp_path: Path) -> None:
