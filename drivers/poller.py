@@ -3,7 +3,7 @@
     step ── Schedule: whose turn ──▶ driver.read(bus) ──▶ on_result(PollResult)
       ├─ a job waits: one exchange before the next poll, never two in a row while a poll is due
       ├─ port lost: closed at once, opened again for ever, 1 s … 10 s apart
-  └─ held: left to a technician's tool; polls and jobs find the port missing until it is taken back
+      └─ held: left to a technician's tool; polls and jobs find the port missing until it is taken back
 
 Slots follow the wall clock that is handed in, which may run faster than the machine's (demo); what happens on
 the wire follows real monotonic time.

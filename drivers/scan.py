@@ -78,6 +78,8 @@ class Wish:
     read: tuple[int, int, int] = (3, 0, 1)
     """(function, register, count) by which a Modbus instrument is asked: some answer nothing but their own block."""
     timeout_s: float | None = None
+    first: Setting | None = None
+    """Tried before all others: what the line is said to have."""
     everywhere: bool = False
     """Go on with other speeds when something is found."""
 
@@ -144,6 +146,7 @@ def plan(wish: Wish) -> list[Probe]:
 def _wanted(protocol: Protocol, wish: Wish) -> Sequence[Setting]:
     """A speed or format that is asked for goes with all formats or speeds that the protocol has."""
     usual = _SETTINGS[protocol]
+    usual = usual if wish.first is None else tuple(dict.fromkeys((wish.first, *usual)))
     if wish.bauds is None and wish.formats is None:
         return usual
     bauds = wish.bauds or list(dict.fromkeys(one.baud for one in usual))

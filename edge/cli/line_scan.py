@@ -16,6 +16,7 @@ import click
 from drivers import identify
 from drivers.bus import Caller, LineBus
 from drivers.driver import Bus
+from drivers.errors import PortLost
 from drivers.modbus_frame import FramingName
 from drivers.port import LineStopped
 from drivers.scan import PROTOCOLS, Found, Protocol, Setting, Step, Wish, scan
@@ -77,7 +78,7 @@ def scan_line(
 ) -> None:
     """Scan, identify, print; Ctrl-C gives what was found until then."""
     wanted = target(config, line)
-    wish = _wish(**how)
+    wish = _wish(wanted, **how)
     began = time.monotonic()
     result = Result()
     with borrowed(wanted, "line scan") as own, Progress() as progress:
@@ -92,11 +93,15 @@ def scan_line(
         raise SystemExit(CHECK_FAILED)
 
 
-def _wish(**how: Any) -> Wish:
+def _wish(wanted: Target, **how: Any) -> Wish:
+    """What was asked for; behind a TCP port the serial server alone sets speed and format."""
+    settings = wanted.settings
+    is_tcp = settings.port.startswith("socket://")
     return Wish(
         protocols=cast("Sequence[Protocol]", how["protocols"] or PROTOCOLS),
-        bauds=how["bauds"] or None,
-        formats=how["formats"] or None,
+        bauds=how["bauds"] or ((settings.baud,) if is_tcp else None),
+        formats=how["formats"] or ((settings.format,) if is_tcp else None),
+        first=None if wanted.name is None else Setting(settings.baud, settings.format),
         addresses=how["addresses"],
         read=how["read"],
         timeout_s=how["timeout_s"],
@@ -122,16 +127,20 @@ def _run(own: OwnLine, wish: Wish, stop_at: int | None, result: Result, progress
         progress.say(text("tools.stopped-asked"))
     except LineStopped:
         result.stopped = "taken-back"
+    except PortLost:
+        if not found:
+            raise
+        result.stopped = "port-lost"
     result.instruments = [Instrument(one) for one in found]
-    if result.stopped == "taken-back":
+    if result.stopped in ("taken-back", "port-lost"):
         return
     try:
         for index, one in enumerate(found):
             progress.show(text("tools.identifying", address=one.address), index, len(found))
             with at(one.setting) as bus:
                 result.instruments[index] = identified(ToolBus(bus, Caller("scan", _IDENTIFY_S)), one, models_dir)
-    except (KeyboardInterrupt, LineStopped):
-        result.stopped = result.stopped or "asked"
+    except (KeyboardInterrupt, LineStopped, PortLost) as error:
+        result.stopped = result.stopped or ("port-lost" if isinstance(error, PortLost) else "asked")
 
 
 def _take_in(step: Step, found: list[Found], result: Result, progress: Progress) -> None:
@@ -215,7 +224,7 @@ def _object(one: Instrument) -> dict[str, Any]:
 
 
 def _show(result: Result, blocks: str, known: dict[str, str]) -> None:
-    if result.stopped in ("enough", "taken-back"):
+    if result.stopped in ("enough", "taken-back", "port-lost"):
         click.echo(text(f"tools.stopped-{result.stopped}"), err=True)
     for one in result.instruments:
         there = known.get(str(one.found.address))

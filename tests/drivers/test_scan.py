@@ -86,6 +86,13 @@ def test_wishes_narrow_the_plan() -> None:
     assert [(p.setting, p.address) for p in plan] == [(Setting(4800, "8N2"), 7)]
 
 
+def test_what_the_line_is_said_to_have_is_tried_first_and_once() -> None:
+    said = Setting(4800, "8E1")
+    plan = scan.plan(Wish(protocols=("modbus", "dlt645-2007"), first=said))
+    assert plan[0].setting == said
+    assert len({(p.setting, p.protocol, p.address) for p in plan}) == len(plan)
+
+
 def test_everywhere_goes_on_behind_the_first_find() -> None:
     world = World(slaves(1))
     settings = {step.probe.setting for step in scan.scan(Wish(("modbus",), addresses=(1,), everywhere=True), world.at)}
