@@ -173,6 +173,15 @@ def _scaled(number: float | None, scale: Scale, screen: Screen) -> float | None:
     return value if screen.fits(value) else None
 
 
+CURRENTS = {
+    "4-20 mA": (1.0, 0.0),
+    "4000-20000": (0.001, 0.0),
+    "5530-27648": (16 / 22_118, 4 - 5_530 * 16 / 22_118),
+    "0-65535": (16 / 65_535, 4.0),
+}
+"""Numbers that are a current, and how one becomes mA (S7 and ADAM among them): × and +, by `Scale.why`."""
+
+
 @cache
 def _scales(kind: str, span: tuple[float, float] | None) -> tuple[Scale, ...]:
     return tuple(_ways(kind, span))
@@ -187,13 +196,10 @@ def _ways(kind: str, span: tuple[float, float] | None) -> Iterator[Scale]:
         return
     low, width = span[0], span[1] - span[0]
     if kind in _FLOATS:
-        yield Scale(width / 16, low - width / 4, "4-20 mA", 2)
         yield Scale(width / 100, low, "%", 3)
-    if kind in ("int16", "uint16"):
-        yield Scale(width / 16_000, low - width / 4, "4000-20000", 2)
-        yield Scale(width / 22_118, low - width / 22_118 * 5_530, "5530-27648", 2)
-    if kind == "uint16":
-        yield Scale(width / 65_535, low, "0-65535", 3)
+    for name, (factor, offset) in CURRENTS.items():
+        if (kind in _FLOATS) == (name == "4-20 mA") and kind in (*_FLOATS, "uint16"):
+            yield Scale(width / 16 * factor, low + width / 16 * (offset - 4), name, 2)
 
 
 _KIND_COST = {"float32": 0, "uint16": 2, "int16": 3, "uint32+float32": 2, "bcd": 4, "int32": 5, "uint32": 4,

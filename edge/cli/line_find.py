@@ -93,7 +93,7 @@ def find(number: str, line: str | None, config: Path, as_json: bool, **how: Any)
         if sys.stdin.isatty() and not as_json and not how["again"]:
             found = _asked_again(read, found, how["tolerance"])
     count = sum(len(here) for here in registers.values())
-    _tell(found, count, whom, how["factor"], as_json)
+    _tell(found, count, whom, how, as_json)
     if not found:
         raise SystemExit(CHECK_FAILED)
 
@@ -233,9 +233,9 @@ def _asked_again(read: core.Read, found: list[core.Candidate], tolerance: float 
     return found
 
 
-def _tell(found: Sequence[core.Candidate], count: int, whom: Whom, factor: str | None, as_json: bool) -> None:
+def _tell(found: Sequence[core.Candidate], count: int, whom: Whom, how: dict[str, Any], as_json: bool) -> None:
     name = whom.instrument or f"modbus-{whom.address}"
-    blocks = [point_block(name, place(one), factor, None) for one in found]
+    blocks = [point_block(name, place(one, how["span"]), how["factor"], None) for one in found]
     if as_json:
         rows = [_object(one) | {"toml": block} for one, block in zip(found, blocks, strict=True)]
         print_json({"instrument": whom.instrument, "address": whom.address, "registers": count, "candidates": rows})
@@ -270,10 +270,13 @@ def _object(one: core.Candidate) -> dict[str, Any]:
     }
 
 
-def place(one: core.Candidate) -> PointPlace:
-    """A candidate as a point: what is in another unit is converted by the unit, all else by scale and offset."""
+def place(one: core.Candidate, span: tuple[float, float] | None) -> PointPlace:
+    """A candidate as a point: a unit is converted as such, a current stays one (NAMUR limits), all else is scaled."""
     at = one.function, one.register, one.type, one.order
     words = one.words if one.type == "bcd" else None
     if one.scale.why in _UNITS or one.scale.why == "ppm":
         return PointPlace(*at, unit=one.scale.why, words=words)
+    if one.scale.why in core.CURRENTS:
+        scale, offset = core.CURRENTS[one.scale.why]
+        return PointPlace(*at, scale=scale, offset=offset, current=span)
     return PointPlace(*at, scale=one.scale.factor, offset=one.scale.offset, words=words)

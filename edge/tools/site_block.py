@@ -90,6 +90,8 @@ class PointPlace:
     offset: float = 0.0
     unit: str | None = None
     words: int | None = None
+    current: tuple[float, float] | None = None
+    """raw × scale + offset is a current in mA, of this range."""
 
 
 def point_block(instrument: str, place: PointPlace, factor: str | None, outlet: str | None) -> str:
@@ -101,6 +103,7 @@ def point_block(instrument: str, place: PointPlace, factor: str | None, outlet: 
     rows |= {"words": place.words} if place.words is not None else {}
     rows |= {"scale": place.scale} if place.scale != 1.0 else {}
     rows |= {"offset": place.offset} if place.offset else {}
+    rows |= {"current": list(place.current)} if place.current else {}
     rows |= {"unit": place.unit} if place.unit else {}
     lines = [f"{key} = {_text(value) if isinstance(value, str) else value}" for key, value in rows.items()]
     return "\n".join([f"[[instruments.{_key(instrument)}.points]]", *lines]) + "\n"

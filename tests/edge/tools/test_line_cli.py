@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pty
+import struct
 import threading
 import time
+import tomllib
 import tty
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +15,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from drivers import find
 from drivers.capture import Capture
+from edge.cli.line_find import place
 from edge.cli.main import hj212
+from edge.tools.site_block import point_block
 
 ASKED, ANSWERED = bytes.fromhex("01 03 00 00 00 02 C4 0B"), bytes.fromhex("01 03 04 66 66 42 0E B5 C0")
 
@@ -113,3 +118,22 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
         assert said in result.stderr, (arguments, result.stderr)
         assert "Traceback" not in result.output
         assert isinstance(result.exception, SystemExit), result.exception
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "scale", "offset"),
+    [
+        (struct.pack(">f", 12.8), "float32", None, None),  # mA itself
+        ((36045).to_bytes(2, "big"), "uint16", 16 / 65535, 4.0),  # ADAM-4017+: 12.8 mA of 4..20
+        ((12_800).to_bytes(2, "big"), "uint16", 0.001, None),
+    ],
+)
+def test_current_that_was_found_is_a_current_in_the_block_so_that_a_broken_loop_is_no_value(
+    raw: bytes, kind: str, scale: float | None, offset: float | None
+) -> None:
+    words = {at: raw[2 * at : 2 * at + 2] for at in range(len(raw) // 2)}
+    screen = find.Screen.from_text("110.00", 0.01)
+    best = next(one for one in find.search({3: words}, screen, (0.0, 200.0)) if one.type == kind)
+    read = tomllib.loads(point_block("dust", place(best, (0.0, 200.0)), "a34013", "ww1"))
+    (point,) = read["instruments"]["dust"]["points"]
+    assert (point["current"], point.get("scale"), point.get("offset")) == ([0.0, 200.0], scale, offset)
