@@ -18,7 +18,7 @@ from typing import Literal, get_args
 from drivers import cjt188, dlt645
 from drivers.bus import Caller, LineBus
 from drivers.driver import Bus, Request
-from drivers.errors import BadAnswer, DeviceRefused, DeviceSilent
+from drivers.errors import BadAnswer, DeviceRefused, DeviceSilent, PortLost
 from drivers.meter_frame import parsed
 from drivers.modbus_frame import ascii_, rtu
 from drivers.modbus_pdu import read_ask
@@ -37,6 +37,9 @@ _WAIT_S: dict[Protocol, float] = {
 _LATE_FACTOR = 6.0
 """An instrument that answered too late is asked again with so much more time."""
 _USUAL_BYTES = 16
+_DUE = "drivers.late-answer-due"
+_METER_WAITS = 4
+"""A meter is asked twice by wildcard, and the second time waits until no late answer to the first can come."""
 _NO_GATEWAY = (10, 11)
 """Exceptions of a gateway that has nobody at this address."""
 
@@ -65,6 +68,8 @@ _SETTINGS: dict[Protocol, tuple[Setting, ...]] = {
     "adam": _settings("9600/8N1 19200/8N1 38400/8N1"),
 }  # fmt: skip
 """Where each protocol is looked for, the most likely first."""
+_EVERY_PORT = Setting(9600, "8N1")
+"""Every port has this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,8 @@ class Probe:
     @property
     def cost_s(self) -> float:
         """About how long it takes where nobody is there."""
-        return self.wait_s + 2 * _USUAL_BYTES * 10 / self.setting.baud * (2 if self.protocol in _METERS else 1)
+        waits = _METER_WAITS if self.protocol in _METERS else 1
+        return waits * self.wait_s + 2 * _USUAL_BYTES * 10 / self.setting.baud
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +194,33 @@ class _Scan:
     def run(self) -> Iterator[Step]:
         with ExitStack() as port:
             setting: Setting | None = None
+            bus: LineBus | None = None
             while self._left:
                 if self._left[0].setting != setting:
                     port.close()
-                    setting = self._left[0].setting
-                    bus = port.enter_context(self._at(setting))
+                    setting, bus = self._left[0].setting, self._opened(port, self._left[0].setting)
                     self._asked = []
+                if bus is None:
+                    self._leave_out(self._left[0].setting)
+                    continue
                 probe = self._left.pop(0)
                 self._left_s -= probe.cost_s
                 step = self._probe(bus, probe)
                 self._done += 1
                 self._follow(step)
                 yield replace(step, done=self._done, total=self._done + len(self._left), left_s=self._left_s)
+
+    def _opened(self, port: ExitStack, setting: Setting) -> LineBus | None:
+        """The line at a setting; None where the port has no such one: many adapters know no 7 bits."""
+        try:
+            return port.enter_context(self._at(setting))
+        except PortLost:
+            with self._at(_EVERY_PORT):  # else it is missing: PortLost
+                return None
+
+    def _leave_out(self, setting: Setting) -> None:
+        self._left = [one for one in self._left if one.setting != setting]
+        self._left_s = _cost_s(self._left)
 
     def _probe(self, bus: LineBus, probe: Probe) -> Step:
         caller = Caller(f"{probe.protocol} {probe.address}", probe.wait_s)
@@ -243,7 +264,13 @@ class _Asking:
     caller: Caller
 
     def ask(self, request: Request) -> bytes:
-        return self.bus.ask(self.caller, request, 1)
+        try:
+            return self.bus.ask(self.caller, request, 1)
+        except DeviceSilent as error:
+            if error.code != _DUE:
+                raise
+            self.bus.port.pause(error.params["wait_s"])  # who answers late must not be taken for another
+            return self.bus.ask(self.caller, request, 1)
 
 
 def ask(bus: Bus, probe: Probe, read: tuple[int, int, int] = (3, 0, 1)) -> list[Found]:

@@ -13,6 +13,7 @@ from virtual_line import Answers, VirtualPort, VirtualTime, framed
 
 from drivers import frames, identify, scan
 from drivers.bus import Caller, LineBus
+from drivers.errors import PortLost
 from drivers.port import LineSettings
 from drivers.scan import Found, Setting, Wish
 from drivers.simulated.slaves import of_model
@@ -111,6 +112,34 @@ def test_slave_that_answers_too_late_is_asked_again_with_more_time() -> None:
     world = World(slaves(3, delay_s=0.6))
     found = world.found(Wish(("modbus",), bauds=(9600,), formats=("8N1",), addresses=(2, 3, 4, 5, 6, 7)))
     assert names(found) == [("modbus", 3, 9600, "8N1")]
+
+
+def test_slow_silence_before_a_wildcard_does_not_keep_the_meter_from_being_asked() -> None:
+    own = "68 78 56 34 12 00 00 68 93 06 AB 89 67 45 33 33"
+    answer = bytes.fromhex(own) + bytes((sum(bytes.fromhex(own)) & 0xFF, 0x16))
+    world = World(lambda data, at: [(0.1, answer)] if bytes.fromhex("68 13 00 DF 16") in data else ())
+    wish = Wish(("modbus", "dlt645-2007"), bauds=(9600,), formats=("8E1",), addresses=(1,), timeout_s=2.0)
+    assert names(world.found(wish)) == [("dlt645-2007", METER, 9600, "8E1")]
+
+
+def test_setting_that_the_port_cannot_have_is_left_out_and_a_port_that_is_lost_ends_the_scan() -> None:
+    world, lost = World(slaves(3)), False
+
+    @contextmanager
+    def at(setting: Setting) -> Iterator[LineBus]:
+        if lost or setting.format == "7E1":
+            raise PortLost("drivers.port-lost", port="virtual", reason="invalid")
+        with world.at(setting) as bus:
+            yield bus
+
+    wish = Wish(("modbus-ascii", "modbus"), addresses=(1, 2), everywhere=True)
+    formats = {step.probe.setting.format for step in scan.scan(wish, at)}
+    assert formats == {"8N1", "8E1", "8O1"}
+    steps = scan.scan(wish, at)
+    next(steps)
+    lost = True
+    with pytest.raises(PortLost):
+        list(steps)
 
 
 def test_damaged_bytes_say_that_somebody_speaks_here() -> None:
