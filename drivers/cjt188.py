@@ -26,8 +26,8 @@ _READ, _ANSWER, _FAULT = 0x01, 0x81, 0xC1
 _ADDRESS_SIZE = 7
 _HEAD, _AROUND = 11, 13
 _DATA_SIZE = 22
-_DIS = (b"\x90\x1f", b"\x1f\x90")
-_M3 = {0x2C: 0.01, 0x29: 0.00001}
+DIS = (b"\x90\x1f", b"\x1f\x90")
+M3 = {0x2C: 0.01, 0x29: 0.00001}
 """m³ in one unit of the last digit, by unit code."""
 
 FRAME = framed(
@@ -112,7 +112,7 @@ def read_request(address: str, meter_type: int, di: bytes, wake: int = 3) -> Req
         if (control, size) != (_ANSWER, _DATA_SIZE):
             return 0
         came = received[_HEAD : _HEAD + len(di)]
-        return _AROUND + size if any(one.startswith(came) for one in _DIS) else 0
+        return _AROUND + size if any(one.startswith(came) for one in DIS) else 0
 
     def check(answer: bytes) -> None:
         came = parsed(FRAME, answer)
@@ -133,7 +133,7 @@ def _reading(key: str, options: PointOptions, data: construct.Container) -> Read
         low, high = options.bits or (0, 15)
         return Reading(key, float(data.state >> low & (1 << (high - low + 1)) - 1), data.state.to_bytes(2, "little"))
     volume = data[options.item]
-    digits, scale = low_first(volume.digits), _M3.get(volume.unit)
+    digits, scale = low_first(volume.digits), M3.get(volume.unit)
     if digits is None:
         return Reading(key, None, volume.digits, "drivers.not-decimal")
     if scale is None:

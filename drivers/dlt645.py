@@ -26,6 +26,7 @@ ItemName = Literal[
     "current-c", "power", "reactive-power", "factor",
 ]  # fmt: skip
 _READ = {"2007": 0x11, "1997": 0x01}
+_ADDRESS = 0x13
 _ANSWER, _MORE, _ERROR = 0x80, 0x20, 0x40
 _DI_SIZE = {"2007": 4, "1997": 2}
 _ADDRESS_SIZE = 6
@@ -239,3 +240,29 @@ def search(bus: Bus, edition: Edition = "2007", known: str = "") -> list[str]:
     else:
         return [parsed(FRAME, answer).address[::-1].hex()]
     return [found for pair in range(100) for found in search(bus, edition, f"{pair:02d}{known}")]
+
+
+def own_address(bus: Bus) -> list[str]:
+    """The address of the one meter of a line by its own word (2007: C 13), for meters that do not read by wildcard."""
+    data = FRAME.build({"body": {"value": {"address": address_bytes(ANYONE), "control": _ADDRESS, "data": b""}}})
+
+    def length(received: bytes) -> int | None:
+        pattern = (0x68, *([None] * _ADDRESS_SIZE), 0x68, _ADDRESS | _ANSWER, _ADDRESS_SIZE)
+        if any(want is not None and want != got for want, got in zip(pattern, received, strict=False)):
+            return 0
+        return None if len(received) < _HEAD else _AROUND + _ADDRESS_SIZE
+
+    def check(answer: bytes) -> None:
+        parsed(FRAME, answer)
+
+    request = Request(
+        data=WAKE * 4 + data,
+        length=length,
+        check=check,
+        confusable=(),
+        expected=_AROUND + _ADDRESS_SIZE,
+    )
+    try:
+        return [str(parsed(FRAME, bus.ask(request)).data[::-1].hex())]
+    except (DeviceSilent, BadAnswer):
+        return []

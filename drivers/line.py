@@ -18,6 +18,7 @@ from drivers.driver import Bus
 from drivers.jobs import JobQueue
 from drivers.poller import LineClock, LineInstrument, LineState, Poller, PollResult
 from drivers.port import LineSettings, LineStopped, StopSignal, open_port
+from drivers.tap import Tap, TappedPort
 
 __all__ = [
     "Counters", "LineClock", "LineInstrument", "LineSettings", "LineState", "LineWorker", "PollResult",
@@ -44,9 +45,13 @@ class LineWorker:
         self._stop = StopSignal()
         self._jobs = JobQueue(name, monotonic)
         self._names = frozenset(instrument.name for instrument in instruments)
-        self._poller = Poller(
-            settings, instruments, on_result, clock, monotonic, lambda: open_port(settings, self._stop), self._jobs
-        )
+        self.tap = Tap(monotonic)
+        """What goes over the line, for listeners."""
+
+        def opened() -> TappedPort:
+            return TappedPort(open_port(settings, self._stop), self.tap)
+
+        self._poller = Poller(settings, instruments, on_result, clock, monotonic, opened, self._jobs)
         self._thread = threading.Thread(target=self._run, name=f"line[{name}]", daemon=True)
 
     def start(self) -> None:
@@ -75,6 +80,11 @@ class LineWorker:
         future = self._jobs.submit(instrument, job)
         self._stop.wake()
         return future
+
+    def hold(self, on: bool) -> None:
+        """Leave the port to a tool, or take it back; `counters().held` says when the port is free."""
+        self._poller.hold(on)
+        self._stop.wake()
 
     @property
     def alive(self) -> bool:

@@ -2,7 +2,8 @@
 
     step ── Schedule: whose turn ──▶ driver.read(bus) ──▶ on_result(PollResult)
       ├─ a job waits: one exchange before the next poll, never two in a row while a poll is due
-      └─ port lost: closed at once, opened again for ever, 1 s … 10 s apart
+      ├─ port lost: closed at once, opened again for ever, 1 s … 10 s apart
+      └─ held: left to a technician's tool; polls and jobs find the port missing until it is taken back
 
 Slots follow the wall clock that is handed in, which may run faster than the machine's (demo); what happens on
 the wire follows real monotonic time.
@@ -23,6 +24,8 @@ from drivers.schedule import Schedule, Turn
 
 _REOPEN_FIRST_S = 1.0
 _REOPEN_MAX_S = 10.0
+_RETURN_S = 3.0
+"""So long after a hold nothing is asked: a late answer to the tool would be taken for one to us."""
 IDLE_MAX_S = 1.0
 """Longest sleep: a stepped clock is noticed and the watchdog fed at least this often."""
 
@@ -83,6 +86,8 @@ class LineState:
     foreign: int
     """Times that bytes came which answered nothing, since the start."""
     instruments: dict[str, Counters]
+    held: bool = False
+    """Whether the port is left to a tool."""
 
 
 class _InstrumentBus:
@@ -164,6 +169,7 @@ class Poller:
         self._reopen_s = _REOPEN_FIRST_S
         self._opened = 0
         self._lost = 0
+        self._held = self._hold_wanted = False
         self._stamp = monotonic()
 
     @property
@@ -181,12 +187,18 @@ class Poller:
             lost=self._lost,
             foreign=bus.foreign if bus else 0,
             instruments={seat.instrument.name: seat.counters() for seat in self._seats},
+            held=self._held,
         )
+
+    def hold(self, on: bool) -> None:
+        """Leave the port to a technician's tool, or take it back: by the next step; may be called from any thread."""
+        self._hold_wanted = on
 
     def step(self) -> float:
         """Run a job or poll whose turn it is; how long to wait then, in real seconds."""
         self._stamp = self._now()
-        if self._port is None and self._stamp >= self._reopen_at:
+        self._follow_hold()
+        if self._port is None and not self._held and self._stamp >= self._reopen_at:
             self._open()
         wall_ms, mono_s = self._clock.wall_ms(), self._clock.mono_s()
         turn = self._schedule.pick(wall_ms, mono_s)
@@ -255,6 +267,17 @@ class Poller:
         return PollResult(seat.instrument.name, slot_ms, readings, error, self._clock.mono_s())
 
     # -- the port
+
+    def _follow_hold(self) -> None:
+        if self._hold_wanted == self._held:
+            return
+        self._held = self._hold_wanted
+        if self._held:
+            self._close_port()
+            self._port_error = PortLost("drivers.line-held")
+        else:
+            self._port_error = None
+            self._reopen_at, self._reopen_s = self._now() + _RETURN_S, _REOPEN_FIRST_S
 
     def _open(self) -> None:
         try:

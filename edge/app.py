@@ -50,6 +50,9 @@ from edge.store.errors import StoreError, StoreFailed
 from edge.store.outbox import Aside
 from edge.store.store import Store
 from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
+from edge.tools.holding import Holds
+from edge.tools.listening import Listening
+from edge.tools.reading import Reads
 from edge.values import Sample
 from edge.watch.changes import Changes
 from edge.watch.instruments import InstrumentWatch
@@ -91,6 +94,7 @@ class Daemon:
         self._store = Store(self._data_dir, retention=site.store, on_event=self._event, clock=clock)
         self._lines: dict[str, LineWorker] = {}
         self._actions = Actions(site, self._lines, clock)
+        self._holds = Holds(self._lines, self._note, self._event)
         self._delivering = Delivering(site, self._store, clock, self._live, self._equipment, self._actions, self._event)
         self._marking = Marking(site, self._store, clock, self._event)
         self._delivering.stops = self._marking.stops
@@ -184,6 +188,7 @@ class Daemon:
             group.create_task(sweep, name="sweep")
             filling = keep_alive("filling", self._fill, self._clock, self._restarted)
             group.create_task(filling, name="filling")
+            group.create_task(keep_alive("holds", self._holds.run, self._clock, self._restarted), name="holds")
             group.create_task(keep_alive("marks", self._marking.run, self._clock, self._restarted), name="marks")
             group.create_task(keep_alive("revising", self._revise, self._clock, self._restarted), name="revising")
             self._watch_parts()
@@ -216,10 +221,10 @@ class Daemon:
     async def _set_analyzer_clocks(self) -> None:
         await set_analyzer_clocks(self._actions, self._clock, self._note)
 
-    async def _note(self, action: str, detail: dict[str, Any]) -> None:
-        """An entry of the logger itself in the journal."""
+    async def _note(self, action: str, detail: dict[str, Any], who: str = "logger") -> None:
+        """An entry in the journal, of the logger itself or of a user."""
         try:
-            await self._store.do(journal.append, "logger", action, detail, self._clock.wall_ms())
+            await self._store.do(journal.append, who, action, detail, self._clock.wall_ms())
         except StoreFailed as error:
             self._event("edge.store-failed", {"why": explain(error)})
 
@@ -298,7 +303,8 @@ class Daemon:
             verbs[f"{what}-order"] = Verb(partial(self._order, what), changes=True)
         for name, query in QUERIES.items():
             verbs[name] = Verb(self._stored(name, query))
-        return verbs
+        reads = Reads(self._site, self._lines, lambda: self._measuring.last_errors)
+        return verbs | self._holds.verbs() | Listening(self._lines).verbs() | reads.verbs()
 
     async def _order(self, what: str, args: dict[str, Any], who: Who) -> list[dict[str, Any]]:
         return [mark_shown(entry) for entry in await self._marking.order(what, args, who.name)]
@@ -357,6 +363,7 @@ class Daemon:
                 *report.warnings(self._site, self._delivering, self._measuring, ahead),
                 *report.refusals(aside),
                 *self._marking.warnings(),
+                *self._holds.warnings(),
                 *self._hanging(),
             ],
             "platforms": report.platforms(self._delivering, counts, aside),

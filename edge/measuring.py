@@ -19,6 +19,7 @@ from itertools import groupby
 from typing import Any
 
 from config.site import Instrument, Line, Site
+from drivers.errors import DriverError
 from drivers.line import LineInstrument, LineWorker, PollResult
 from drivers.port import LineSettings
 from drivers.registry import driver_class
@@ -79,6 +80,8 @@ class Measuring:
         """Looks at all samples as they come in: the switches."""
         self.engines = {name: Engine(outlet, name, factor_rules(site, name)) for name, outlet in site.outlets.items()}
         self.lines = lines
+        self.last_errors: dict[str, tuple[int, DriverError]] = {}
+        """The last error of each instrument's polls, and its slot (UTC ms)."""
         self.alarms = alarms
         self._looked_ms = 0
         """The slot in which the alarms were last told the time."""
@@ -170,14 +173,14 @@ class Measuring:
         return HANG_S + max(timeouts, default=0.0)
 
     def ports(self) -> dict[str, bool]:
-        """Whether the port of each line is open; without those that were not tried yet."""
+        """Whether the port of each line is open; without those that were not tried yet, or are left to a tool."""
         states = {name: worker.counters() for name, worker in self.lines.items()}
-        return {name: one.open for name, one in states.items() if one.open or one.error is not None}
+        return {name: one.open for name, one in states.items() if (one.open or one.error is not None) and not one.held}
 
     def _tell_port(self, name: str, ports: dict[str, bool]) -> None:
         """A port that could not be opened, was lost, or came back."""
         state = self.lines[name].counters()
-        if state.open == ports.get(name) or (not state.open and state.error is None):
+        if state.held or state.open == ports.get(name) or (not state.open and state.error is None):
             return
         known, ports[name] = name in ports, state.open
         base = {"line": name, "port": self._site.lines[name].port}
@@ -193,6 +196,8 @@ class Measuring:
         return LineWorker(name, settings, instruments, on_result, self._clock)
 
     def _take(self, poll: PollResult) -> None:
+        if poll.error is not None:
+            self.last_errors[poll.instrument] = (poll.slot_ms, poll.error)
         self._polls.append(poll)
         self._arrived.set()
 

@@ -193,8 +193,9 @@ def warnings(site: Site, delivering: Delivering, measuring: Measuring, qn_ahead:
     if measuring.disk_error is not None:
         found.append({"code": "edge.warn-disk", "params": {"why": measuring.disk_error}})
     for name, worker in measuring.lines.items():
-        error = worker.counters().error
-        if error is not None:
+        state = worker.counters()
+        error = state.error
+        if error is not None and not state.held:
             params = {"line": name, "port": site.lines[name].port, "why": explain(error)}
             found.append({"code": "edge.warn-port", "params": params})
     for session in delivering.sessions.values():

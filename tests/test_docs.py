@@ -14,13 +14,21 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from config.site import Instrument, Point
 from drivers.bus import Counters
+from drivers.errors import DeviceSilent
+from drivers.simulated import SimulatedBus
+from drivers.simulated.slaves import of_model
+from drivers.sniff import Heard
 from edge.catalogue import use_language
+from edge.cli.line import frame_json
 from edge.cli.main import hj212
+from edge.clock import SystemClock
 from edge.events import Event
 from edge.measure.alarms import Alarm
 from edge.store import alarms, connection, database, delivery, journal, linklog, links, records, samples
 from edge.store.connection import Receipt
+from edge.tools.reading import point_row
 from edge.values import HOUR_MS, Kind, Record, Sample
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +36,7 @@ TWINS = [("README.md", "README.zh-CN.md"), ("docs/operation.md", "docs/operation
 DOCUMENTS = [*(name for pair in TWINS for name in pair), "docs/json.md", "docs/architecture.md"]
 NOON = 1_790_049_600_000
 """2026-09-22 12:00:00 in Beijing."""
+INSTRUMENT = Instrument(line="l", driver="modbus", points=(Point(factor="w01018", outlet="ww1"),))
 
 
 def words(name: str) -> str:
@@ -260,6 +269,38 @@ def test_keys_of_events_are_documented(site: str) -> None:
 def test_keys_of_instrument_models_are_documented(site: str) -> None:
     assert set(printed(site, "instrument", "models")[0]) == set(documented("`instrument models")[0])
     assert {"file", "model", "points"} <= set(printed(site, "instrument", "show", "hach-cod"))
+
+
+def test_keys_of_decode_are_documented() -> None:
+    page = json.loads(CliRunner().invoke(hj212, ["decode", "--json", "01 03 04 66 66 42 0E B5 C0"]).stdout)
+    top, frame, guess = documented("`decode")
+    assert list(page) == top
+    assert set(page["frame"]) == set(frame)
+    assert set(page["guesses"][0]) == set(guess)
+
+
+def test_keys_of_the_sites_instruments_are_documented(site: str) -> None:
+    assert set(printed(site, "instrument", "list")[0]) == set(documented("`instrument list")[0])
+
+
+def test_keys_of_tools_on_a_line_are_documented(tmp_path: Path) -> None:
+    bus = SimulatedBus([of_model("hach-cod", 2, {"w01018": 35.6})], SystemClock(), baud=115_200)
+    bus.start()
+    try:
+        where = [bus.path, "--baud", "115200", "-c", str(tmp_path / "none.toml"), "--json"]
+        only = ["--format", "8N1", "--protocol", "modbus", "--address", "2"]
+        scanned = json.loads(CliRunner().invoke(hj212, ["line", "scan", *where, *only]).stdout)
+        found = json.loads(CliRunner().invoke(hj212, ["line", "find", "35.6", "--address", "2", *where]).stdout)
+    finally:
+        bus.stop()
+    top, each = documented("`line scan")
+    assert (set(scanned), set(scanned["found"][0])) == (set(top), set(each))
+    top, each = documented("`line find")
+    assert (set(found), set(found["candidates"][0])) == (set(top), set(each))
+    heard = frame_json(Heard(0.0, True, b"\0", None))
+    assert set(json.loads(heard)) == set(documented("`line sniff")[0])
+    rows = [point_row("a", INSTRUMENT, INSTRUMENT.points[0], DeviceSilent("drivers.silent"))]
+    assert set(rows[0]) == set(documented("`instrument read")[0])
 
 
 def test_keys_of_config_are_documented(site: str) -> None:

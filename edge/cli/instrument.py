@@ -1,4 +1,4 @@
-"""`hj212 instrument models` and `show`: the register maps that there are, shipped and beside the site file."""
+"""`hj212 instrument models` and `show`: the register maps that there are; `list`, `read`, `watch`: the instruments."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from drivers import models
 from drivers.errors import BadOption
 from edge.catalogue import explain, text
 from edge.cli.common import WRONG_USE, Stop, config_option, json_option, print_json, table
+from edge.cli.instrument_read import list_instruments, read, watch
 
 COLUMNS = ("cli.col-model", "cli.col-name", "cli.col-maker", "cli.col-kind", "cli.col-driver", "cli.col-grade")
 
@@ -18,6 +19,10 @@ COLUMNS = ("cli.col-model", "cli.col-name", "cli.col-maker", "cli.col-kind", "cl
 @click.group("instrument", help=text("cli.verb-instrument"))
 def instrument_group() -> None:
     """Instruments and their models."""
+
+
+for _command in (list_instruments, read, watch):
+    instrument_group.add_command(_command)
 
 
 @instrument_group.command("models", help=text("cli.verb-instrument-models"))

@@ -48,7 +48,7 @@ def packet_group() -> None:
 def decode(file: BinaryIO, as_json: bool, cap: int, variant: str, raw: bool) -> None:
     """Explain packets, one a line, from FILE or standard input."""
     for number, line in _lines(file):
-        examined = _examined(line, cap, variant)
+        examined = examine_line(line, cap, variant)
         if as_json:
             _print(json.dumps(to_object(examined), ensure_ascii=False))
         else:
@@ -64,7 +64,7 @@ def check(file: BinaryIO, as_json: bool, cap: int, variant: str) -> None:
     """Check packets, one a line; exit code 1 when one is not accepted."""
     all_ok = True
     for number, line in _lines(file):
-        examined = _examined(line, cap, variant)
+        examined = examine_line(line, cap, variant)
         all_ok &= examined.ok
         if as_json:
             _print(json.dumps(to_object(examined), ensure_ascii=False))
@@ -87,7 +87,7 @@ def encode(file: BinaryIO, as_json: bool, variant: str) -> None:
             sys.exit(2)
 
 
-def _examined(line: bytes, cap: int, variant: str) -> Examined:
+def examine_line(line: bytes, cap: int = MAX_SEGMENT, variant: str = "hj212") -> Examined:
     """All that is right and wrong with a frame, and what no table of the standard has."""
     examined = examine(line, cap, cast(Variant, variant), framed=True)
     more = unusual(examined.packet) if examined.packet else []

@@ -63,32 +63,61 @@ def candidates(configured: str | None, data_dir: Path) -> list[Path]:
 
 def ask(paths: list[Path], what: str, args: dict[str, Any] | None = None) -> Any:
     """The daemon's answer; NoDaemon where nobody is there, Refused where it says no."""
+    with Connection(paths) as connection:
+        return connection.ask(what, args)
+
+
+class Connection:
+    """Several questions over one connection: the daemon takes back what it has lent when it ends."""
+
+    def __init__(self, paths: list[Path], timeout_s: float = TIMEOUT_S) -> None:
+        """Raises NoDaemon, Refused."""
+        self._path, self._socket = _connected(paths)
+        self._socket.settimeout(timeout_s)
+        self._stream = self._socket.makefile("rb")
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """The end."""
+        self._stream.close()
+        self._socket.close()
+
+    def ask(self, what: str, args: dict[str, Any] | None = None) -> Any:
+        """The daemon's answer; NoDaemon where it is gone, Refused where it says no."""
+        try:
+            self._socket.sendall(json.dumps({"ask": what, "args": args or {}}).encode() + b"\n")
+            line = self._stream.readline()
+        except OSError as error:
+            raise NoDaemon(self._path) from error
+        if not line:
+            raise NoDaemon(self._path)
+        reply = json.loads(line)
+        if not reply["ok"]:
+            raise Refused(reply["code"], reply["params"])
+        return reply["answer"]
+
+
+def _connected(paths: list[Path]) -> tuple[Path, socket.socket]:
     barred: Path | None = None
     for path in paths:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(TIMEOUT_S)
         try:
-            return _ask(path, what, args or {})
-        except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
-            continue
-        except PermissionError:
-            barred = barred or path
+            with short_address(path) as address:
+                sock.connect(address)
         except OSError as error:
-            raise NoDaemon(path) from error
+            sock.close()
+            if isinstance(error, PermissionError):
+                barred = barred or path
+            elif not isinstance(error, (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)):
+                raise NoDaemon(path) from error
+        else:
+            return path, sock
     if barred is not None:
         raise Refused("edge.control-permission", {"path": str(barred)})
     raise NoDaemon(paths[0])
-
-
-def _ask(path: Path, what: str, args: dict[str, Any]) -> Any:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
-        sock.settimeout(TIMEOUT_S)
-        with short_address(path) as address:
-            sock.connect(address)
-        sock.sendall(json.dumps({"ask": what, "args": args}).encode() + b"\n")
-        with sock.makefile("rb") as stream:
-            line = stream.readline()
-    if not line:
-        raise NoDaemon(path)
-    reply = json.loads(line)
-    if not reply["ok"]:
-        raise Refused(reply["code"], reply["params"])
-    return reply["answer"]

@@ -16,7 +16,7 @@ import pwd
 import socket
 import struct
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from sqlite3 import Error as SqlError
 from typing import Any
@@ -44,11 +44,13 @@ class Denied(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Who asks: user name for the journal, and what the groups allow."""
+    """Who asks over one connection: user name for the journal, and what the groups allow."""
 
     name: str
     reads: bool
     changes: bool
+    at_end: list[Callable[[], None]] = field(default_factory=list, compare=False)
+    """Called when the connection ends, however it does: what was lent for its time comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ class ControlServer:
             if not self._stopped:
                 raise  # else: the daemon ends, and asyncio 3.11 would log this as a fault
         finally:
+            for give_back in who.at_end:
+                give_back()
             writer.close()
 
     async def _answer(self, line: bytes, who: Who) -> dict[str, Any]:

@@ -1,0 +1,139 @@
+"""The tools of the command line on ptys, without a daemon and without a site."""
+
+from __future__ import annotations
+
+import os
+import pty
+import struct
+import threading
+import time
+import tomllib
+import tty
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from drivers import find
+from drivers.capture import Capture
+from edge.cli.line_find import place
+from edge.cli.main import hj212
+from edge.tools.site_block import point_block
+
+ASKED, ANSWERED = bytes.fromhex("01 03 00 00 00 02 C4 0B"), bytes.fromhex("01 03 04 66 66 42 0E B5 C0")
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HJ212_LANG", "en")
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(hj212, [*arguments])
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[int, str]]:
+    """The far end of a port, and its name."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    yield master, os.ttyname(slave)
+    os.close(slave)
+    os.close(master)
+
+
+def test_decode_shows_the_orders_side_by_side_and_names_a_wrong_check() -> None:
+    row = next(row for row in run("decode", "66 66 42 0E").stdout.splitlines() if "float32" in row)
+    assert "35.6 *" in row
+    assert "check right" in run("decode", ANSWERED.hex()).stdout
+    assert "check WRONG" in run("decode", "01 03 04 66 66 42 0E B5 C1").stdout
+    packet = run("decode", "##0008QN=1;CN=XXXX")
+    assert packet.exit_code == 0
+    refused = run("decode", "hello")
+    assert (refused.exit_code, refused.stderr) == (2, "not hexadecimal: hello\n")
+
+
+def test_sniff_on_a_port_of_its_own_prints_both_directions_sends_nothing_and_saves_a_capture(
+    pair: tuple[int, str], tmp_path: Path
+) -> None:
+    master, port = pair
+    stop = threading.Event()
+
+    def speak() -> None:
+        while not stop.wait(0.2):
+            os.write(master, ASKED + ANSWERED)
+
+    speaking = threading.Thread(target=speak)
+    speaking.start()
+    file = tmp_path / "x.capture"
+    none = ("-c", str(tmp_path / "none.toml"))
+    try:
+        result = run("line", "sniff", port, "--seconds", "1.5", "--save", str(file), "--model", "hach-cod", *none)
+    finally:
+        stop.set()
+        speaking.join()
+    assert result.exit_code == 0, result.output
+    rows = result.stdout.splitlines()
+    assert "> 01 03 00 00 00 02 C4 0B   modbus-rtu  request  address 1" in rows[0]
+    assert "[0 CDAB 35.6]" in rows[1]
+    saved = Capture.from_text(file.read_text(encoding="utf-8"))
+    assert (saved.header["source"], saved.header["model"], saved.header["line"]) == ("seen", "hach-cod", "9600 8N1")
+    assert [(one.to_instrument, one.data) for one in saved.frames[:2]] == [(True, ASKED), (False, ANSWERED)]
+    os.set_blocking(master, False)
+    with pytest.raises(BlockingIOError):
+        os.read(master, 1)
+
+
+def test_replayed_capture_is_an_instrument_that_find_finds(tmp_path: Path) -> None:
+    file, link = tmp_path / "x.capture", tmp_path / "port"
+    lines = "instrument: COD\nsource: made\n\n0.000 > 01 03 00 00 00 02 C4 0B\n0.020 < 01 03 04 66 66 42 0E B5 C0\n"
+    file.write_text(lines, encoding="utf-8")
+    replaying = threading.Thread(target=run, args=("line", "replay", str(file), "--link", str(link), "--seconds", "6"))
+    replaying.start()
+    try:
+        until = time.monotonic() + 5
+        while not link.exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        found = run("line", "find", "35.6", str(link), "--address", "1", "--registers", "0-1", "--function", "3",
+                    "--factor", "w01018", "-c", str(tmp_path / "none.toml"))  # fmt: skip
+        assert found.exit_code == 0, found.output
+        assert 'factor = "w01018"\nfunction = 3\nregister = 0\ntype = "float32"\norder = "CDAB"\n' in found.stdout
+    finally:
+        replaying.join()
+
+
+def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
+    none = ("-c", str(tmp_path / "none.toml"))
+    for arguments, said in (
+        (("line", "scan", "rs485-9", *none), "there is no line rs485-9"),
+        (("line", "find", "x", "/dev/null", "--address", "1", *none), "not a number"),
+        (("line", "find", "3", "/dev/null", *none), "say which instrument"),
+        (("line", "find", "3", "--instrument", "cod", *none), "none.toml"),
+        (("line", "scan", str(tmp_path / "absent"), *none), "absent"),
+        (("line", "replay", __file__), "is no capture"),
+    ):
+        result = run(*arguments)
+        assert result.exit_code in (1, 2), arguments
+        assert said in result.stderr, (arguments, result.stderr)
+        assert "Traceback" not in result.output
+        assert isinstance(result.exception, SystemExit), result.exception
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "scale", "offset"),
+    [
+        (struct.pack(">f", 12.8), "float32", None, None),  # mA itself
+        ((36045).to_bytes(2, "big"), "uint16", 16 / 65535, 4.0),  # ADAM-4017+: 12.8 mA of 4..20
+        ((12_800).to_bytes(2, "big"), "uint16", 0.001, None),
+    ],
+)
+def test_current_that_was_found_is_a_current_in_the_block_so_that_a_broken_loop_is_no_value(
+    raw: bytes, kind: str, scale: float | None, offset: float | None
+) -> None:
+    words = {at: raw[2 * at : 2 * at + 2] for at in range(len(raw) // 2)}
+    screen = find.Screen.from_text("110.00", 0.01)
+    best = next(one for one in find.search({3: words}, screen, (0.0, 200.0)) if one.type == kind)
+    read = tomllib.loads(point_block("dust", place(best, (0.0, 200.0)), "a34013", "ww1"))
+    (point,) = read["instruments"]["dust"]["points"]
+    assert (point["current"], point.get("scale"), point.get("offset")) == ([0.0, 200.0], scale, offset)
