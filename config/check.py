@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
 from typing import Any
 
 from config.check_alarms import alarms
 from config.check_controls import controls
 from config.check_edition import codes_of_2005, mn_form
 from config.check_equipment import equipment
+from config.check_filed import filed, is_date
 from config.check_gas import gas, is_share_of_gas
 from config.check_numbers import numbers
 from config.check_points import batches, totalisers
@@ -261,7 +261,7 @@ def _platforms(site: Site, merged: Merged) -> Iterator[Problem]:
         path: Path = ("platforms", name)
         if not 1 <= int(platform.address.rpartition(":")[2]) <= 65_535:
             yield merged.problem((*path, "address"), "config.port", got=shown(platform.address))
-        if platform.connect_from is not None and not _is_date(platform.connect_from):
+        if platform.connect_from is not None and not is_date(platform.connect_from):
             yield merged.problem((*path, "connect_from"), "config.form.date", got=shown(platform.connect_from))
         if not platform.outlets:
             yield merged.problem((*path, "outlets"), "config.no-outlets", True)
@@ -313,14 +313,6 @@ def _tables(merged: Merged, section: str) -> Iterator[dict[str, Any]]:
         yield from (table for table in tables.values() if isinstance(table, dict))
 
 
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _accesses(site: Site, merged: Merged) -> Iterator[Problem]:
     known = _names(merged, "outlets")
     owners: dict[tuple[str, str, str | None], str] = {}
@@ -360,6 +352,7 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _conditions,
     equipment,
     controls,
+    filed,
     derived,
     switches,
     gas,

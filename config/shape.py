@@ -17,6 +17,7 @@ from annotated_types import Ge, Le
 from config.alarms import AlarmRules
 from config.batch import Source
 from config.controls import Action, Info, Read, Until, Write
+from config.filed import Filed
 from config.lines import Path
 from config.markers import Duration, OneOf, Pattern, duration_text
 from config.problem import toml_text
@@ -45,6 +46,7 @@ TABLES: dict[str, type] = {
     "[outlets.NAME.gas]": GasRules,
     "[outlets.NAME.noise]": NoiseRules,
     "[[outlets.NAME.derived]]": Derived,
+    "[[outlets.NAME.filed]]": Filed,
     "[outlets.NAME.stop]": StopSource,
     "[lines.NAME]": Line,
     "[instruments.NAME]": Instrument,
@@ -52,6 +54,7 @@ TABLES: dict[str, type] = {
     "[[instruments.NAME.states]]": State,
     "[instruments.NAME.points.SOURCE]": Source,
     "[[instruments.NAME.infos]]": Info,
+    "[[instruments.NAME.filed]]": Filed,
     "[instruments.NAME.actions.NAME]": Action,
     "[[instruments.NAME.actions.NAME.write]]": Write,
     "[instruments.NAME.actions.NAME.until]": Until,

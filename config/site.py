@@ -15,6 +15,7 @@ from annotated_types import Ge, Le
 from config.alarms import AlarmRules
 from config.batch import NewResult, ResultKind, Source
 from config.controls import Action, Info, RawCode
+from config.filed import Filed
 from config.markers import Duration, NumberAsText, OneOf, Pattern
 from config.states import State
 from config.switches import Derived, Maintenance, StopSource
@@ -141,6 +142,7 @@ class Outlet:
     water: WaterRules = field(default_factory=WaterRules)
     noise: NoiseRules = field(default_factory=NoiseRules)
     derived: tuple[Derived, ...] = ()
+    filed: tuple[Filed, ...] = ()
     stop: StopSource | None = None
 
 
@@ -270,6 +272,7 @@ class Instrument:
     points: tuple[Point, ...] = ()
     states: tuple[State, ...] = ()
     infos: tuple[Info, ...] = ()
+    filed: tuple[Filed, ...] = ()
     actions: dict[Name, Action] = field(default_factory=dict)
 
 

@@ -34,6 +34,7 @@ from edge.control.queries import QUERIES, mark_shown, official_platforms
 from edge.control.server import ControlServer, Denied, SocketTaken, Verb, Who
 from edge.delivering import Delivering
 from edge.events import Events
+from edge.filing import Filings
 from edge.logs import get_logger, set_up_logs
 from edge.marking import Marking
 from edge.measure.statistics import Live
@@ -50,6 +51,7 @@ from edge.store.store import Store
 from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
 from edge.values import Sample
 from edge.watch.changes import Changes
+from edge.watch.constants import ConstantWatch
 from edge.watch.instruments import InstrumentWatch
 from edge.watch.logger import LoggerWatch, Observed
 from protocol.equipment import is_equipment
@@ -98,6 +100,8 @@ class Daemon:
         self._measuring: Measuring
         self._instruments: InstrumentWatch
         self._logger: LoggerWatch
+        self._filings: Filings
+        self._constants: ConstantWatch
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -113,7 +117,10 @@ class Daemon:
             self._measuring = Measuring(*parts, self._lines, self._actions.mark_of, alarms)
             self._measuring.observe = self._marking.observe
             self._marking.lay_over(self._measuring.engines)
-            self._watch(Changes(await self._store.do(infos.known)))
+            changes = Changes(await self._store.do(infos.known))
+            self._filings = Filings(self._site, self._store, self._clock, changes)
+            await self._filings.load()
+            self._watch(changes)
             await self._until(stop)
         finally:
             await asyncio.to_thread(self._store.close)
@@ -122,7 +129,8 @@ class Daemon:
         """What looks after states, parameters and identities."""
         measuring, delivering = self._measuring, self._delivering
         parts = self._site, self._actions, self._clock, changes, delivering.uploads
-        self._instruments = InstrumentWatch(*parts, lambda name: self._heard().get(name), self._event)
+        self._instruments = InstrumentWatch(*parts, lambda name: self._heard().get(name), self._event, self._filings)
+        self._constants = ConstantWatch(self._clock, self._filings, delivering.uploads, self._event)
         observed = Observed(
             lambda: measuring.disk_error is not None or bool(self._watchdog.hanging()),
             lambda: {key: session.link is not None for key, session in delivering.sessions.items()},
@@ -173,6 +181,8 @@ class Daemon:
             self._instruments.start(group, self._restarted)
             states = keep_alive("states", self._logger.run, self._clock, self._restarted)
             group.create_task(states, name="states")
+            constants = keep_alive("constants", self._constants.run, self._clock, self._restarted)
+            group.create_task(constants, name="constants")
             group.create_task(keep_alive("start", self._announce, self._clock, self._restarted), name="start")
             clocks = keep_alive("clocks", self._set_analyzer_clocks, self._clock, self._restarted)
             group.create_task(clocks, name="clocks")
@@ -286,6 +296,7 @@ class Daemon:
             "outbox-hold": Verb(self._hold, changes=True),
             "outbox-retry": Verb(self._retry, changes=True),
             "outbox-send-again": Verb(self._send_again, changes=True),
+            "file-parameter": Verb(self._file, changes=True),
         }
         for what in ("mark", "maintain", "source"):
             verbs[f"{what}-order"] = Verb(partial(self._order, what), changes=True)
@@ -319,6 +330,9 @@ class Daemon:
         wanted = Range(self._platform(args), args["cns"], args["from"], args["to"], args.get("outlet"))
         return await self._delivering.send_again(wanted, f"user:{who.name}")
 
+    async def _file(self, args: dict[str, Any], who: Who) -> dict[str, Any]:
+        return await self._filings.file(args, who.name)
+
     def _stored(self, name: str, query: Any) -> Any:
         async def answer(args: dict[str, Any], who: Who) -> Any:
             if name == "packets":
@@ -349,12 +363,14 @@ class Daemon:
             "warnings": [
                 *report.warnings(self._site, self._delivering, self._measuring, ahead),
                 *self._marking.warnings(),
+                *self._filings.warnings(),
                 *self._hanging(),
             ],
             "platforms": report.platforms(self._delivering, counts),
             "points": points(self._measuring, self._site.outlets),
             "lines": report.lines(self._measuring),
             "infos": report.infos(self._instruments, self._logger),
+            "filed": self._filings.rows(self._instruments.errors),
             "marks": [mark_shown(entry) for entry in self._marking.open_marks()],
             "events": self._events.shown(),
             "alarms": report.alarms(self._measuring),

@@ -10,6 +10,7 @@ import click
 from drivers import models
 from drivers.errors import BadOption
 from edge.catalogue import explain, text
+from edge.cli import filed
 from edge.cli.common import WRONG_USE, Stop, config_option, json_option, print_json, table
 
 COLUMNS = ("cli.col-model", "cli.col-name", "cli.col-maker", "cli.col-kind", "cli.col-driver", "cli.col-grade")
@@ -53,3 +54,7 @@ def show(config: Path, model: str, as_json: bool) -> None:
         print_json({"file": str(path), **parsed})
         return
     click.echo(f"# {path}\n{path.read_text(encoding='utf-8')}", nl=False)
+
+
+instrument_group.add_command(filed.list_filed)
+instrument_group.add_command(filed.file_value)
