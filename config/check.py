@@ -19,6 +19,7 @@ from config.check_filed import filed, is_date
 from config.check_gas import gas, is_share_of_gas
 from config.check_numbers import numbers
 from config.check_points import batches, totalisers
+from config.check_sampler import samplers
 from config.check_switches import derived, switches
 from config.lines import Path
 from config.markers import duration_text
@@ -101,7 +102,7 @@ def _cadence(site: Site, merged: Merged) -> Iterator[Problem]:
             yield merged.problem((*path, "every"), "config.every", got=every)
         if instrument.silence <= instrument.every:
             yield merged.problem((*path, "silence"), "config.silence", True, got=silence, every=every)
-        if not (instrument.points or instrument.actions or instrument.infos):
+        if not (instrument.points or instrument.actions or instrument.infos or instrument.sampler):
             yield merged.problem(path, "config.no-points", True, instrument=name)
 
 
@@ -353,6 +354,7 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     equipment,
     controls,
     filed,
+    samplers,
     derived,
     switches,
     gas,

@@ -21,6 +21,7 @@ from config.filed import Filed
 from config.lines import Path
 from config.markers import Duration, OneOf, Pattern, duration_text
 from config.problem import toml_text
+from config.sampler import Sampler
 from config.site import (
     Access,
     GasRules,
@@ -55,9 +56,12 @@ TABLES: dict[str, type] = {
     "[instruments.NAME.points.SOURCE]": Source,
     "[[instruments.NAME.infos]]": Info,
     "[[instruments.NAME.filed]]": Filed,
+    "[instruments.NAME.sampler]": Sampler,
+    "[instruments.NAME.sampler.SOURCE]": Read,
     "[instruments.NAME.actions.NAME]": Action,
     "[[instruments.NAME.actions.NAME.write]]": Write,
     "[instruments.NAME.actions.NAME.until]": Until,
+    "[[instruments.NAME.actions.NAME.after]]": Write,
     "[[instruments.NAME.actions.NAME.read]]": Read,
     "[platforms.NAME]": Platform,
     "[platforms.NAME.outlets.NAME]": Access,

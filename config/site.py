@@ -17,6 +17,7 @@ from config.batch import NewResult, ResultKind, Source
 from config.controls import Action, Info, RawCode
 from config.filed import Filed
 from config.markers import Duration, NumberAsText, OneOf, Pattern
+from config.sampler import Sampler
 from config.states import State
 from config.switches import Derived, Maintenance, StopSource
 
@@ -273,6 +274,7 @@ class Instrument:
     states: tuple[State, ...] = ()
     infos: tuple[Info, ...] = ()
     filed: tuple[Filed, ...] = ()
+    sampler: Sampler | None = None
     actions: dict[Name, Action] = field(default_factory=dict)
 
 

@@ -24,6 +24,7 @@ from config.problem import ConfigErrors
 from config.site import Site
 from drivers.line import LineWorker
 from edge import __version__, report
+from edge.action_orders import ActionOrders
 from edge.actions import Actions
 from edge.agenda import Agenda
 from edge.alarms import Alarms
@@ -32,6 +33,7 @@ from edge.clock import Clock, SimulatedClock, SystemClock, machine_up_s, plausib
 from edge.control.client import socket_path
 from edge.control.queries import QUERIES, mark_shown, official_platforms
 from edge.control.server import ControlServer, Denied, SocketTaken, Verb, Who
+from edge.control.site_verbs import site_verbs
 from edge.delivering import Delivering
 from edge.events import Events
 from edge.filing import Filings
@@ -43,6 +45,7 @@ from edge.points import points
 from edge.problems import problem_text
 from edge.remote.daily import set_analyzer_clocks
 from edge.revising import Reviser
+from edge.samplers import Samplers
 from edge.store import infos, journal
 from edge.store.again import Range
 from edge.store.backup import Backups
@@ -102,6 +105,8 @@ class Daemon:
         self._logger: LoggerWatch
         self._filings: Filings
         self._constants: ConstantWatch
+        self._samplers: Samplers
+        self._orders: ActionOrders
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -121,6 +126,7 @@ class Daemon:
             self._filings = Filings(self._site, self._store, self._clock, changes)
             await self._filings.load()
             self._watch(changes)
+            await self._open_samplers(alarms)
             await self._until(stop)
         finally:
             await asyncio.to_thread(self._store.close)
@@ -138,6 +144,15 @@ class Daemon:
             self._heard,
         )
         self._logger = LoggerWatch(self._site, self._clock, changes, delivering.uploads, observed)
+
+    async def _open_samplers(self, alarms: Alarms) -> None:
+        """Everybody who has samples kept."""
+        uploads, acquirer = self._delivering.uploads, self._measuring.acquirer
+        parts = self._site, self._actions, self._store, self._clock, uploads, acquirer.batches
+        self._samplers = Samplers(*parts)
+        await self._samplers.load()
+        alarms.act, uploads.on_kept = self._samplers.on_alarm, self._samplers.noticed
+        self._orders = ActionOrders(self._site, self._actions, self._samplers, uploads)
 
     def _heard(self) -> dict[str, bool]:
         return self._measuring.acquirer.heard(self._clock.wall_ms())
@@ -179,6 +194,7 @@ class Daemon:
             self._measuring.start(group, self._restarted)
             self._delivering.start(group, self._restarted)
             self._instruments.start(group, self._restarted)
+            self._samplers.start(group, self._restarted)
             states = keep_alive("states", self._logger.run, self._clock, self._restarted)
             group.create_task(states, name="states")
             constants = keep_alive("constants", self._constants.run, self._clock, self._restarted)
@@ -296,7 +312,7 @@ class Daemon:
             "outbox-hold": Verb(self._hold, changes=True),
             "outbox-retry": Verb(self._retry, changes=True),
             "outbox-send-again": Verb(self._send_again, changes=True),
-            "file-parameter": Verb(self._file, changes=True),
+            **site_verbs(self._orders, self._samplers, self._filings),
         }
         for what in ("mark", "maintain", "source"):
             verbs[f"{what}-order"] = Verb(partial(self._order, what), changes=True)
@@ -329,9 +345,6 @@ class Daemon:
     async def _send_again(self, args: dict[str, Any], who: Who) -> int:
         wanted = Range(self._platform(args), args["cns"], args["from"], args["to"], args.get("outlet"))
         return await self._delivering.send_again(wanted, f"user:{who.name}")
-
-    async def _file(self, args: dict[str, Any], who: Who) -> dict[str, Any]:
-        return await self._filings.file(args, who.name)
 
     def _stored(self, name: str, query: Any) -> Any:
         async def answer(args: dict[str, Any], who: Who) -> Any:

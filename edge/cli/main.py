@@ -28,6 +28,8 @@ VERBS = {
     "connection": "edge.cli.connection:connection",
     "events": "edge.cli.events:events",
     "instrument": "edge.cli.instrument:instrument_group",
+    "action": "edge.cli.action:action_group",
+    "sampler": "edge.cli.sampler:sampler_group",
     "journal": "edge.cli.journal:journal_group",
     "backup": "edge.cli.care:backup",
     "restore": "edge.cli.care:restore",
