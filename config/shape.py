@@ -37,7 +37,7 @@ from config.site import (
     WaterRules,
 )
 from config.states import State
-from config.switches import Derived, Maintenance, MaintenanceSwitch, StopSource
+from config.switches import Contact, Derived, Maintenance, MaintenanceSwitch, StopSource
 
 TABLES: dict[str, type] = {
     "[site]": General,
@@ -68,6 +68,7 @@ TABLES: dict[str, type] = {
     "[store]": Retention,
     "[maintenance]": Maintenance,
     "[[maintenance.switches]]": MaintenanceSwitch,
+    "[[contacts]]": Contact,
 }
 """Every table of the file, as its header is written."""
 

@@ -19,7 +19,7 @@ from config.filed import Filed
 from config.markers import Duration, NumberAsText, OneOf, Pattern
 from config.sampler import Sampler
 from config.states import State
-from config.switches import Derived, Maintenance, StopSource
+from config.switches import Contact, Derived, Maintenance, StopSource
 
 Millis = Annotated[int, Duration()]
 Name = Annotated[str, Pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}", "name")]
@@ -379,3 +379,4 @@ class Site:
     platforms: dict[Name, Platform] = field(default_factory=dict)
     store: Retention = field(default_factory=Retention)
     maintenance: Maintenance = field(default_factory=Maintenance)
+    contacts: tuple[Contact, ...] = ()

@@ -326,8 +326,13 @@ class Actions:
         return outlets_of(instrument, self._site.outlets)
 
     def _with_action(self, outlet: str, pol_id: str | None, action: str) -> _Place | None:
-        """The instrument of a pollutant; without one the only instrument of the outlet that has the action."""
+        """The instrument of a pollutant; without one the only instrument of the outlet that has the action.
+
+        A sample is kept by a sampler where there is one.
+        """
         here = [p for p in self._places() if action in p.instrument.actions and outlet in self._outlets(p.instrument)]
+        if action == KEEP:
+            here = [place for place in here if place.instrument.sampler is not None] or here
         if pol_id is not None:
             measuring = [place for place in here if _measures(place.instrument, outlet, pol_id)]
             here = measuring or [place for place in here if _samples(place.instrument, pol_id)]

@@ -55,6 +55,7 @@ from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
 from edge.values import Sample
 from edge.watch.changes import Changes
 from edge.watch.constants import ConstantWatch
+from edge.watch.contacts import ContactWatch
 from edge.watch.instruments import InstrumentWatch
 from edge.watch.logger import LoggerWatch, Observed
 from protocol.equipment import is_equipment
@@ -105,6 +106,7 @@ class Daemon:
         self._logger: LoggerWatch
         self._filings: Filings
         self._constants: ConstantWatch
+        self._contacts: ContactWatch
         self._samplers: Samplers
         self._orders: ActionOrders
 
@@ -120,7 +122,7 @@ class Daemon:
             parts = self._site, self._store, self._clock, agenda, self._delivering.offer, self._event
             alarms = Alarms(self._site, self._actions, self._store, self._clock, self._event)
             self._measuring = Measuring(*parts, self._lines, self._actions.mark_of, alarms)
-            self._measuring.observe = self._marking.observe
+            self._measuring.observe = self._observe
             self._marking.lay_over(self._measuring.engines)
             changes = Changes(await self._store.do(infos.known))
             self._filings = Filings(self._site, self._store, self._clock, changes)
@@ -137,6 +139,7 @@ class Daemon:
         parts = self._site, self._actions, self._clock, changes, delivering.uploads
         self._instruments = InstrumentWatch(*parts, lambda name: self._heard().get(name), self._event, self._filings)
         self._constants = ConstantWatch(self._clock, self._filings, delivering.uploads, self._event)
+        self._contacts = ContactWatch(self._site, self._clock, changes, delivering.uploads, self._event)
         observed = Observed(
             lambda: measuring.disk_error is not None or bool(self._watchdog.hanging()),
             lambda: {key: session.link is not None for key, session in delivering.sessions.items()},
@@ -153,6 +156,11 @@ class Daemon:
         await self._samplers.load()
         alarms.act, uploads.on_kept = self._samplers.on_alarm, self._samplers.noticed
         self._orders = ActionOrders(self._site, self._actions, self._samplers, uploads)
+
+    def _observe(self, samples: Sequence[Sample]) -> None:
+        """Everybody who looks at the samples as they come in."""
+        self._marking.observe(samples)
+        self._contacts.observe(samples)
 
     def _heard(self) -> dict[str, bool]:
         return self._measuring.acquirer.heard(self._clock.wall_ms())
@@ -197,8 +205,8 @@ class Daemon:
             self._samplers.start(group, self._restarted)
             states = keep_alive("states", self._logger.run, self._clock, self._restarted)
             group.create_task(states, name="states")
-            constants = keep_alive("constants", self._constants.run, self._clock, self._restarted)
-            group.create_task(constants, name="constants")
+            self._constants.start(group, self._restarted)
+            self._contacts.start(group, self._restarted)
             group.create_task(keep_alive("start", self._announce, self._clock, self._restarted), name="start")
             clocks = keep_alive("clocks", self._set_analyzer_clocks, self._clock, self._restarted)
             group.create_task(clocks, name="clocks")
@@ -377,12 +385,14 @@ class Daemon:
                 *report.warnings(self._site, self._delivering, self._measuring, ahead),
                 *self._marking.warnings(),
                 *self._filings.warnings(),
+                *self._contacts.warnings(),
                 *self._hanging(),
             ],
             "platforms": report.platforms(self._delivering, counts),
             "points": points(self._measuring, self._site.outlets),
             "lines": report.lines(self._measuring),
             "infos": report.infos(self._instruments, self._logger),
+            "contacts": self._contacts.rows(),
             "filed": self._filings.rows(self._instruments.errors),
             "marks": [mark_shown(entry) for entry in self._marking.open_marks()],
             "events": self._events.shown(),

@@ -72,7 +72,7 @@ async def _number(source: Read | None, ask: Ask) -> float | None:
 async def bottle_before(sampler: Sampler, counted: int, ask: Ask) -> int:
     """Number of the bottle that was filled last; `counted`: by the keep log. Raises Refusal where none may be now."""
     seen = await look(sampler, ask)
-    state = "door-open" if seen.door_open and seen.state is None else seen.state
+    state = "door-open" if seen.door_open else seen.state
     if state is not None and state in _REFUSALS:
         raise Refusal(*_REFUSALS[state])
     before = counted if seen.bottle is None else seen.bottle

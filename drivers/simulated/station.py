@@ -11,6 +11,7 @@ Frames are built here from the paper (GB/T 19582), not with `drivers.modbus`.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -185,6 +186,11 @@ class Registers(_ModbusSlave):
 def room_sensor(address: int, temperature: float = 23.4, humidity: float = 51.2) -> Registers:
     """°C and %."""
     return Registers(address, [round(temperature * 10) & 0xFFFF, round(humidity * 10)])
+
+
+def station_room(inputs: Sequence[int] = (0, 0, 0, 1, 0, 0, 0, 0)) -> list[_ModbusSlave]:
+    """What the preset `station-room` reads: the I/O module with these inputs (there is mains voltage), the sensors."""
+    return [IoModule(22, list(inputs)), room_sensor(23), voltage_meter(24)]
 
 
 def voltage_meter(address: int, volts: float = 226.4) -> Registers:

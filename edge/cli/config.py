@@ -36,7 +36,12 @@ def config_group() -> None:
 
 @config_group.command("new", help=text("config.cli.new"))
 @config_option
-@click.option("--preset", type=click.Choice(["water", "gas", "voc"]), required=True, help=text("config.cli.preset"))
+@click.option(
+    "--preset",
+    type=click.Choice(["water", "gas", "voc", "station-room"]),
+    required=True,
+    help=text("config.cli.preset"),
+)
 @click.option("--output", type=click.Path(path_type=Path, allow_dash=True), help=text("config.cli.output"))
 @click.option("--force", is_flag=True, help=text("config.cli.force"))
 def new(config: Path, preset: str, output: Path | None, force: bool) -> None:

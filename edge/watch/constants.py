@@ -5,11 +5,13 @@ What is filed may change meanwhile, or the day of a filing may come: they are lo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 from edge.clock import Clock, plausible
 from edge.filing import Filings, Finding
+from edge.supervise import keep_alive
 from edge.uploads import News, Uploads
 from edge.watch.instruments import info_news
 
@@ -29,8 +31,11 @@ class ConstantWatch:
         self._uploads = uploads
         self._on_event = on_event
 
-    async def run(self) -> None:
-        """For ever."""
+    def start(self, group: asyncio.TaskGroup, count: Callable[[str], None]) -> None:
+        """Look for ever."""
+        group.create_task(keep_alive("constants", self._run, self._clock, count), name="constants")
+
+    async def _run(self) -> None:
         while True:
             if plausible(self._clock.wall_ms()):
                 await self.look()
