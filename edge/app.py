@@ -386,6 +386,7 @@ class Daemon:
                 *self._marking.warnings(),
                 *self._filings.warnings(),
                 *self._contacts.warnings(),
+                *self._samplers.warnings(),
                 *self._hanging(),
             ],
             "platforms": report.platforms(self._delivering, counts),

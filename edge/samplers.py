@@ -44,8 +44,8 @@ CYCLE = "sampler-cycle"
 """Name of the setting that a 3016 leaves."""
 _NOBODY = ""
 """Platform of that setting: it is the logger's."""
-_PHASES = (("fault", "edge.sampler-fault"), ("door-open", "edge.sampler-door"), ("full", "edge.sampler-full"))
-"""What a sampler can be that somebody should look after, and the event of it."""
+_PHASES = (("fault", "fault"), ("door-open", "door"), ("full", "full"))
+"""What a sampler can be that somebody should look after, and the word for it in the event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +167,13 @@ class Samplers:
     def _failed(self, name: str, result: ActionResult) -> None:
         self._uploads.on_event("edge.sampler-failed", {"instrument": name, "why": reason_of(result)})
 
-    async def emptied(self, name: str, who: str, reason: str) -> None:
+    async def emptied(self, name: str, user: str, operator: str, reason: str) -> None:
         """Somebody has taken all bottles out. Raises Denied, StoreFailed."""
         state = self._state(name)
-        entry_ = Kept(self._clock.wall_ms(), name, state.outlet, 0, None, "emptied", who, reason)
-        await self._store.do(_log_emptied, entry_)
+        one = Kept(self._clock.wall_ms(), name, state.outlet, 0, None, "emptied", operator, reason)
+        await self._store.do(_log_emptied, one, f"user:{user}")
         self._actions.bottles[name] = 0
-        state.last, state.looked_s = entry_, float("-inf")
+        state.last, state.looked_s = one, float("-inf")
 
     # what it does by itself
 
@@ -220,9 +220,9 @@ class Samplers:
             return
         state.error = None
         before, state.phases = state.phases, self._phases(name, state)
-        for phase, code in _PHASES:
+        for phase, word in _PHASES:
             if (phase in before) != (phase in state.phases):
-                await self._turned(name, state, code, began=phase in state.phases)
+                await self._turned(name, state, f"sampler-{word}-{'on' if phase in state.phases else 'off'}")
 
     def _phases(self, name: str, state: _State) -> frozenset[str]:
         seen, sampler = state.seen or Seen(), state.sampler
@@ -232,12 +232,10 @@ class Samplers:
         found |= {"full"} if bottle is not None and bottle >= sampler.bottles and not sampler.wrap else set()
         return frozenset(phase for phase in found if phase is not None)
 
-    async def _turned(self, name: str, state: _State, code: str, *, began: bool) -> None:
-        code = code if began else f"{code}-over"
-        params = {"instrument": name, "outlet": state.outlet, "part": code.removesuffix("-over")}
-        self._uploads.on_event(code, params)
-        detail = {"instrument": name, "outlet": state.outlet}
-        await self._uploads.note(Note(f"instrument:{name}", code.replace("edge.", "instrument."), detail))
+    async def _turned(self, name: str, state: _State, what: str) -> None:
+        place = {"instrument": name, "outlet": state.outlet}
+        self._uploads.on_event(f"edge.{what}", place)
+        await self._uploads.note(Note(f"instrument:{name}", f"instrument.{what}", place))
 
     # 3016, 3017 for a sampler without a cycle of its own
 
@@ -273,6 +271,15 @@ class Samplers:
     def rows(self) -> list[dict[str, Any]]:
         """Every sampler as plain data (docs/json.md)."""
         return [self._row(name, state) for name, state in self._states.items()]
+
+    def warnings(self) -> list[dict[str, Any]]:
+        """What somebody should look after."""
+        return [
+            {"code": f"edge.sampler-{word}-on", "params": {"instrument": name, "outlet": state.outlet}}
+            for name, state in self._states.items()
+            for phase, word in _PHASES
+            if phase in state.phases
+        ]
 
     def _row(self, name: str, state: _State) -> dict[str, Any]:
         seen, sampler, last = state.seen or Seen(), state.sampler, state.last
@@ -329,10 +336,10 @@ def reason_of(result: ActionResult) -> str:
     return text(why.code, **why.params) if why is not None else text(f"actions.end-{result.code}")
 
 
-def _log_emptied(db: Any, one: Kept) -> None:
+def _log_emptied(db: Any, one: Kept, who: str) -> None:
     kept.add(db, one)
-    detail = {"instrument": one.instrument, "outlet": one.outlet, "reason": one.reason or None}
-    journal.append(db, one.who, "instrument.sampler-emptied", detail, one.at_ms)
+    detail = {"instrument": one.instrument, "outlet": one.outlet, "operator": one.who, "reason": one.reason or None}
+    journal.append(db, who, "instrument.sampler-emptied", detail, one.at_ms)
 
 
 def _plan_of_site(sampler: Sampler) -> Plan:

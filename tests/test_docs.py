@@ -19,7 +19,7 @@ from edge.catalogue import use_language
 from edge.cli.main import hj212
 from edge.events import Event
 from edge.measure.alarms import Alarm
-from edge.store import alarms, connection, database, delivery, journal, linklog, records, samples
+from edge.store import alarms, connection, database, delivery, journal, kept, linklog, records, samples
 from edge.store.connection import Receipt
 from edge.values import HOUR_MS, Kind, Record, Sample
 
@@ -219,6 +219,26 @@ def test_keys_of_platform_packets_are_documented_and_the_password_is_masked(site
     row = printed(site, "platform", "packets")[0]
     assert set(row) == set(documented("`platform packets")[0])
     assert row["packet"] == "##0000PW=***;"
+
+
+def test_keys_of_the_keep_log_are_documented(site: str, tmp_path: Path) -> None:
+    db, _ = database.open_database(tmp_path / "data", database.RECORDS, "", lambda _code, _params: None)
+    kept.add(db, kept.Kept(NOON, "sampler", "ww1", 3, 1000.0, "alarm", "w01018"))
+    db.close()
+    assert set(printed(site, "sampler", "log")[0]) == set(documented("`sampler log")[0])
+
+
+def test_keys_of_actions_samplers_and_filed_parameters_are_documented() -> None:
+    """What only a daemon prints, by the sources."""
+    orders = (ROOT / "edge/action_orders.py").read_text(encoding="utf-8")
+    sources = {
+        "`action list": orders,
+        "`action run": orders,
+        "`sampler list": (ROOT / "edge/samplers.py").read_text(encoding="utf-8"),
+        "`instrument filed": (ROOT / "edge/filing.py").read_text(encoding="utf-8"),
+    }
+    for section, source in sources.items():
+        assert [key for key in documented(section)[0] if f'"{key}"' not in source] == []
 
 
 def test_keys_of_platform_presets_are_documented(site: str) -> None:

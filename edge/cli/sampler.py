@@ -67,11 +67,12 @@ def keep(config: Path, name: str | None, reason: str, by: str | None, as_json: b
 @config_option
 @click.argument("name", required=False)
 @click.option("--reason", default="", help=text("cli.why-option"))
-def emptied(config: Path, name: str | None, reason: str) -> None:
+@click.option("--by", help=text("marks.by-option"))
+def emptied(config: Path, name: str | None, reason: str, by: str | None) -> None:
     """All bottles were taken out: counting begins again."""
     place = where(config)
     one = name or _only(place)
-    place.ask("sampler-emptied", {"instrument": one, "reason": reason})
+    place.ask("sampler-emptied", {"instrument": one, "reason": reason, "by": by})
     click.echo(text("cli.sampler-emptied-done", instrument=one))
 
 

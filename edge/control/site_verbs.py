@@ -26,8 +26,8 @@ def site_verbs(orders: ActionOrders, samplers: Samplers, filings: Filings) -> di
         return await samplers.look_now()
 
     async def emptied(args: dict[str, Any], who: Who) -> Any:
-        reason = str(args.get("reason") or "")
-        return await samplers.emptied(str(args["instrument"]), f"user:{who.name}", reason)
+        operator, reason = str(args.get("by") or who.name), str(args.get("reason") or "")
+        return await samplers.emptied(str(args["instrument"]), who.name, operator, reason)
 
     async def file(args: dict[str, Any], who: Who) -> Any:
         return await filings.file(args, who.name)

@@ -105,7 +105,7 @@ class ContactWatch:
         change = self._changes.seen(watched.key, ON if turn.is_on else OFF, turn.since, usual=OFF)
         if change is None:
             return
-        code = watched.contact.kind if turn.is_on else f"{watched.contact.kind}-over"
+        code = f"{watched.contact.kind}-{'on' if turn.is_on else 'off'}"
         self._on_event(f"edge.contact-{code}", {**_params(watched), "since": None})
         detail = {"outlet": watched.outlet, "point": watched.contact.point, "contact": watched.name}
         note = Note("logger", f"station.{code}", {**detail, "value": turn.value})
@@ -129,7 +129,10 @@ class ContactWatch:
         """One for each contact that is on."""
         on = [each for each in self._watched.values() if each.state.is_on]
         return [
-            {"code": f"edge.contact-{each.contact.kind}", "params": _params(each) | {"since": self._row(each)["since"]}}
+            {
+                "code": f"edge.contact-{each.contact.kind}-on",
+                "params": _params(each) | {"since": self._row(each)["since"]},
+            }
             for each in on
         ]
 
@@ -141,7 +144,8 @@ def _params(watched: _Watched) -> dict[str, Any]:
 def _news(watched: _Watched, turn: Turn) -> Iterable[News]:
     contact, outlet = watched.contact, watched.outlet
     if contact.kind == "door":
-        words = f"{watched.name} {'open' if turn.is_on else 'closed'}".translate(_SEPARATORS)
+        word = text(f"edge.contact-log-{'open' if turn.is_on else 'closed'}")
+        words = f"{watched.name} {word}".translate(_SEPARATORS)
         body = write(Information(turn.since, ((DOOR_LOG, log_text(words, LOG_BYTES)),), None).region())
         yield News("3020-log", (body,), outlet)
     if contact.info is not None:

@@ -195,11 +195,12 @@ async def test_full_bottles_are_an_event_and_no_sample_is_asked_for_until_they_a
     assert codes == ["done", "done", "refused"]
     await works.world.sleep(70)
     assert works.row()["state"] == "full"
-    assert works.world.codes().count("edge.sampler-full") == 1
-    assert len(works.entries("sampler-full")) == 1
+    assert [warning["code"] for warning in works.samplers.warnings()] == ["edge.sampler-full-on"]
+    assert works.world.codes().count("edge.sampler-full-on") == 1
+    assert len(works.entries("sampler-full-on")) == 1
     works.slave.bottle = 0
     await works.world.sleep(70)
-    assert works.world.codes().count("edge.sampler-full-over") == 1
+    assert works.world.codes().count("edge.sampler-full-off") == 1
     assert (await works.samplers.keep("sampler", "operator", "user:li")).data == {"VaseNo": "1"}
     await works.stop()
 
@@ -216,9 +217,9 @@ async def test_a_relay_is_closed_and_opened_and_its_bottles_are_counted_across_r
     await works.start()
     assert (await works.samplers.keep("sampler", "operator", "user:li")).data == {"VaseNo": "3"}
     assert (await works.samplers.keep("sampler", "operator", "user:li")).code == "refused"
-    await works.samplers.emptied("sampler", "user:li", "weekly round")
+    await works.samplers.emptied("sampler", "li", "Li", "weekly round")
     with pytest.raises(Denied):
-        await works.samplers.emptied("samplr", "user:li", "")
+        await works.samplers.emptied("samplr", "li", "Li", "")
     assert (await works.samplers.keep("sampler", "operator", "user:li")).data == {"VaseNo": "1"}
     assert [one[0] for one in works.log()] == [1, 2, 3, 0, 1]
     assert [one[1] for one in works.log()] == [500.0] * 3 + [None, 500.0]
@@ -331,8 +332,8 @@ async def test_an_open_door_is_an_event_with_an_end(tmp_path: Path) -> None:
     works.slave.trouble = None
     await works.world.sleep(70)
     doors = [code for code in works.world.codes() if "door" in code]
-    assert doors == ["edge.sampler-door", "edge.sampler-door-over"]
-    assert (len(works.entries("sampler-door")), len(works.entries("sampler-door-over"))) == (1, 1)
+    assert doors == ["edge.sampler-door-on", "edge.sampler-door-off"]
+    assert (len(works.entries("sampler-door-on")), len(works.entries("sampler-door-off"))) == (1, 1)
     await works.stop()
 
 

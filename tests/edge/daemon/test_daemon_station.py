@@ -42,12 +42,12 @@ async def test_preset_of_the_station_room_works_on_simulated_modules(tmp_path: P
         assert not any(contacts(page).values())
         module.inputs[DOOR], module.inputs[MAINS] = 1, 0
         page = await site.until(lambda page: contacts(page)["door"] and contacts(page)["mains"])
-        assert {"edge.contact-door", "edge.contact-mains"} <= {one["code"] for one in page["warnings"]}
+        assert {"edge.contact-door-on", "edge.contact-mains-on"} <= {one["code"] for one in page["warnings"]}
         module.inputs[DOOR], module.inputs[MAINS] = 0, 1
         await site.until(lambda page: not contacts(page)["door"] and not contacts(page)["mains"])
         await site.platform.until(lambda: any("closed" in text for text in logs(site, "i31001")))
         assert any("站房门 open" in text for text in logs(site, "i31001"))
-        await site.platform.until(lambda: any("station.mains-over" in text for text in logs(site, "i21001")))
+        await site.platform.until(lambda: any("station.mains-off" in text for text in logs(site, "i21001")))
         config = "-c", str(site.config)
         code, _, err = await site.hj212("action", "run", "io", "output-restart-dtu", "--reason", "hangs", *config)
         assert (code, err) == (0, "")

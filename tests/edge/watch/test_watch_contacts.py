@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
 from test_watch_instruments import data
 from virtual_time import NOON, ScriptedPlatform, World, virtual
 
@@ -62,6 +63,11 @@ info_on = 2
 """
 
 
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HJ212_LANG", "en")
+
+
 class Room:
     """A logger's delivering side, and the contacts; samples come in by `say`."""
 
@@ -110,8 +116,12 @@ async def test_a_door_is_an_event_an_entry_and_a_log_i31001_with_its_end(tmp_pat
     await room.start()
     for value in (0, 1, 1, 0, 0):
         await room.say(door=value)
-    assert room.entries() == ["station.door", "station.door-over"]
-    assert [code for code in room.world.codes() if "contact" in code] == ["edge.contact-door", "edge.contact-door-over"]
+    assert room.entries() == ["station.door-on", "station.door-off"]
+    codes = [code for code in room.world.codes() if "contact" in code]
+    assert codes == [
+        "edge.contact-door-on",
+        "edge.contact-door-off",
+    ]
     logs = [text for text in data(city, "3020") if "i31001" in text]
     opened, closed = (time_text(NOON + offset) for offset in (15_000, 25_000))
     assert logs == [
@@ -133,10 +143,10 @@ async def test_water_must_stay_and_then_counts_from_its_beginning(tmp_path: Path
     since = room.world.clock.wall_ms() - 5_000
     await room.say(leak=1)
     await room.say(leak=1)
-    assert (room.on(), room.entries()) == (["ww1/leak"], ["station.leak"])
+    assert (room.on(), room.entries()) == (["ww1/leak"], ["station.leak-on"])
     (warning,) = room.watch.warnings()
-    assert warning["code"] == "edge.contact-leak"
-    (entry,) = [one for one in room.world.store.now(journal.entries, 100) if one.action == "station.leak"]
+    assert warning["code"] == "edge.contact-leak-on"
+    (entry,) = [one for one in room.world.store.now(journal.entries, 100) if one.action == "station.leak-on"]
     assert entry.at_ms >= since
     (row,) = [row for row in room.watch.rows() if row["on"]]
     assert row["since"][11:19] == f"12:00:{since % 60_000 // 1000:02}"
@@ -148,15 +158,15 @@ async def test_mains_that_are_lost_at_the_first_look_are_told_and_not_again_afte
     room = Room(tmp_path)
     await room.start()
     await room.say(mains=0, door=0)
-    assert room.entries() == ["station.mains"]
+    assert room.entries() == ["station.mains-on"]
     await room.stop()
     room = Room(tmp_path)
     await room.start()
     assert room.on() == ["ww1/mains"]
     await room.say(mains=0)
-    assert room.entries() == ["station.mains"]
+    assert room.entries() == ["station.mains-on"]
     await room.say(mains=1)
-    assert room.entries() == ["station.mains", "station.mains-over"]
+    assert room.entries() == ["station.mains-on", "station.mains-off"]
     await room.stop()
 
 
@@ -167,7 +177,7 @@ async def test_a_silent_module_opens_and_closes_nothing(tmp_path: Path) -> None:
     await room.say(door=1)
     await room.say(mark="B", door=0)
     await room.say(mark="D", door=0, mains=0)
-    assert (room.on(), room.entries()) == (["ww1/door"], ["station.door"])
+    assert (room.on(), room.entries()) == (["ww1/door"], ["station.door-on"])
     await room.stop()
 
 
