@@ -45,7 +45,7 @@ from edge.points import points
 from edge.problems import problem_text
 from edge.remote.daily import set_analyzer_clocks
 from edge.revising import Reviser
-from edge.samplers import Samplers
+from edge.samplers import CYCLE, Samplers
 from edge.store import infos, journal
 from edge.store.again import Range
 from edge.store.backup import Backups
@@ -335,7 +335,10 @@ class Daemon:
         platform, name = args.get("platform"), args.get("name")
         if platform is not None and platform not in self._site.platforms:
             raise Denied("remote.unknown-platform", platform=platform)
-        return await self._delivering.reset(platform, name, f"user:{who.name}")
+        undone = await self._delivering.reset(platform, name, f"user:{who.name}")
+        if platform is None and name in (None, CYCLE):
+            undone += await self._samplers.reset_cycles(f"user:{who.name}")
+        return undone
 
     def _platform(self, args: dict[str, Any]) -> str:
         platform = args.get("platform")

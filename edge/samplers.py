@@ -40,11 +40,13 @@ from protocol.times import iso_text
 
 STEP_S = 5.0
 LOOK_S = 60.0
+SILENT_LOOKS = 2
+"""A sampler that does not answer so often in a row is silent."""
 CYCLE = "sampler-cycle"
 """Name of the setting that a 3016 leaves."""
 _NOBODY = ""
 """Platform of that setting: it is the logger's."""
-_PHASES = (("fault", "fault"), ("door-open", "door"), ("full", "full"))
+_PHASES = (("silent", "silent"), ("fault", "fault"), ("door-open", "door"), ("full", "full"))
 """What a sampler can be that somebody should look after, and the word for it in the event."""
 
 
@@ -81,6 +83,8 @@ class _State:
     plan: Plan
     seen: Seen | None = None
     error: str | None = None
+    failures: int = 0
+    """Looks in a row that were not answered."""
     phases: frozenset[str] = frozenset()
     looked_s: float = float("-inf")
     drawn_ms: int | None = None
@@ -217,8 +221,9 @@ class Samplers:
             state.seen = await self._actions.look_at(name) if _says_anything(state.sampler) else Seen()
         except DriverError as error:
             state.error = explain(error)
-            return
-        state.error = None
+            state.failures += 1
+        else:
+            state.error, state.failures = None, 0
         before, state.phases = state.phases, self._phases(name, state)
         for phase, word in _PHASES:
             if (phase in before) != (phase in state.phases):
@@ -227,6 +232,8 @@ class Samplers:
     def _phases(self, name: str, state: _State) -> frozenset[str]:
         seen, sampler = state.seen or Seen(), state.sampler
         bottle = self._bottle(name, state)
+        if state.error is not None:
+            return state.phases | ({"silent"} if state.failures >= SILENT_LOOKS else set())
         found = {seen.state} & {phase for phase, _ in _PHASES}
         found |= {"door-open"} if seen.door_open else set()
         found |= {"full"} if bottle is not None and bottle >= sampler.bottles and not sampler.wrap else set()
@@ -265,6 +272,16 @@ class Samplers:
         await self._store.do(settings.put, *place)
         state.plan, state.drawn_ms = plan, plan.last(now_ms)
         return ActionResult("done", instrument=name)
+
+    async def reset_cycles(self, who: str) -> list[dict[str, str]]:
+        """Undo the cycles that platforms have set; what was undone."""
+        undone = []
+        for name, state in self._states.items():
+            if await self._store.do(settings.reset, _NOBODY, name, CYCLE, who, self._clock.wall_ms()):
+                state.plan = _plan_of_site(state.sampler)
+                state.drawn_ms = state.plan.last(self._clock.wall_ms())
+                undone.append({"platform": _NOBODY, "outlet": name, "name": CYCLE})
+        return undone
 
     # what a person sees and orders
 
@@ -327,7 +344,7 @@ class Samplers:
     def _outlet(self, name: str) -> str:
         if name in self._states:
             return self._states[name].outlet
-        return sorted(outlets_of(self._site.instruments[name], self._site.outlets))[0]
+        return next(iter(sorted(outlets_of(self._site.instruments[name], self._site.outlets))), "")
 
 
 def reason_of(result: ActionResult) -> str:

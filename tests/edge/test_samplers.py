@@ -184,6 +184,13 @@ async def test_a_silent_sampler_is_a_time_out_and_shown_with_its_error(tmp_path:
     ask(city, "3015")
     await works.world.sleep(60)
     assert (results(city), works.log(), works.row()["error"] is not None) == (["4"], [], True)
+    await works.world.sleep(70)
+    works.slave.address = 21
+    works.line = SlaveLine(works.world.clock, works.slave)
+    works.actions._lines["l1"] = works.line  # type: ignore[index]  # the dict of `start`
+    await works.world.sleep(70)
+    silent = [code for code in works.world.codes() if "silent" in code]
+    assert (silent, works.row()["error"]) == (["edge.sampler-silent-on", "edge.sampler-silent-off"], None)
     await works.stop()
 
 
@@ -269,6 +276,8 @@ async def test_a_timed_sampler_keeps_at_its_times_and_a_platform_sets_them_for_g
     await works.start()
     assert works.row()["next_at"][11:16] in ("00:30", "06:30", "12:30", "18:30")
     assert len(works.log()) == 2  # what was missed meanwhile is not made up for
+    assert [each["outlet"] for each in await works.samplers.reset_cycles("user:li")] == ["sampler"]
+    assert (works.row()["next_at"][14:16], await works.samplers.reset_cycles("user:li")) == ("00", [])
     await works.stop()
 
 
