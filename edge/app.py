@@ -24,7 +24,6 @@ from config.problem import ConfigErrors
 from config.site import Site
 from drivers.line import LineWorker
 from edge import __version__, report
-from edge.action_orders import ActionOrders
 from edge.actions import Actions
 from edge.agenda import Agenda
 from edge.alarms import Alarms
@@ -33,19 +32,17 @@ from edge.clock import Clock, SimulatedClock, SystemClock, machine_up_s, plausib
 from edge.control.client import socket_path
 from edge.control.queries import QUERIES, mark_shown, official_platforms
 from edge.control.server import ControlServer, Denied, SocketTaken, Verb, Who
-from edge.control.site_verbs import site_verbs
 from edge.delivering import Delivering
 from edge.events import Events
-from edge.filing import Filings
 from edge.logs import get_logger, set_up_logs
 from edge.marking import Marking
 from edge.measure.statistics import Live
 from edge.measuring import Measuring
+from edge.on_site import OnSite
 from edge.points import points
 from edge.problems import problem_text
 from edge.remote.daily import set_analyzer_clocks
 from edge.revising import Reviser
-from edge.samplers import CYCLE, Samplers
 from edge.store import infos, journal
 from edge.store.again import Range
 from edge.store.backup import Backups
@@ -54,8 +51,6 @@ from edge.store.store import Store
 from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
 from edge.values import Sample
 from edge.watch.changes import Changes
-from edge.watch.constants import ConstantWatch
-from edge.watch.contacts import ContactWatch
 from edge.watch.instruments import InstrumentWatch
 from edge.watch.logger import LoggerWatch, Observed
 from protocol.equipment import is_equipment
@@ -104,11 +99,7 @@ class Daemon:
         self._measuring: Measuring
         self._instruments: InstrumentWatch
         self._logger: LoggerWatch
-        self._filings: Filings
-        self._constants: ConstantWatch
-        self._contacts: ContactWatch
-        self._samplers: Samplers
-        self._orders: ActionOrders
+        self._on_site: OnSite
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -125,10 +116,10 @@ class Daemon:
             self._measuring.observe = self._observe
             self._marking.lay_over(self._measuring.engines)
             changes = Changes(await self._store.do(infos.known))
-            self._filings = Filings(self._site, self._store, self._clock, changes)
-            await self._filings.load()
+            on_site = self._site, self._actions, self._store, self._clock, changes, self._delivering.uploads
+            self._on_site = OnSite(*on_site)
+            await self._on_site.load(alarms, self._measuring.acquirer.batches)
             self._watch(changes)
-            await self._open_samplers(alarms)
             await self._until(stop)
         finally:
             await asyncio.to_thread(self._store.close)
@@ -137,9 +128,9 @@ class Daemon:
         """What looks after states, parameters and identities."""
         measuring, delivering = self._measuring, self._delivering
         parts = self._site, self._actions, self._clock, changes, delivering.uploads
-        self._instruments = InstrumentWatch(*parts, lambda name: self._heard().get(name), self._event, self._filings)
-        self._constants = ConstantWatch(self._clock, self._filings, delivering.uploads, self._event)
-        self._contacts = ContactWatch(self._site, self._clock, changes, delivering.uploads, self._event)
+        self._instruments = InstrumentWatch(
+            *parts, lambda name: self._heard().get(name), self._event, self._on_site.filings
+        )
         observed = Observed(
             lambda: measuring.disk_error is not None or bool(self._watchdog.hanging()),
             lambda: {key: session.link is not None for key, session in delivering.sessions.items()},
@@ -148,19 +139,9 @@ class Daemon:
         )
         self._logger = LoggerWatch(self._site, self._clock, changes, delivering.uploads, observed)
 
-    async def _open_samplers(self, alarms: Alarms) -> None:
-        """Everybody who has samples kept."""
-        uploads, acquirer = self._delivering.uploads, self._measuring.acquirer
-        parts = self._site, self._actions, self._store, self._clock, uploads, acquirer.batches
-        self._samplers = Samplers(*parts)
-        await self._samplers.load()
-        alarms.act, uploads.on_kept = self._samplers.on_alarm, self._samplers.noticed
-        self._orders = ActionOrders(self._site, self._actions, self._samplers, uploads)
-
     def _observe(self, samples: Sequence[Sample]) -> None:
-        """Everybody who looks at the samples as they come in."""
         self._marking.observe(samples)
-        self._contacts.observe(samples)
+        self._on_site.observe(samples)
 
     def _heard(self) -> dict[str, bool]:
         return self._measuring.acquirer.heard(self._clock.wall_ms())
@@ -202,11 +183,9 @@ class Daemon:
             self._measuring.start(group, self._restarted)
             self._delivering.start(group, self._restarted)
             self._instruments.start(group, self._restarted)
-            self._samplers.start(group, self._restarted)
+            self._on_site.start(group, self._restarted)
             states = keep_alive("states", self._logger.run, self._clock, self._restarted)
             group.create_task(states, name="states")
-            self._constants.start(group, self._restarted)
-            self._contacts.start(group, self._restarted)
             group.create_task(keep_alive("start", self._announce, self._clock, self._restarted), name="start")
             clocks = keep_alive("clocks", self._set_analyzer_clocks, self._clock, self._restarted)
             group.create_task(clocks, name="clocks")
@@ -320,7 +299,7 @@ class Daemon:
             "outbox-hold": Verb(self._hold, changes=True),
             "outbox-retry": Verb(self._retry, changes=True),
             "outbox-send-again": Verb(self._send_again, changes=True),
-            **site_verbs(self._orders, self._samplers, self._filings),
+            **self._on_site.verbs(),
         }
         for what in ("mark", "maintain", "source"):
             verbs[f"{what}-order"] = Verb(partial(self._order, what), changes=True)
@@ -335,10 +314,8 @@ class Daemon:
         platform, name = args.get("platform"), args.get("name")
         if platform is not None and platform not in self._site.platforms:
             raise Denied("remote.unknown-platform", platform=platform)
-        undone = await self._delivering.reset(platform, name, f"user:{who.name}")
-        if platform is None and name in (None, CYCLE):
-            undone += await self._samplers.reset_cycles(f"user:{who.name}")
-        return undone
+        user = f"user:{who.name}"
+        return await self._delivering.reset(platform, name, user) + await self._on_site.reset(platform, name, user)
 
     def _platform(self, args: dict[str, Any]) -> str:
         platform = args.get("platform")
@@ -387,17 +364,14 @@ class Daemon:
             "warnings": [
                 *report.warnings(self._site, self._delivering, self._measuring, ahead),
                 *self._marking.warnings(),
-                *self._filings.warnings(),
-                *self._contacts.warnings(),
-                *self._samplers.warnings(),
+                *self._on_site.warnings(),
                 *self._hanging(),
             ],
             "platforms": report.platforms(self._delivering, counts),
             "points": points(self._measuring, self._site.outlets),
             "lines": report.lines(self._measuring),
             "infos": report.infos(self._instruments, self._logger),
-            "contacts": self._contacts.rows(),
-            "filed": self._filings.rows(self._instruments.errors),
+            **self._on_site.status(self._instruments.errors),
             "marks": [mark_shown(entry) for entry in self._marking.open_marks()],
             "events": self._events.shown(),
             "alarms": report.alarms(self._measuring),

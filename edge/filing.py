@@ -74,7 +74,8 @@ class Finding:
         before = self.telling.before.value if self.telling.before else None
         detail = self.params() | {"pol_id": pol_id, "before": before, "tolerance": self.filed.tolerance}
         place = "instrument" if self.key.owner else "outlet"
-        return Note(who, f"{place}.filed-{word}", {name: each for name, each in detail.items() if name != "part"})
+        told = {name: None if each == "" else each for name, each in detail.items() if name != "part"}
+        return Note(who, f"{place}.filed-{word}", told)
 
 
 class Filings:

@@ -277,7 +277,7 @@ def test_keys_of_packet_decode_are_documented() -> None:
     assert {*json.loads(result.stdout), "extra", "order"} == set(documented("`packet decode")[0])
 
 
-_STATUS = ("edge/points.py", "edge/app.py", "edge/report.py", "edge/delivering.py")
+_STATUS = ("edge/points.py", "edge/app.py", "edge/on_site.py", "edge/report.py", "edge/delivering.py")
 
 
 def test_keys_of_status_are_documented() -> None:
