@@ -134,11 +134,11 @@ class Alarms:
             alarm = await self._waiting[target].get()
             result = await self.act(alarm, instrument, action)
             told = {**_named(alarm), "target": target, "result": result.code}
-            self._on_event("edge.alarm-acted", told)
             try:
                 await self._store.do(_acted, alarm, target, result, self._clock.wall_ms())
             except StoreFailed as error:
                 self._on_event("edge.store-failed", {"why": explain(error)})
+            self._on_event("edge.alarm-acted", told)
 
 
 def _acted(db: Any, alarm: Alarm, target: str, result: ActionResult, now_ms: int) -> None:
