@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date
 from typing import Any
 
 from config.check_alarms import alarms
 from config.check_controls import controls
 from config.check_edition import codes_of_2005, mn_form
 from config.check_equipment import equipment
+from config.check_filed import filed, is_date
 from config.check_gas import gas, is_share_of_gas
 from config.check_links import links
 from config.check_numbers import numbers
 from config.check_points import batches, totalisers
-from config.check_switches import derived, switches
+from config.check_sampler import samplers
+from config.check_switches import contacts, derived, switches
 from config.check_tls import tls
 from config.lines import Path
 from config.markers import duration_text
@@ -103,7 +104,7 @@ def _cadence(site: Site, merged: Merged) -> Iterator[Problem]:
             yield merged.problem((*path, "every"), "config.every", got=every)
         if instrument.silence <= instrument.every:
             yield merged.problem((*path, "silence"), "config.silence", True, got=silence, every=every)
-        if not (instrument.points or instrument.actions or instrument.infos):
+        if not (instrument.points or instrument.actions or instrument.infos or instrument.sampler):
             yield merged.problem(path, "config.no-points", True, instrument=name)
 
 
@@ -261,9 +262,9 @@ def _measures(site: Site, outlet: str, factor: str) -> bool:
 def _platforms(site: Site, merged: Merged) -> Iterator[Problem]:
     for name, platform in site.platforms.items():
         path: Path = ("platforms", name)
-        if platform.connect_from is not None and not _is_date(platform.connect_from):
+        if platform.connect_from is not None and not is_date(platform.connect_from):
             yield merged.problem((*path, "connect_from"), "config.form.date", got=shown(platform.connect_from))
-        if platform.from_ not in ("now", "all") and not _is_date(platform.from_):
+        if platform.from_ not in ("now", "all") and not is_date(platform.from_):
             yield merged.problem((*path, "from"), "config.form.from", got=shown(platform.from_))
         if not platform.outlets:
             yield merged.problem((*path, "outlets"), "config.no-outlets", True)
@@ -315,14 +316,6 @@ def _tables(merged: Merged, section: str) -> Iterator[dict[str, Any]]:
         yield from (table for table in tables.values() if isinstance(table, dict))
 
 
-def _is_date(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _accesses(site: Site, merged: Merged) -> Iterator[Problem]:
     known = _names(merged, "outlets")
     owners: dict[tuple[str, str, str | None], str] = {}
@@ -363,8 +356,11 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     _conditions,
     equipment,
     controls,
+    filed,
+    samplers,
     derived,
     switches,
+    contacts,
     gas,
     numbers,
     alarms,

@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from config.controls import ACTIONS, INFO_FILLS, NOW_FILLS, Action, Info, Scalar, Write, fill_name, filled
+from config.controls import (
+    ACTIONS,
+    INFO_FILLS,
+    NOW_FILLS,
+    OUTPUT,
+    Action,
+    Info,
+    Scalar,
+    Write,
+    fill_name,
+    filled,
+    kind_of,
+)
 from config.lines import Path
 from config.merge import Merged
 from config.problem import Problem, listed, nearest, shown
+from config.sampler import SOURCES
 from config.site import Instrument, Site
 from drivers.driver import Commanded, Driver, InstrumentSpec, PointSpec, commanded
 from drivers.errors import BadOption
@@ -31,7 +44,7 @@ def controls(site: Site, merged: Merged) -> Iterator[Problem]:
         yield from _infos(merged, path, instrument)
         for action_name, action in instrument.actions.items():
             yield from _action(merged, (*path, "actions", action_name), action_name, action)
-        if driver is not None and (instrument.actions or instrument.infos):
+        if driver is not None and (instrument.actions or instrument.infos or instrument.sampler):
             yield from _refused(merged, path, instrument, driver)
     yield from _same_infos(site, merged)
 
@@ -46,10 +59,12 @@ def _driver(merged: Merged, name: str, instrument: Instrument) -> Driver | None:
 
 
 def _action(merged: Merged, path: Path, name: str, action: Action) -> Iterator[Problem]:
-    kind = ACTIONS.get(name)
+    kind = kind_of(name)
     if kind is None:
         near = nearest(name, ACTIONS) or "–"
-        yield merged.problem(path, "config.unknown-action", got=name, nearest=near, allowed=listed(ACTIONS))
+        yield merged.problem(
+            path, "config.unknown-action", got=name, nearest=near, allowed=listed([*ACTIONS, f"{OUTPUT}…"])
+        )
         return
     if not action.write and not action.read:
         yield merged.problem(path, "config.action-empty")
@@ -59,11 +74,14 @@ def _action(merged: Merged, path: Path, name: str, action: Action) -> Iterator[P
     if action.mark is not None and action.mark not in MARKS:
         yield merged.problem((*path, "mark"), "config.mark", got=shown(action.mark), allowed=listed(MARKS))
     yield from _fills(merged, path, action.write, kind.fills + NOW_FILLS)
+    yield from _fills(merged, path, action.after, kind.fills + NOW_FILLS, "after")
 
 
-def _fills(merged: Merged, path: Path, writes: Sequence[Write], known: Sequence[str]) -> Iterator[Problem]:
+def _fills(
+    merged: Merged, path: Path, writes: Sequence[Write], known: Sequence[str], key: str = "write"
+) -> Iterator[Problem]:
     for index, write in enumerate(writes):
-        where = (*path, "write", index, "value")
+        where = (*path, key, index, "value")
         for value in write.value if isinstance(write.value, tuple) else (write.value,):
             name = fill_name(value)
             if name is not None and name not in known:
@@ -121,10 +139,16 @@ def _attempts(
     for name, action in instrument.actions.items():
         here: Path = (*path, "actions", name)
         yield from _writes(here, action.write, driver)
+        yield from _writes(here, action.after, driver, "after")
         reads = [((*here, "read", index), read.options) for index, read in enumerate(action.read)]
         reads += [((*here, "until"), action.until.options)] if action.until else []
         for where, options in reads:
             yield where, _reader(driver, merged.key(where), options)
+    for source in SOURCES if instrument.sampler else ():
+        found = getattr(instrument.sampler, source)
+        if found is not None:
+            where = (*path, "sampler", source)
+            yield where, _reader(driver, merged.key(where), found.options)
     for index, info in enumerate(instrument.infos):
         where = (*path, "infos", index)
         yield where, _reader(driver, merged.key(where), info.options)
@@ -133,11 +157,13 @@ def _attempts(
             yield where, _writer(driver, info.options, [_example(info)])
 
 
-def _writes(path: Path, writes: Sequence[Write], driver: Commanded) -> Iterator[tuple[Path, Callable[[], Any]]]:
+def _writes(
+    path: Path, writes: Sequence[Write], driver: Commanded, key: str = "write"
+) -> Iterator[tuple[Path, Callable[[], Any]]]:
     for index, write in enumerate(writes):
         values = filled(write, _Examples())
         if all(not isinstance(value, str) or value.isdecimal() for value in values):
-            yield (*path, "write", index), _writer(driver, write.options, values)
+            yield (*path, key, index), _writer(driver, write.options, values)
 
 
 class _Examples(dict[str, Scalar]):

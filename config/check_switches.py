@@ -66,6 +66,18 @@ def switches(site: Site, merged: Merged) -> Iterator[Problem]:
                 yield _unknown(merged, where, "config.unknown-instrument", instrument, site.instruments)
 
 
+def contacts(site: Site, merged: Merged) -> Iterator[Problem]:
+    """All findings in the contacts of the station room."""
+    owners: dict[str, str] = {}
+    for index, contact in enumerate(site.contacts):
+        path: Path = ("contacts", index)
+        yield from _switch(site, merged, path, contact.point)
+        if contact.on == contact.off:
+            yield merged.problem((*path, "off"), "config.switch-levels", got=shown(contact.off))
+        if owners.setdefault(contact.point, merged.key(path)) != merged.key(path):
+            yield merged.problem((*path, "point"), "config.contact-twice", got=contact.point)
+
+
 def _switch(site: Site, merged: Merged, path: Path, point: str) -> Iterator[Problem]:
     """A switch is read from an instrument: a derived point is a computation, not an observation."""
     known = [f"{each.outlet}/{each.factor}" for one in site.instruments.values() for each in one.points]

@@ -59,8 +59,23 @@ ACTIONS: Mapping[str, ActionKind] = {
     "serial-number": ActionKind("3019", reads=(1,)),
     "set-time": ActionKind("1012"),
     "get-time": ActionKind("1011", reads=(1, 6)),
+    "drain": ActionKind(""),
+    "lock": ActionKind(""),
+    "unlock": ActionKind(""),
+    "supply": ActionKind(""),
+    "mode-timed": ActionKind(""),
+    "mode-synchronous": ActionKind(""),
+    "mode-over-limit": ActionKind(""),
 }
-"""The actions by their name in the site file."""
+"""The actions by their name in the site file; without a CN no platform can have them done."""
+OUTPUT = "output-"
+"""How the name of an action begins that switches something of the site's own: `output-fan-on`."""
+_OUTPUT_KIND = ActionKind("", mark="N")
+
+
+def kind_of(action: str) -> ActionKind | None:
+    """What goes for an action by its name; None: there is no such."""
+    return _OUTPUT_KIND if action.startswith(OUTPUT) and action != OUTPUT else ACTIONS.get(action)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,12 +113,14 @@ class Read:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """`[instruments.NAME.actions.NAME]`: first all writes, then the wait, then the reads."""
+    """`[instruments.NAME.actions.NAME]`: first all writes, then the wait, then what ends it, then the reads."""
 
     write: tuple[Write, ...] = ()
     until: Until | None = None
     lasts: Annotated[int, Duration(), Le(86_400_000)] = 0
     """How long it takes where the instrument cannot say (no `until`)."""
+    after: tuple[Write, ...] = ()
+    """What ends it, also where it failed half-way: a relay that was closed is opened again."""
     read: tuple[Read, ...] = ()
     mark: str | None = None
     """Mark of the instrument's points meanwhile; None: as the action has it, N: their own."""

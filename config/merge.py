@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from config import platform_presets
+from config import platform_presets, sampler
 from config.batch import SOURCES
 from config.document import NAMED_BY, Document, point_name
 from config.lines import Path, join_key
@@ -141,6 +141,7 @@ def _instrument(merged: Merged, name: str, table: Table) -> Table:
         whole["points"] = list(_points(merged, path, written, model.get("points", []), whole.get("outlet")))
     _put_states(merged, path, whole, table, model)
     _put_controls(merged, path, whole, table, model)
+    _put_sampler(merged, path, whole, table, model)
     return _without_options(merged, path, whole)
 
 
@@ -172,6 +173,15 @@ def _put_controls(merged: Merged, path: Path, whole: Table, table: Table, model:
         }
 
 
+def _put_sampler(merged: Merged, path: Path, whole: Table, table: Table, model: Table) -> None:
+    """The keys of the file over those of the model."""
+    of_model, own = model.get("sampler", {}), table.get("sampler", {})
+    if isinstance(own, dict) and (of_model or "sampler" in table):
+        where = (*path, "sampler")
+        merged.from_model.update((*where, key) for key in of_model if key not in own)
+        whole["sampler"] = _with_nested(merged, where, of_model | own, sampler.SOURCES)
+
+
 def _outlet_of(instrument: Table) -> Any:
     """The instrument's outlet, else the one that all its points have."""
     points = instrument.get("points")
@@ -200,7 +210,9 @@ def _info_key(info: Any) -> tuple[str, str]:
     return (str(info.get("info")), str(info.get("factor"))) if isinstance(info, dict) else ("", "")
 
 
-def _with_nested(merged: Merged, path: Path, table: Any, names: Sequence[str] = ("write", "read", "until")) -> Any:
+def _with_nested(
+    merged: Merged, path: Path, table: Any, names: Sequence[str] = ("write", "read", "until", "after")
+) -> Any:
     """An action, info or point with the driver's keys taken out of the tables in it."""
     if not isinstance(table, dict):
         return table
@@ -247,6 +259,7 @@ def _is_sound(model: Table) -> bool:
     return (
         isinstance(model.get("model", {}), dict)
         and isinstance(actions, dict)
+        and isinstance(model.get("sampler", {}), dict)
         and isinstance(infos, list)
         and all(isinstance(info, dict) for info in infos)
         and isinstance(states, list)

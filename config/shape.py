@@ -17,9 +17,11 @@ from annotated_types import Ge, Le
 from config.alarms import AlarmRules
 from config.batch import Source
 from config.controls import Action, Info, Read, Until, Write
+from config.filed import Filed
 from config.lines import Path
 from config.markers import Duration, OneOf, Pattern, duration_text
 from config.problem import toml_text
+from config.sampler import Sampler
 from config.site import (
     Access,
     GasRules,
@@ -35,7 +37,7 @@ from config.site import (
     WaterRules,
 )
 from config.states import State
-from config.switches import Derived, Maintenance, MaintenanceSwitch, StopSource
+from config.switches import Contact, Derived, Maintenance, MaintenanceSwitch, StopSource
 from config.tls import Tls
 
 TABLES: dict[str, type] = {
@@ -46,6 +48,7 @@ TABLES: dict[str, type] = {
     "[outlets.NAME.gas]": GasRules,
     "[outlets.NAME.noise]": NoiseRules,
     "[[outlets.NAME.derived]]": Derived,
+    "[[outlets.NAME.filed]]": Filed,
     "[outlets.NAME.stop]": StopSource,
     "[lines.NAME]": Line,
     "[instruments.NAME]": Instrument,
@@ -53,9 +56,13 @@ TABLES: dict[str, type] = {
     "[[instruments.NAME.states]]": State,
     "[instruments.NAME.points.SOURCE]": Source,
     "[[instruments.NAME.infos]]": Info,
+    "[[instruments.NAME.filed]]": Filed,
+    "[instruments.NAME.sampler]": Sampler,
+    "[instruments.NAME.sampler.SOURCE]": Read,
     "[instruments.NAME.actions.NAME]": Action,
     "[[instruments.NAME.actions.NAME.write]]": Write,
     "[instruments.NAME.actions.NAME.until]": Until,
+    "[[instruments.NAME.actions.NAME.after]]": Write,
     "[[instruments.NAME.actions.NAME.read]]": Read,
     "[platforms.NAME]": Platform,
     "[platforms.NAME.outlets.NAME]": Access,
@@ -63,6 +70,7 @@ TABLES: dict[str, type] = {
     "[store]": Retention,
     "[maintenance]": Maintenance,
     "[[maintenance.switches]]": MaintenanceSwitch,
+    "[[contacts]]": Contact,
 }
 """Every table of the file, as its header is written."""
 

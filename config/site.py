@@ -16,9 +16,11 @@ from config.addresses import Address, ListenAddress, addresses_of
 from config.alarms import AlarmRules
 from config.batch import NewResult, ResultKind, Source
 from config.controls import Action, Info, RawCode
+from config.filed import Filed
 from config.markers import Duration, NumberAsText, OneOf, Pattern
+from config.sampler import Sampler
 from config.states import State
-from config.switches import Derived, Maintenance, StopSource
+from config.switches import Contact, Derived, Maintenance, StopSource
 from config.tls import Tls
 
 Millis = Annotated[int, Duration()]
@@ -143,6 +145,7 @@ class Outlet:
     water: WaterRules = field(default_factory=WaterRules)
     noise: NoiseRules = field(default_factory=NoiseRules)
     derived: tuple[Derived, ...] = ()
+    filed: tuple[Filed, ...] = ()
     stop: StopSource | None = None
 
 
@@ -272,6 +275,8 @@ class Instrument:
     points: tuple[Point, ...] = ()
     states: tuple[State, ...] = ()
     infos: tuple[Info, ...] = ()
+    filed: tuple[Filed, ...] = ()
+    sampler: Sampler | None = None
     actions: dict[Name, Action] = field(default_factory=dict)
 
 
@@ -397,3 +402,4 @@ class Site:
     platforms: dict[Name, Platform] = field(default_factory=dict)
     store: Retention = field(default_factory=Retention)
     maintenance: Maintenance = field(default_factory=Maintenance)
+    contacts: tuple[Contact, ...] = ()

@@ -3,6 +3,7 @@
     [[outlets.NAME.derived]]      a factor that is computed from others, or set by hand
     [outlets.NAME.stop]           how it is seen that the source stands still (停产, 停炉); never from a flow of 0
     [[maintenance.switches]]      a key or button on site that says: somebody works at these instruments
+    [[contacts]]                  a contact of the station room: door, leak, smoke, mains
 
 A switch is a point, `OUTLET/FACTOR`; between its two thresholds the state stays what it was.
 """
@@ -10,7 +11,7 @@ A switch is a point, `OUTLET/FACTOR`; between its two thresholds the state stays
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
@@ -47,6 +48,25 @@ class StopSource:
     running: float
     hold: Annotated[int, Duration(), Le(_DAY_MS)] = 60_000
     """How long the new state must last before it counts; it then counts from its beginning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """`[[contacts]]`: a contact of the station room (站房): at `on` and beyond it says so, at `off` and beyond not."""
+
+    kind: Literal["door", "leak", "smoke", "mains", "ups", "other"]
+    """Open, wet, smoke, the mains are lost, the UPS works from its battery, or what `name` says."""
+    point: PointName
+    name: str | None = None
+    """What it is called; None: by its kind."""
+    on: float = 1.0
+    off: float = 0.0
+    hold: Annotated[int, Duration(), Le(_DAY_MS)] = 0
+    """How long the new state must last before it counts; it then counts from its beginning."""
+    info: Annotated[str, Pattern(r"i[1-5]2[0-9a-z]{3}", "state-info")] | None = None
+    """InfoId of a state that goes with it (CN 3020), such as i32001; 0 while it is off."""
+    info_on: int = 1
+    """The state while it is on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar, cast
 
-from config.controls import ACTIONS, Action, Info, Scalar, Until, Write, filled, outlets_of
+from config.controls import Action, ActionKind, Info, Read, Scalar, Until, Write, filled, kind_of, outlets_of
+from config.sampler import KEEP, Sampler
 from config.site import Instrument, Site
 from drivers.driver import Bus, Commanded, PointSpec, Reading, commanded
 from drivers.errors import (
@@ -35,52 +36,14 @@ from drivers.errors import (
 from drivers.registry import driver_class
 from edge import action_values
 from edge.acquire import NORMAL, instrument_spec
+from edge.action_result import ActionResult, Code, Why, code_of
 from edge.action_values import NoData, NotAccepted
 from edge.clock import Clock
+from edge.keeping import Ask, Refusal, Seen, bottle_after, bottle_before, look
+
+__all__ = ["ActionResult", "Actions", "StandIn", "Why", "Worker"]
 
 T = TypeVar("T")
-
-Code = Literal["done", "no-action", "refused", "busy", "timeout", "fault", "no-data"]
-_EXE_RTN: Mapping[Code, int] = {
-    "done": 1, "fault": 2, "no-action": 3, "refused": 3, "timeout": 4, "busy": 5, "no-data": 100,
-}  # fmt: skip
-_SYSTEM_FAULT = 6
-_DEVICE_BUSY = 6
-"""Modbus exception of an instrument that is busy (GB/T 19582.1 §7)."""
-_ENDS: tuple[tuple[type[DriverError], Code], ...] = (
-    (BadOption, "refused"),
-    (LineBusy, "busy"),
-    (DeviceSilent, "timeout"),
-    (BadAnswer, "timeout"),
-    (OutcomeUnknown, "timeout"),
-)
-"""How an action ends that an error ended; any other one is a fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Why:
-    """A reason in the catalogue: `code` and what fills its text."""
-
-    code: str
-    params: dict[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class ActionResult:
-    """How an action ended, and what it gave by the field names of Table 4.
-
-    `data`: VaseNo, CstartTime, CTime, Stime, SystemTime; SN and Info without the code before them.
-    """
-
-    code: Code
-    data: Mapping[str, str] = field(default_factory=dict)
-    why: Why | DriverError | None = None
-
-    @property
-    def exe_rtn(self) -> int:
-        """ExeRtn of the 9012, Table 6."""
-        is_ours = isinstance(self.why, PortLost | LineClosed)
-        return _SYSTEM_FAULT if self.code == "fault" and is_ours else _EXE_RTN[self.code]
 
 
 class Worker(Protocol):
@@ -89,6 +52,10 @@ class Worker(Protocol):
     def submit(self, instrument: str, job: Callable[[Bus], T]) -> Future[T]:
         """Queue one exchange."""
         ...
+
+
+StandIn = Callable[[str, str | None, str, Mapping[str, Scalar]], Awaitable[ActionResult | None]]
+"""Outlet, PolId, action, values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +78,21 @@ class Actions:
         self._began: dict[tuple[str, str], float] = {}
         self.on_written: Callable[[str, Info, str | None], None] = lambda _instrument, _info, _asked_by: None
         """Told of every parameter that was set: the instrument, which one, and the platform that asked."""
+        self.stand_in: StandIn = _nobody
+        """Asked where no instrument has an action: the logger itself may do it."""
+        self.bottles: dict[str, int] = {}
+        """By sampler the bottle that was filled last, by the keep log."""
         for name, one in site.instruments.items():
-            driver = driver_class(one.driver)(instrument_spec(name, one)) if one.actions or one.infos else None
+            driver = driver_class(one.driver)(instrument_spec(name, one)) if _is_told(one) else None
             if driver is not None and commanded(driver):
                 self._drivers[name] = driver
 
     # what there is
+
+    @property
+    def running(self) -> Collection[str]:
+        """Instruments at which an action that writes goes on."""
+        return self._running.keys()
 
     def mark_of(self, instrument: str) -> str | None:
         """The mark of an instrument's points while an action runs at it; None: their own."""
@@ -171,7 +147,8 @@ class Actions:
         """
         place = self._with_action(outlet, pol_id, action)
         if place is None:
-            return ActionResult("no-action", why=Why("actions.none", {"action": action, "pol_id": pol_id or "–"}))
+            none = ActionResult("no-action", why=Why("actions.none", {"action": action, "pol_id": pol_id or "–"}))
+            return await self.stand_in(outlet, pol_id, action, values) or none
         return await self._run(place, action, values)
 
     async def run_at(self, instrument: str, action: str) -> ActionResult:
@@ -186,12 +163,51 @@ class Actions:
         if hindered is not None:
             return hindered
         with self._occupied(place.name, action, place.instrument.actions[action]):
-            return await _ended(self._carry_out(place, action, values))
+            work = self._keep(place, values) if _is_kept_by(place, action) else self._carry_out(place, action, values)
+            return replace(await _ended(work), instrument=place.name)
+
+    async def _keep(self, place: _Place, values: Mapping[str, Scalar]) -> ActionResult:
+        """A sampler keeps a sample."""
+        sampler, ask = cast(Sampler, place.instrument.sampler), self._asking(place)
+        try:
+            before = await bottle_before(sampler, self.bottles.get(place.name, 0), ask)
+            result = await self._carry_out(place, KEEP, values)
+            if result.code != "done":
+                return result
+            bottle, volume = await bottle_after(sampler, before, result.data.get("VaseNo"), ask)
+        except Refusal as refusal:
+            return ActionResult(refusal.code, why=Why(refusal.why, {"instrument": place.name}))
+        self.bottles[place.name] = bottle
+        return replace(result, data={"VaseNo": f"{bottle}"}, volume=volume)
+
+    def _asking(self, place: _Place) -> Ask:
+        async def ask(source: Read) -> float | None:
+            return (await self._ask(place, self._reader(place, source.options))).value
+
+        return ask
+
+    async def look_at(self, instrument: str) -> Seen:
+        """What a sampler says of itself. Raises DriverError."""
+        place = _Place(instrument, self._site.instruments[instrument])
+        return await look(cast(Sampler, place.instrument.sampler), self._asking(place))
 
     async def _carry_out(self, place: _Place, action: str, values: Mapping[str, Scalar]) -> ActionResult:
         declared = place.instrument.actions[action]
         names = action_values.names(values, self._clock.wall_ms())
-        for write in declared.write:
+        try:
+            await self._write_all(place, action, names)
+            await self._clock.sleep(declared.lasts / 1000)
+            if declared.until is not None and not await self._done(place, declared.until):
+                params: dict[str, object] = {"instrument": place.name, "minutes": declared.until.timeout // 60_000 or 1}
+                return ActionResult("timeout", why=Why("actions.not-done", params))
+        finally:
+            for write in declared.after:
+                await self._ask(place, self._write_job(place, write, names))
+        readings = [(await self._ask(place, self._reader(place, read.options)), read.scale) for read in declared.read]
+        return ActionResult("done", action_values.data(action, readings))
+
+    async def _write_all(self, place: _Place, action: str, names: Mapping[str, Scalar]) -> None:
+        for write in place.instrument.actions[action].write:
             job = self._write_job(place, write, names)
             try:
                 await self._ask(place, job)
@@ -199,12 +215,6 @@ class Actions:
                 self._began[place.name, action] = self._clock.mono_s()
                 raise
             self._began.setdefault((place.name, action), self._clock.mono_s())
-        await self._clock.sleep(declared.lasts / 1000)
-        if declared.until is not None and not await self._done(place, declared.until):
-            params: dict[str, object] = {"instrument": place.name, "minutes": declared.until.timeout // 60_000 or 1}
-            return ActionResult("timeout", why=Why("actions.not-done", params))
-        readings = [(await self._ask(place, self._reader(place, read.options)), read.scale) for read in declared.read]
-        return ActionResult("done", action_values.data(action, readings))
 
     async def serial_number(self, instrument: str) -> ActionResult:
         """SN of an instrument with that action, whatever it measures."""
@@ -239,7 +249,7 @@ class Actions:
 
     def _too_soon_s(self, name: str, action: str, declared: Action) -> float:
         """Seconds until an action may be begun again."""
-        again_ms = ACTIONS[action].again_ms if declared.again is None else declared.again
+        again_ms = _kind(action).again_ms if declared.again is None else declared.again
         began = self._began.get((name, action))
         return 0.0 if began is None else began + again_ms / 1000 - self._clock.mono_s()
 
@@ -249,7 +259,7 @@ class Actions:
         if not declared.write:
             yield
             return
-        mark = ACTIONS[action].mark if declared.mark is None else declared.mark
+        mark = _kind(action).mark if declared.mark is None else declared.mark
         self._running[name] = None if mark == NORMAL else mark
         self._began.pop((name, action), None)
         try:
@@ -316,10 +326,16 @@ class Actions:
         return outlets_of(instrument, self._site.outlets)
 
     def _with_action(self, outlet: str, pol_id: str | None, action: str) -> _Place | None:
-        """The instrument of a pollutant; without one the only instrument of the outlet that has the action."""
+        """The instrument of a pollutant; without one the only instrument of the outlet that has the action.
+
+        A sample is kept by a sampler where there is one.
+        """
         here = [p for p in self._places() if action in p.instrument.actions and outlet in self._outlets(p.instrument)]
+        if action == KEEP:
+            here = [place for place in here if place.instrument.sampler is not None] or here
         if pol_id is not None:
-            here = [place for place in here if _measures(place.instrument, outlet, pol_id)]
+            measuring = [place for place in here if _measures(place.instrument, outlet, pol_id)]
+            here = measuring or [place for place in here if _samples(place.instrument, pol_id)]
         return here[0] if len(here) == 1 else None
 
     def _with_info(self, outlet: str, pol_id: str | None, info_id: str) -> list[tuple[_Place, Info]]:
@@ -349,17 +365,11 @@ async def _ended(work: Awaitable[ActionResult]) -> ActionResult:
     try:
         return await work
     except DriverError as error:
-        return ActionResult(_code(error), why=error)
+        return ActionResult(code_of(error), why=error)
     except NoData:
         return ActionResult("no-data", why=Why("actions.no-data", {}))
     except NotAccepted as error:
         return ActionResult("refused", why=Why("actions.value", {"value": error.value}))
-
-
-def _code(error: DriverError) -> Code:
-    if isinstance(error, DeviceRefused) and error.params.get("exception") == _DEVICE_BUSY:
-        return "busy"
-    return next((code for cls, code in _ENDS if isinstance(error, cls)), "fault")
 
 
 def _not_one(found: list[tuple[_Place, Info]], info_id: str, code: Code) -> ActionResult:
@@ -367,6 +377,31 @@ def _not_one(found: list[tuple[_Place, Info]], info_id: str, code: Code) -> Acti
     if found:
         return ActionResult("refused", why=Why("actions.which", {"info": info_id, "count": len(found)}))
     return ActionResult(code, why=Why("actions.no-info", {"info": info_id}))
+
+
+async def _nobody(
+    _outlet: str, _pol_id: str | None, _action: str, _values: Mapping[str, Scalar]
+) -> ActionResult | None:
+    return None
+
+
+def _is_told(instrument: Instrument) -> bool:
+    return bool(instrument.actions or instrument.infos or instrument.sampler)
+
+
+def _kind(action: str) -> ActionKind:
+    """The site file was checked."""
+    return cast(ActionKind, kind_of(action))
+
+
+def _is_kept_by(place: _Place, action: str) -> bool:
+    return action == KEEP and place.instrument.sampler is not None
+
+
+def _samples(instrument: Instrument, factor: str) -> bool:
+    """Whether a sampler is meant by a pollutant that no instrument with the action measures."""
+    sampler = instrument.sampler
+    return sampler is not None and (not sampler.factors or factor in sampler.factors)
 
 
 def _measures(instrument: Instrument, outlet: str, factor: str) -> bool:

@@ -9,7 +9,7 @@ An alarm that was open when the daemon ended goes on after its start. What may b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -43,7 +43,10 @@ class Alarms:
         self, site: Site, actions: Actions, store: Store, clock: Clock, on_event: Callable[[str, dict[str, Any]], None]
     ) -> None:
         self.pending: list[Alarm] = []
-        self._actions = actions
+        self.act: Callable[[Alarm, str, str], Awaitable[ActionResult]] = lambda _alarm, instrument, action: (
+            actions.run_at(instrument, action)
+        )
+        """Carries out an alarm's action: the alarm, the instrument, the action."""
         self._store = store
         self._clock = clock
         self._on_event = on_event
@@ -129,13 +132,13 @@ class Alarms:
         instrument, _, action = target.partition("/")
         while True:
             alarm = await self._waiting[target].get()
-            result = await self._actions.run_at(instrument, action)
+            result = await self.act(alarm, instrument, action)
             told = {**_named(alarm), "target": target, "result": result.code}
-            self._on_event("edge.alarm-acted", told)
             try:
                 await self._store.do(_acted, alarm, target, result, self._clock.wall_ms())
             except StoreFailed as error:
                 self._on_event("edge.store-failed", {"why": explain(error)})
+            self._on_event("edge.alarm-acted", told)
 
 
 def _acted(db: Any, alarm: Alarm, target: str, result: ActionResult, now_ms: int) -> None:

@@ -39,6 +39,7 @@ from edge.logs import get_logger, set_up_logs
 from edge.marking import Marking
 from edge.measure.statistics import Live
 from edge.measuring import Measuring
+from edge.on_site import OnSite
 from edge.points import points
 from edge.problems import problem_text
 from edge.remote.daily import set_analyzer_clocks
@@ -102,6 +103,7 @@ class Daemon:
         self._measuring: Measuring
         self._instruments: InstrumentWatch
         self._logger: LoggerWatch
+        self._on_site: OnSite
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT."""
@@ -115,9 +117,13 @@ class Daemon:
             parts = self._site, self._store, self._clock, agenda, self._delivering.offer, self._event
             alarms = Alarms(self._site, self._actions, self._store, self._clock, self._event)
             self._measuring = Measuring(*parts, self._lines, self._actions.mark_of, alarms)
-            self._measuring.observe = self._marking.observe
+            self._measuring.observe = self._observe
             self._marking.lay_over(self._measuring.engines)
-            self._watch(Changes(await self._store.do(infos.known)))
+            changes = Changes(await self._store.do(infos.known))
+            on_site = self._site, self._actions, self._store, self._clock, changes, self._delivering.uploads
+            self._on_site = OnSite(*on_site)
+            await self._on_site.load(alarms, self._measuring.acquirer.batches)
+            self._watch(changes)
             await self._until(stop)
         finally:
             await asyncio.to_thread(self._store.close)
@@ -126,7 +132,9 @@ class Daemon:
         """What looks after states, parameters and identities."""
         measuring, delivering = self._measuring, self._delivering
         parts = self._site, self._actions, self._clock, changes, delivering.uploads
-        self._instruments = InstrumentWatch(*parts, lambda name: self._heard().get(name), self._event)
+        self._instruments = InstrumentWatch(
+            *parts, lambda name: self._heard().get(name), self._event, self._on_site.filings
+        )
         observed = Observed(
             lambda: measuring.disk_error is not None or bool(self._watchdog.hanging()),
             lambda: {key: session.link is not None for key, session in delivering.sessions.items()},
@@ -134,6 +142,10 @@ class Daemon:
             self._heard,
         )
         self._logger = LoggerWatch(self._site, self._clock, changes, delivering.uploads, observed)
+
+    def _observe(self, samples: Sequence[Sample]) -> None:
+        self._marking.observe(samples)
+        self._on_site.observe(samples)
 
     def _heard(self) -> dict[str, bool]:
         return self._measuring.acquirer.heard(self._clock.wall_ms())
@@ -176,6 +188,7 @@ class Daemon:
             self._measuring.start(group, self._restarted)
             self._delivering.start(group, self._restarted)
             self._instruments.start(group, self._restarted)
+            self._on_site.start(group, self._restarted)
             states = keep_alive("states", self._logger.run, self._clock, self._restarted)
             group.create_task(states, name="states")
             group.create_task(keep_alive("start", self._announce, self._clock, self._restarted), name="start")
@@ -298,6 +311,7 @@ class Daemon:
             "outbox-hold": Verb(self._hold, changes=True),
             "outbox-retry": Verb(self._retry, changes=True),
             "outbox-send-again": Verb(self._send_again, changes=True),
+            **self._on_site.verbs(),
         }
         for what in ("mark", "maintain", "source"):
             verbs[f"{what}-order"] = Verb(partial(self._order, what), changes=True)
@@ -313,7 +327,8 @@ class Daemon:
         platform, name = args.get("platform"), args.get("name")
         if platform is not None and platform not in self._site.platforms:
             raise Denied("remote.unknown-platform", platform=platform)
-        return await self._delivering.reset(platform, name, f"user:{who.name}")
+        user = f"user:{who.name}"
+        return await self._delivering.reset(platform, name, user) + await self._on_site.reset(platform, name, user)
 
     def _platform(self, args: dict[str, Any]) -> str:
         platform = args.get("platform")
@@ -364,12 +379,14 @@ class Daemon:
                 *report.refusals(aside),
                 *self._marking.warnings(),
                 *self._holds.warnings(),
+                *self._on_site.warnings(),
                 *self._hanging(),
             ],
             "platforms": report.platforms(self._delivering, counts, aside),
             "points": points(self._measuring, self._site.outlets),
             "lines": report.lines(self._measuring),
             "infos": report.infos(self._instruments, self._logger),
+            **self._on_site.status(self._instruments.errors),
             "marks": [mark_shown(entry) for entry in self._marking.open_marks()],
             "events": self._events.shown(),
             "alarms": report.alarms(self._measuring),

@@ -112,6 +112,11 @@ class BatchPoint:
         self._looks += 1
         return result
 
+    @property
+    def is_working(self) -> bool:
+        """Whether its state says that an analysis is under way."""
+        return self._ready is False
+
     def held(self, slot: int) -> tuple[float | None, str] | None:
         """Value and mark that the samples have now: D without a value where the result is too old, or where the
         analyzer answers and has had none yet; None: it has not been looked at for long enough to tell.

@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any
 
 from config.site import Platform, Site
-from edge.actions import Actions
+from edge.actions import ActionResult, Actions
 from edge.alarms2005 import Alarming
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
 from edge.filling import Filling
+from edge.keeping import entry
 from edge.link_log import LinkLog
 from edge.logs import get_logger
 from edge.measure.engine import Engine
@@ -283,10 +284,14 @@ class Delivering:
             session.history,
             session.spawn,
             self._pressure(terms.outlet),
-            partial(self.uploads.kept_sample, terms.outlet, asked_by=terms.platform),
+            partial(self._kept_sample, terms),
         )
         code = await serve(context, packet, session.answer)
         self._log.info("command", platform=terms.platform, outlet=terms.outlet, cn=packet.cn, qn_rtn=code)
+
+    async def _kept_sample(self, terms: Terms, at_ms: int, result: ActionResult) -> None:
+        kept = entry(result, terms.outlet, at_ms, "platform", terms.platform)
+        await self.uploads.kept_sample(terms.outlet, at_ms, result.data.get("VaseNo"), terms.platform, kept)
 
     async def reset(self, platform: str | None, name: str | None, who: str) -> list[dict[str, str]]:
         """Undo what platforms have set (None: all of them, all names); what was undone."""

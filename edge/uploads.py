@@ -23,6 +23,7 @@ from edge.clock import Clock, plausible
 from edge.store import infos, logs
 from edge.store.errors import StoreFailed
 from edge.store.infos import Note, Told
+from edge.store.kept import Kept
 from edge.store.outbox import Due
 from edge.store.store import Store
 from edge.supervise import keep_alive
@@ -87,7 +88,9 @@ class Uploads:
         self._sessions = sessions
         self._store = store
         self._clock = clock
-        self._on_event = on_event
+        self.on_event = on_event
+        self.on_kept: Callable[[Kept], None] = lambda _kept: None
+        """Told of every sample that is in the keep log."""
         self._allowances: dict[tuple[str, str], Allowance] = {}
         self._unkept: list[Told] = []
         self._keeping = asyncio.Lock()
@@ -108,13 +111,32 @@ class Uploads:
         """A state, parameter or identity is another: known, noted and due, in one transaction."""
         await self._take_in(Told(change, note, self._dues(news, change.at_ms)))
 
-    async def kept_sample(self, outlet: str, at_ms: int, bottle: str, asked_by: str | None) -> None:
+    async def kept_sample(
+        self,
+        outlet: str,
+        at_ms: int,
+        bottle: str | None,
+        asked_by: str | None,
+        kept: Kept | None = None,
+        note: Note | None = None,
+    ) -> None:
         """A sample was kept (CN 3015); `asked_by`: the platform that has it as the answer to its command, or None.
 
-        Whoever had it kept calls this once.
+        Whoever had it kept calls this once. One whose bottle nobody knows is in the keep log and is not uploaded.
         """
-        body = write(fields(("DataTime", time_text(at_ms)), ("VaseNo", bottle)))
-        await self._take_in(Told(None, None, self._dues([News("3015", (body,), outlet, but_not=asked_by)], at_ms)))
+        news = []
+        if bottle is not None:
+            body = write(fields(("DataTime", time_text(at_ms)), ("VaseNo", bottle)))
+            news.append(News("3015", (body,), outlet, but_not=asked_by))
+        if kept is not None:
+            told = {"instrument": kept.instrument, "bottle": kept.bottle or "", "cause": kept.cause, "who": kept.who}
+            self.on_event("edge.sample-kept", {"outlet": outlet, **told})
+            self.on_kept(kept)
+        await self._take_in(Told(None, note, self._dues(news, at_ms), kept))
+
+    async def note(self, note: Note) -> None:
+        """Something that only the journal is told."""
+        await self._take_in(Told(None, note, ()))
 
     def _dues(self, news: Iterable[News], at_ms: int) -> tuple[Due, ...]:
         everyone = [session.terms for session in self._sessions.values()]
@@ -147,7 +169,7 @@ class Uploads:
                 ids = await self._store.do(infos.take, waiting, self._clock.wall_ms())
             except StoreFailed as error:
                 self._unkept = self._unkept[-UNKEPT_LIMIT:]
-                self._on_event("edge.store-failed", {"why": explain(error)})
+                self.on_event("edge.store-failed", {"why": explain(error)})
                 return
             del self._unkept[: len(waiting)]
         self._offer(ids)
@@ -159,10 +181,10 @@ class Uploads:
             try:
                 taken: Taken = await self._store.do(look)
             except StoreFailed as error:
-                self._on_event("edge.store-failed", {"why": explain(error)})
+                self.on_event("edge.store-failed", {"why": explain(error)})
                 return
             allowance.left -= len(taken.ids)
             self._offer(taken.ids)
             if taken.passed:
                 params = {"platform": key[0], "outlet": key[1], "count": taken.passed}
-                self._on_event("edge.logs-passed-over", params)
+                self.on_event("edge.logs-passed-over", params)

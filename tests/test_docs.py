@@ -26,7 +26,7 @@ from edge.cli.main import hj212
 from edge.clock import SystemClock
 from edge.events import Event
 from edge.measure.alarms import Alarm
-from edge.store import alarms, connection, database, delivery, journal, linklog, links, records, samples
+from edge.store import alarms, connection, database, delivery, journal, kept, linklog, links, records, samples
 from edge.store.connection import Receipt
 from edge.tools.reading import point_row
 from edge.values import HOUR_MS, Kind, Record, Sample
@@ -245,6 +245,26 @@ def test_keys_of_platform_links_are_documented(site: str) -> None:
     assert set(page["links"][0]["connections"][0]) == set(connections)
 
 
+def test_keys_of_the_keep_log_are_documented(site: str, tmp_path: Path) -> None:
+    db, _ = database.open_database(tmp_path / "data", database.RECORDS, "", lambda _code, _params: None)
+    kept.add(db, kept.Kept(NOON, "sampler", "ww1", 3, 1000.0, "alarm", "w01018"))
+    db.close()
+    assert set(printed(site, "sampler", "log")[0]) == set(documented("`sampler log")[0])
+
+
+def test_keys_of_actions_samplers_and_filed_parameters_are_documented() -> None:
+    """What only a daemon prints, by the sources."""
+    orders = (ROOT / "edge/action_orders.py").read_text(encoding="utf-8")
+    sources = {
+        "`action list": orders,
+        "`action run": orders,
+        "`sampler list": (ROOT / "edge/samplers.py").read_text(encoding="utf-8"),
+        "`instrument filed": (ROOT / "edge/filing.py").read_text(encoding="utf-8"),
+    }
+    for section, source in sources.items():
+        assert [key for key in documented(section)[0] if f'"{key}"' not in source] == []
+
+
 def test_keys_of_platform_presets_are_documented(site: str) -> None:
     assert set(printed(site, "platform", "presets")[0]) == set(documented("`platform presets")[0])
 
@@ -313,7 +333,7 @@ def test_keys_of_packet_decode_are_documented() -> None:
     assert {*json.loads(result.stdout), "extra", "order"} == set(documented("`packet decode")[0])
 
 
-_STATUS = ("edge/points.py", "edge/app.py", "edge/report.py", "edge/delivering.py")
+_STATUS = ("edge/points.py", "edge/app.py", "edge/on_site.py", "edge/report.py", "edge/delivering.py")
 
 
 def test_keys_of_status_are_documented() -> None:

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from config.site import Access, General, Outlet, Platform, Site
-from edge.actions import Actions
+from edge.actions import ActionResult, Actions
 from edge.bench import edition as bench_edition
 from edge.clock import ClockRefused
 from edge.delivering import _put_all
+from edge.keeping import entry
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rule
 from edge.remote.context import Context, Refusals
@@ -466,7 +467,12 @@ class World:
         parts = partial(SealedRecords, self.builders[terms.platform]), session.history, session.spawn
         refusals = self.refusals.setdefault(terms.platform, Refusals())
         synchronised = lambda: self.synchronised  # noqa: E731 - one of six
-        told = None, partial(self.uploads.kept_sample, terms.outlet, asked_by=terms.platform)
+
+        async def kept(at_ms: int, result: ActionResult) -> None:
+            one = entry(result, terms.outlet, at_ms, "platform", terms.platform)
+            await self.uploads.kept_sample(terms.outlet, at_ms, result.data.get("VaseNo"), terms.platform, one)
+
+        told = None, kept
         return Context(terms, self.clock, put, note, synchronised, clock_set, refusals, self.actions, *parts, *told)
 
 

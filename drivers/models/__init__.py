@@ -5,9 +5,11 @@
     [[points]]     the site file's points without `outlet`
     [[states]]     the site file's states: what marks the values bear
     [[infos]], [actions.NAME]   the site file's infos and actions, where the maker's book gives their registers
+    [sampler]      the site file's sampler: what a water sampler tells of itself
 
 `grade` says how far a map can be trusted: `from-notes` (taken from another driver's notes), `from-book` (the
-maker's register book), `seen-in-field` (seen on the real instrument). The same model differs by firmware and by
+maker's register book), `seen-in-field` (seen on the real instrument), `template` (no instrument's: what there is to be
+filled in, with the registers of the simulated one). The same model differs by firmware and by
 province, so a map is a hint: a folder of one's own takes precedence over the shipped ones. Where a map cannot know
 a unit or a range, its unit is none that converts, so that the site file has to say it.
 """
@@ -21,7 +23,7 @@ from typing import Any
 
 from drivers.errors import BadOption
 
-GRADES = ("from-notes", "from-book", "seen-in-field")
+GRADES = ("from-notes", "from-book", "seen-in-field", "template")
 _SHIPPED = Path(__file__).parent
 
 

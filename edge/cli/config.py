@@ -24,6 +24,8 @@ from edge.problems import problem_text
 _DURATIONS = frozenset({"realtime", "minute", "timeout"})
 _PLATFORM_SET = _DURATIONS | {"retries"}
 """Keys of a platform that 1062, 1064 and 1000 override; 1072 overrides the password."""
+_LOGGER = ""
+"""Platform of what was set for the logger's own part, the cycle of a sampler."""
 _ONLY_SET = re.compile(r"warn_time|alarm_target|report_time|limit\..+")
 """Values that only a platform sets (edition 2005): the site file has no key for them."""
 _PRESETS = Path(__file__).parents[2] / "config" / "presets"
@@ -36,7 +38,12 @@ def config_group() -> None:
 
 @config_group.command("new", help=text("config.cli.new"))
 @config_option
-@click.option("--preset", type=click.Choice(["water", "gas", "voc"]), required=True, help=text("config.cli.preset"))
+@click.option(
+    "--preset",
+    type=click.Choice(["water", "gas", "voc", "station-room"]),
+    required=True,
+    help=text("config.cli.preset"),
+)
 @click.option("--output", type=click.Path(path_type=Path, allow_dash=True), help=text("config.cli.output"))
 @click.option("--force", is_flag=True, help=text("config.cli.force"))
 def new(config: Path, preset: str, output: Path | None, force: bool) -> None:
@@ -174,13 +181,15 @@ def _platform_set(config: Path, examined: Examined) -> dict[str, Any]:
         return {}
     platforms = examined.site.platforms
     try:
-        rows = where(config).query("settings", {"platforms": list(platforms)})
+        rows = where(config).query("settings", {"platforms": [*platforms, _LOGGER]})
     except Stop:
         return {}
     found: dict[str, Any] = {}
     for row in rows:
         name, platform, outlet, value = row["name"], row["platform"], row["outlet"], row["value"]
-        if name == "password":
+        if platform == _LOGGER:
+            found |= _sampler_cycle(outlet, value) if name == "sampler-cycle" else {}
+        elif name == "password":
             found[f"platforms.{platform}.outlets.{outlet}.password"] = value
         elif name in _PLATFORM_SET or _ONLY_SET.fullmatch(name):
             shown = duration_text(int(value)) if name in _DURATIONS else int(value) if name == "retries" else value
@@ -190,6 +199,16 @@ def _platform_set(config: Path, examined: Examined) -> dict[str, Any]:
                 shown = f"{earlier}, {outlet}: {shown}" if earlier else f"{outlet}: {shown}"
             found[key] = shown
     return found
+
+
+def _sampler_cycle(sampler: str, value: list[int]) -> dict[str, Any]:
+    """What a 3016 has set at a sampler without a cycle of its own."""
+    from config.markers import duration_text
+
+    hours, rest = divmod(value[0] // 1000, 3600)
+    start = f"{hours:02}:{rest // 60:02}" + (f":{rest % 60:02}" if rest % 60 else "")
+    place = f"instruments.{sampler}.sampler"
+    return {f"{place}.start": start, f"{place}.cycle": duration_text(value[1])}
 
 
 def _examined(config: Path) -> Examined:

@@ -10,6 +10,7 @@ import click
 from drivers import models
 from drivers.errors import BadOption
 from edge.catalogue import explain, text
+from edge.cli import filed
 from edge.cli.common import WRONG_USE, Stop, config_option, json_option, print_json, table
 from edge.cli.instrument_read import list_instruments, read, watch
 
@@ -58,3 +59,7 @@ def show(config: Path, model: str, as_json: bool) -> None:
         print_json({"file": str(path), **parsed})
         return
     click.echo(f"# {path}\n{path.read_text(encoding='utf-8')}", nl=False)
+
+
+instrument_group.add_command(filed.list_filed)
+instrument_group.add_command(filed.file_value)

@@ -30,6 +30,8 @@ VERBS = {
     "line": "edge.cli.line:line_group",
     "instrument": "edge.cli.instrument:instrument_group",
     "decode": "edge.cli.decode:decode",
+    "action": "edge.cli.action:action_group",
+    "sampler": "edge.cli.sampler:sampler_group",
     "journal": "edge.cli.journal:journal_group",
     "backup": "edge.cli.care:backup",
     "restore": "edge.cli.care:restore",

@@ -20,6 +20,7 @@ from edge.store import (
     connection,
     fill,
     journal,
+    kept,
     linklog,
     links,
     marks,
@@ -359,6 +360,12 @@ def alarm_row(alarm: Alarm) -> dict[str, Any]:
     }
 
 
+def kept_samples(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
+    """The keep log, the newest, oldest first: limit, instrument."""
+    found = kept.newest(db, min(int(args.get("limit") or LIMIT), LIMIT), args.get("instrument"))
+    return [{"at": iso(each.at_ms), **{k: v for k, v in asdict(each).items() if k != "at_ms"}} for each in found]
+
+
 def history(db: sqlite3.Connection, args: dict[str, Any]) -> list[dict[str, Any]]:
     """Journal entries that tell why there is no record: since the last one before `from` (UTC ms)."""
     return [{**asdict(each), "hash": each.hash.hex()} for each in journal.telling(db, HISTORY, args["from"], LIMIT)]
@@ -400,6 +407,7 @@ QUERIES = {
     "links": Query(link_log),
     "events": Query(stored_alarms),
     "again_count": Query(again_count),
+    "kept": Query(kept_samples),
     "history": Query(history),
     "undelivered": Query(undelivered),
     "journal": Query(journal_entries),

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.actions import Actions
+from edge.actions import ActionResult, Actions
 from edge.clock import Clock
 from edge.uplink.history import Source
 from edge.uplink.terms import Terms
@@ -55,8 +55,8 @@ class Refusals:
         return True
 
 
-async def _untold(_at_ms: int, _bottle: str) -> None:
-    """There is no other platform."""
+async def _untold(_at_ms: int, _result: ActionResult) -> None:
+    """There is no keep log and no other platform."""
 
 
 @dataclass(slots=True)
@@ -84,8 +84,8 @@ class Context:
     """Go on beside the other commands; False: too many do."""
     ambient_kpa: float | None = None
     """i23001."""
-    kept_sample: Callable[[int, str], Awaitable[None]] = _untold
-    """Tells the other platforms of a sample: when it was kept, UTC ms, and in which bottle."""
+    kept_sample: Callable[[int, ActionResult], Awaitable[None]] = _untold
+    """Keeps the log of samples and tells the other platforms: when it was kept, UTC ms, and what the action gave."""
 
 
 @dataclass(frozen=True, slots=True)

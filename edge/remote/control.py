@@ -60,10 +60,12 @@ def inquiry(action: str) -> Handler:
 async def keep_sample(context: Context, packet: Packet) -> Outcome:
     """3015: the time of keeping and the bottle; an instrument that does not name one is answered without data."""
     result = await act(context, packet, None, "keep-sample")
-    if result.code != "done" or "VaseNo" not in result.data:
+    if result.code != "done":
         return Outcome(result.exe_rtn)
-    now_ms, bottle = context.clock.wall_ms(), result.data["VaseNo"]
-    await context.kept_sample(now_ms, bottle)
+    now_ms, bottle = context.clock.wall_ms(), result.data.get("VaseNo")
+    await context.kept_sample(now_ms, result)
+    if bottle is None:
+        return Outcome(result.exe_rtn)
     return Outcome(region=fields(("DataTime", time_text(now_ms)), ("VaseNo", bottle)), asks=True)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge.store import delivery, journal
+from edge.store import delivery, journal, kept
 from edge.store.delivery import Due
 from edge.values import Change, InfoKey, Known
 
@@ -27,11 +27,12 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One thing that happened: the change where it is one, its entry in the journal, and what is due for it."""
+    """One thing that happened: the change or the kept sample where it is one, its entry in the journal, what is due."""
 
     change: Change | None
     note: Note | None
     dues: tuple[Due, ...]
+    sample: kept.Kept | None = None
 
 
 def known(db: sqlite3.Connection) -> dict[InfoKey, Known]:
@@ -52,5 +53,7 @@ def take(db: sqlite3.Connection, told: Iterable[Told], now_ms: int) -> list[int]
             )
         if each.note is not None:
             journal.append(db, each.note.who, each.note.action, each.note.detail, now_ms)
+        if each.sample is not None:
+            kept.add(db, each.sample)
         ids += delivery.enqueue_beside(db, each.dues, now_ms)
     return ids

@@ -21,6 +21,7 @@ from config.site import Instrument, Site
 from edge.actions import ActionResult, Actions, Why
 from edge.catalogue import explain, text
 from edge.clock import Clock, plausible
+from edge.filing import Filings, Finding, key_of
 from edge.store.infos import Note
 from edge.supervise import keep_alive
 from edge.uploads import News, Uploads
@@ -93,6 +94,7 @@ class InstrumentWatch:
         uploads: Uploads,
         heard: Callable[[str], bool | None],
         on_event: Callable[[str, dict[str, Any]], None],
+        filings: Filings | None = None,
     ) -> None:
         self._site = site
         self._actions = actions
@@ -101,6 +103,7 @@ class InstrumentWatch:
         self._uploads = uploads
         self._heard = heard
         self._on_event = on_event
+        self._filings = filings
         self.items: dict[InfoKey, Item] = {}
         self.errors: dict[InfoKey, str] = {}
         """Why a value could not be read the last time."""
@@ -108,10 +111,12 @@ class InstrumentWatch:
         self._paces: dict[str, Pace] = {}
         for name, info in actions.with_infos():
             if is_state(info.info) or is_parameter(info.info):
-                self.items[_key(name, info)] = Item(name, info)
+                self.items[key_of(name, info)] = Item(name, info)
         for name in actions.instruments_having("serial-number"):
             self.items[InfoKey(name, "", "", SERIAL)] = Item(name, None)
         actions.on_written = self._written
+        if filings is not None:
+            filings.look_at = self._look_at
 
     def start(self, group: asyncio.TaskGroup, count: Callable[[str], None]) -> None:
         """One task per line that has something to read."""
@@ -127,11 +132,16 @@ class InstrumentWatch:
 
     def _written(self, instrument: str, info: Info, asked_by: str | None) -> None:
         """A parameter was set: it is read at once, and the others are told."""
-        key = _key(instrument, info)
+        key = key_of(instrument, info)
         pace = self._paces.get(self._site.instruments[instrument].line)
         if pace is not None and key in self.items:
             self._set_by[key] = asked_by
             pace.at_once(key, self._clock.mono_s())
+
+    def _look_at(self, key: InfoKey) -> None:
+        """A parameter was filed anew: it is compared at once."""
+        if key in self.items and self._line(self.items[key]) in self._paces:
+            self._paces[self._line(self.items[key])].at_once(key, self._clock.mono_s())
 
     async def _run(self, pace: Pace) -> None:
         while True:
@@ -158,8 +168,12 @@ class InstrumentWatch:
             self.errors[key] = text(why.code, **why.params)
             return False
         self.errors.pop(key, None)
+        is_filed = self._filings is not None and key in self._filings
+        finding = self._filings.see(key, value, at_once=was_set) if self._filings is not None else None
         change = self.changes.seen(key, value, self._clock.wall_ms())
-        if change is not None:
+        if is_filed and item.info is not None:
+            await self._tell_filed(item, item.info, change, finding, set_by)
+        elif change is not None:
             await self._tell(item, change, is_news=change.before is not None or was_set, set_by=set_by)
         return True
 
@@ -175,6 +189,26 @@ class InstrumentWatch:
             await self._replaced(item, change)
         else:
             await self._changed(item.instrument, item.info, change, set_by)
+
+    async def _tell_filed(
+        self, item: Item, info: Info, change: Change | None, finding: Finding | None, set_by: str | None
+    ) -> None:
+        """Of a filed parameter only what its comparison lets through: known in any case, told once an hour."""
+        if change is not None:
+            await self._uploads.change(change, ())
+        if finding is None:
+            return
+        factors = pol_ids(self._site.instruments[item.instrument], info.outlet, info.info, info.factor)
+        who = f"instrument:{item.instrument}" if set_by is None else f"platform:{set_by}"
+        note = finding.note(who, factors[0] if len(factors) == 1 else None)
+        news = []
+        try:
+            told = info_news(info.outlet, info.info, finding.telling.state.value, finding.change.at_ms, factors)
+            news.append(replace(told, but_not=set_by))
+        except CannotEncode as error:
+            self._unsayable(item.instrument, error)
+        self._on_event(finding.code, finding.params())
+        await self._uploads.change(finding.change, news, note)
 
     async def _changed(self, name: str, info: Info, change: Change, set_by: str | None) -> None:
         instrument = self._site.instruments[name]
@@ -212,10 +246,6 @@ class InstrumentWatch:
 
     def _unsayable(self, name: str, error: CannotEncode) -> None:
         self._on_event("edge.info-unsayable", {"instrument": name, "why": explain(error)})
-
-
-def _key(instrument: str, info: Info) -> InfoKey:
-    return InfoKey(instrument, info.outlet, info.factor or "", info.info)
 
 
 def _every_s(item: Item) -> float:

@@ -197,3 +197,43 @@ def test_simulated_instruments_declare_what_checks(find: Find, site_text: str, t
     assert all(len(one.actions) == 11 and len(one.infos) == 3 for one in analyzers)
     assert not site.instruments["blower"].actions
     assert outlets_of(site.instruments["cod"], site.outlets) == {"ww1"}
+
+
+FILED = """
+[[instruments.cod.infos]]
+info = "i13001"
+register = 20
+type = "uint16"
+[[instruments.cod.infos]]
+info = "i13008"
+factor = "w01018"
+register = 21
+type = "uint16"
+[[instruments.cod.infos]]
+info = "i13008"
+factor = "w01019"
+register = 22
+type = "uint16"
+[[instruments.cod.filed]]
+"""
+RANGE = 'parameter = "i13001"\nvalue = 200\n'
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        ('parameter = "i13001"\nvalue = 200', None),
+        ('parameter = "i13001"\nvalue = "200"\nfiled_on = "2026-03-01"', None),
+        ('parameter = "i13008"\nfactor = "w01019"\nvalue = 1', None),
+        ('parameter = "i13008"\nvalue = 1', "config.filed-which"),
+        ('parameter = "i13009"\nvalue = 1', "config.filed-no-info"),
+        ('parameter = "i13001"\nvalue = 1\nfiled_on = "2026-02-30"', "config.form.date"),
+        (f"{RANGE}[[instruments.cod.filed]]\n{RANGE}", "config.filed-twice"),
+        (f'{RANGE}[[outlets.ww1.filed]]\nparameter = "aera"\nvalue = 2', "config.filed-constant"),
+        (f'{RANGE}[[outlets.ww1.filed]]\nparameter = "area"\nvalue = 2', None),
+    ],
+)
+def test_what_is_filed_must_be_one_parameter_that_the_site_has(
+    find: Find, site_text: str, rows: str, code: str | None
+) -> None:
+    assert [each.code for each in find(site_text + FILED + rows)] == ([code] if code else [])

@@ -21,7 +21,7 @@ PRESETS = ROOT / "config" / "presets"
 CODE = re.compile(r'"(config\.[a-z][a-z.-]*[a-z])"')
 
 
-@pytest.mark.parametrize("name", ["water", "gas", "voc"])
+@pytest.mark.parametrize("name", ["water", "gas", "voc", "station-room"])
 def test_preset_checks_with_the_default_password_as_the_only_finding(name: str) -> None:
     assert [p.code for p in problems(PRESETS / f"{name}.toml")] == ["config.password-default"]
 

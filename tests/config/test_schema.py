@@ -213,7 +213,8 @@ def test_no_key_of_a_driver_has_the_name_of_a_generic_one(name: str) -> None:
 
 def test_json_schema_is_json_and_knows_the_tables() -> None:
     schema = json.loads(json.dumps(json_schema()))
-    assert set(schema["properties"]) == {"site", "outlets", "lines", "instruments", "platforms", "store", "maintenance"}
+    tables = {"site", "outlets", "lines", "instruments", "platforms", "store", "maintenance", "contacts"}
+    assert set(schema["properties"]) == tables
     assert schema["$defs"]["Line"]["additionalProperties"] is False
     assert "options" not in schema["$defs"]["Point"]["properties"]
 

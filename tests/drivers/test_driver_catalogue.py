@@ -48,10 +48,10 @@ def test_drivers_declare_their_options_as_frozen_dataclasses(name: str) -> None:
 @pytest.mark.parametrize("name", models.names())
 def test_shipped_models_are_complete_and_their_driver_takes_them(name: str) -> None:
     parsed = models.model(name)
-    tables = {"model", "instrument", "points", "states", "infos", "actions"}
+    tables = {"model", "instrument", "points", "states", "infos", "actions", "sampler"}
     assert {"model", "instrument", "points"} <= set(parsed) <= tables
     assert set(parsed["model"]) == {"name", "maker", "kind", "source", "grade", "driver"}
-    assert parsed["model"]["grade"] in ("from-notes", "from-book", "seen-in-field")
+    assert parsed["model"]["grade"] in ("from-notes", "from-book", "seen-in-field", "template")
     driver = registry.driver_class(parsed["model"]["driver"])
     keys = {field.name for field in dataclasses.fields(driver.PointOptions)}
     assert all(set(p) <= keys | {"factor", "unit", "range", "scale", "offset"} for p in parsed["points"])

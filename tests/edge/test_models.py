@@ -6,22 +6,25 @@ the line in virtual time, with what goes wrong there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from config.load import load, problems
+from config.sampler import SOURCES
 from config.site import Instrument, Site
 from drivers import models
 from drivers.bus import Caller, LineBus
 from drivers.capture import Capture
-from drivers.driver import Request
+from drivers.driver import PointSpec, Request
 from drivers.errors import DriverError
 from drivers.line import PollResult
 from drivers.port import LineSettings
 from drivers.registry import driver_class
 from edge.acquire import Acquirer, instrument_spec
+from edge.action_values import info_text
 
 CASES = Path(__file__).parents[1] / "cases"
 NOON = 1_790_049_600_000
@@ -64,6 +67,9 @@ OF_THE_SITE = {
     ),
     "adam-4017-modbus": point(
         "a01012", 'register = 0\ntype = "uint16"\nscale = 0.00024414435\noffset = 4.0\ncurrent = [0, 200]'
+    ),
+    "adam-4055-modbus": "".join(
+        point(factor, f'function = 1\nregister = {bit}\ntype = "bool"') for bit, factor in enumerate(("SB1", "SB2"))
     ),
     "dlt645-2007": METER,
     "dlt645-1997": METER,
@@ -126,11 +132,29 @@ def test_model_asks_with_the_bytes_of_its_capture_and_reads_its_values(tmp_path:
 
     def read(instrument: Instrument) -> PollResult:
         replay = Replay(taken)
-        readings = driver_class(instrument.driver)(instrument_spec("i", instrument)).read(replay)
+        driver = driver_class(instrument.driver)(instrument_spec("i", instrument))
+        readings = driver.read(replay)
+        beside.extend(told(instrument, driver, replay) if not instrument.points else ())
         assert replay.exchanges == []
         return PollResult("i", NOON, tuple(readings), None, 0.0)
 
-    assert sorted(samples(site(tmp_path, model), read)) == sorted(expected(taken))
+    beside: list[tuple[str, float | None, str]] = []
+    assert sorted(samples(site(tmp_path, model), read) + beside) == sorted(expected(taken))
+
+
+def told(instrument: Instrument, driver: Any, bus: Replay) -> Iterator[tuple[str, float | None, str]]:
+    """What is not polled: the infos and a sampler's sources, and of what says nothing of itself its actions."""
+    for info in instrument.infos:
+        reading = driver.reader(PointSpec("x", info.options))(bus)
+        yield info.info, float(info_text(info, reading)), "N"
+    sources = [(name, getattr(instrument.sampler, name)) for name in SOURCES if instrument.sampler]
+    for name, source in sources:
+        if source is not None:
+            yield name, driver.reader(PointSpec("x", source.options))(bus).value, "N"
+    if not instrument.infos and all(source is None for _, source in sources):
+        for action in instrument.actions.values():
+            for write in (*action.write, *action.after):
+                driver.writer(write.options, [write.value], write.repeat)(bus)
 
 
 @pytest.mark.parametrize("model", models.names())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from daemonkit import FAR_MS, MN, Rig, rig
 
@@ -85,3 +86,57 @@ async def test_a_parameter_that_one_platform_sets_reaches_the_other_and_the_benc
         assert code == 0
         assert "i13008" in shown
         assert "1.250" in shown
+
+
+FILED = """
+[[instruments.cod.filed]]
+parameter = "i13008"
+value = 1.0
+filed_no = "2026-017"
+"""
+
+
+def filed(page: dict[str, Any]) -> dict[str, Any]:
+    (row,) = page["filed"]
+    found: dict[str, Any] = row
+    return found
+
+
+async def test_a_parameter_that_is_not_as_filed_is_shown_until_somebody_files_it(tmp_path: Path) -> None:
+    async with rig(tmp_path) as site:
+        county = MN[:-1] + "1"
+        access = f'{{ ww1 = {{ mn = "{county}", password = "123456" }} }}'
+        other = (
+            f'[platforms.county]\nedition = "2017"\nrole = "other"\naddress = "{site.platform.address}"\n'
+            f"outlets = {access}\n"
+        )
+        site.write_site(more=FILED + other)
+        await site.start()
+        await site.until(lambda page: filed(page)["differs"] is False)
+        await site.platform.until(lambda: site.platform.connected(MN) and site.platform.connected(county))
+        fields = [("PolId", "w01018"), ("InfoId", "i13008"), ("i13008-Info", "1.250")]
+        assert (await site.platform.command(MN, "3021", fields)).outcome is Outcome.DONE
+        page = await site.until(lambda page: filed(page)["differs"] is True)
+        assert (filed(page)["now"], filed(page)["filed"]) == ("1.250", "1")
+        assert "edge.warn-filed" in [warning["code"] for warning in page["warnings"]]
+        await site.platform.until(lambda: bool(carrying(site, "3020", "i13008-Info=1.250")))
+        assert {one.packet.mn for one in carrying(site, "3020", "i13008-Info=1.250") if one.packet} == {county}
+        config = "-c", str(site.config)
+        assert (await site.hj212("instrument", "filed", *config))[0] == 1
+        order = ("instrument", "file", "cod", "i13008", "1.25", "--filed-no", "2026-031", "--why", "new lamp")
+        code, _, err = await site.hj212(*order, *config)
+        assert (code, err) == (0, "")
+        page = await site.until(lambda page: filed(page)["differs"] is False)
+        assert (filed(page)["filed"], filed(page)["filed_no"]) == ("1.25", "2026-031")
+        code, out, _ = await site.hj212("instrument", "filed", *config)
+        assert (code, "2026-031" in out) == (0, True)
+        entries = json.loads((await site.hj212("journal", "show", *config, "--json"))[1])
+        told = [(entry["who"].partition(":")[0], entry["action"]) for entry in entries if ".filed" in entry["action"]]
+        assert told == [
+            ("platform", "instrument.filed-differs"),
+            ("user", "instrument.filed"),
+            ("instrument", "instrument.filed-agrees"),
+        ]
+        assert await site.stop() == 0
+        await site.start()
+        await site.until(lambda page: filed(page)["differs"] is False and filed(page)["filed_no"] == "2026-031")
