@@ -14,7 +14,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,6 +71,8 @@ class Rig:
     pid: int = 0
     env: dict[str, str] = field(default_factory=dict)
     preexec: Callable[[], None] | None = None
+    prepared: Sequence[str] = (sys.executable, "-c", _ZYGOTE)
+    """What `fork` forks from."""
     mn: str = MN
     password: str = PASSWORD
     _zygote: asyncio.subprocess.Process | None = None
@@ -122,8 +124,9 @@ class Rig:
             with (self.folder / "daemon.log").open("ab") as log:
                 pipe = asyncio.subprocess.PIPE
                 self._zygote = await asyncio.create_subprocess_exec(
-                    sys.executable, "-c", _ZYGOTE, str(self.config), stdin=pipe, stdout=pipe, stderr=log, cwd=ROOT
-                )
+                    *self.prepared, str(self.config), stdin=pipe, stdout=pipe, stderr=log, cwd=ROOT,
+                    env=os.environ | self.env,
+                )  # fmt: skip
         assert self._zygote.stdin is not None
         assert self._zygote.stdout is not None
         began = time.monotonic()
