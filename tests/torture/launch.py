@@ -89,6 +89,7 @@ def main(arguments: list[str]) -> None:
     if asked.form == "run":
         daemon(site, asked.site, asked.clock)
         return
+    print("prepared", flush=True)
     for line in sys.stdin:
         pid = os.fork()
         if not pid:

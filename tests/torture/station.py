@@ -34,12 +34,14 @@ from tests.edge.daemon import daemonkit
 from tests.edge.daemon.daemonkit import MN, PASSWORD
 from tests.torture import launch
 from tests.torture.oracle import Findings
+from tests.torture.trace import command
 
 SPEED = 40.0
 """A minute ends every 1.5 s, a realtime tick comes every 0.75 s."""
 START_MS = daemonkit.START_MS + 40 * 60_000
 """23:39 in Beijing: hour and day end twenty minutes later."""
 DRAIN_S = 60.0
+END_S = 20.0
 WINDOW = 1
 """Unanswered packets at most, as the site file leaves it."""
 _ALARMS = """
@@ -116,6 +118,36 @@ class Station:
         self._by_exec = by_exec
         took = await (self.rig.start() if by_exec else self.rig.fork())
         (self.ready_started if by_exec else self.ready_forked).append(took)
+
+    async def begin_traced(self, trace: Path, marks: Path, *options: str) -> None:
+        """A life under strace, with a line in `marks` after each commit."""
+        rig = self.rig
+        program = [
+            sys.executable,
+            launch.__file__,
+            "run",
+            *options,
+            "--marks",
+            str(marks),
+            str(rig.config),
+            rig.clock_text,
+        ]
+        with (rig.folder / "daemon.log").open("ab") as log:
+            rig.process = await asyncio.create_subprocess_exec(
+                *command(trace, program), stdout=log, stderr=log, env=os.environ | rig.env, cwd=daemonkit.ROOT
+            )
+        await rig.ready()
+
+    async def end_traced(self, number: int) -> None:
+        """The daemon ends by this signal, and strace with it."""
+        process = self.rig.process
+        assert process is not None
+        tasks = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        for pid in map(int, tasks.read_text().split()):
+            os.kill(pid, number)
+        await asyncio.wait_for(process.wait(), END_S)
+        self.rig.process = None
+        await self.settled()
 
     async def kill(self) -> None:
         """SIGKILL, and what was on its way to the platforms arrives."""

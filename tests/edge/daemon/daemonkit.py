@@ -47,6 +47,7 @@ from edge.clock import SimulatedClock
 from edge.logs import set_up_logs
 site = load_in_child(sys.argv[1])
 set_up_logs("text", sys.stderr)
+print("prepared", flush=True)
 for line in sys.stdin:
     pid = os.fork()
     if not pid:
@@ -127,6 +128,8 @@ class Rig:
                     *self.prepared, str(self.config), stdin=pipe, stdout=pipe, stderr=log, cwd=ROOT,
                     env=os.environ | self.env,
                 )  # fmt: skip
+            assert self._zygote.stdout is not None
+            assert await self._zygote.stdout.readline() == b"prepared\n", self.log[-4000:]
         assert self._zygote.stdin is not None
         assert self._zygote.stdout is not None
         began = time.monotonic()
