@@ -168,7 +168,7 @@ def sent_and_not_kept(data_dir: Path, frames: Iterable[tuple[str, bytes]]) -> Fi
         for qn, data in frames:
             row = db.execute("SELECT data FROM frame WHERE qn = ?", (int(qn),)).fetchone()
             if row is None:
-                found.lost.append(f"packet {qn} was on the wire and is not on disk")
+                found.lost.append(f"packet {qn} was on the wire and is not on disk: {data!r}")
             elif bytes(row[0]) != data:
                 found.corrupt.append(f"packet {qn}: {data!r} was on the wire, {row[0]!r} is on disk")
     finally:

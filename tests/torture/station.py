@@ -17,7 +17,7 @@ import random
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,11 +29,10 @@ from edge.bench.platform import BenchPlatform
 from edge.bench.profiles import NORMAL, profile
 from edge.bench.received import Received
 from edge.control import client
-from edge.store.database import read_only
 from tests.edge.daemon import daemonkit
 from tests.edge.daemon.daemonkit import MN, PASSWORD
 from tests.torture import launch
-from tests.torture.oracle import Findings
+from tests.torture.oracle import Findings, Snapshot, compare, sent_and_not_kept
 from tests.torture.trace import command
 
 SPEED = 40.0
@@ -69,6 +68,8 @@ class Wire:
 
     fresh: list[tuple[str, bytes]] = field(default_factory=list)
     """(QN, bytes) of data packets since `taken()` was called last."""
+    doubtful: list[tuple[str, bytes]] = field(default_factory=list)
+    """Those that came after the power had gone, from a daemon that ran on: see `torture_ext4`."""
     labels: dict[tuple[Any, ...], int] = field(default_factory=dict)
     """A record's packet, whatever QN carried it → the life in which it came first."""
     life: int = 0
@@ -104,6 +105,7 @@ class Station:
     ready_started: list[float] = field(default_factory=list)
     commands: int = 0
     marks: int = 0
+    doubtful_lost: int = 0
     _by_exec: bool = False
 
     @property
@@ -166,6 +168,21 @@ class Station:
         while any(platform.links for platform in self.platforms.values()) and time.monotonic() < until:
             await asyncio.sleep(0.005)
 
+    def kept(self, before: Snapshot | None) -> Findings:
+        """After a restart: what was seen `before` and every packet that a platform has got must be on the disk."""
+        found = Findings() if before is None else compare(before, Snapshot.read(self.data))
+        for wire in self.wires.values():
+            found.add(sent_and_not_kept(self.data, wire.taken()))
+            self.doubtful_lost += len(sent_and_not_kept(self.data, wire.doubtful).lost)
+            wire.doubtful = []
+        return found
+
+    def set_apart(self, counts: Mapping[str, int]) -> None:
+        """What came behind so many packets is doubtful."""
+        for name, wire in self.wires.items():
+            wire.doubtful += wire.fresh[counts[name] :]
+            del wire.fresh[counts[name] :]
+
     async def disturb(self, chance: random.Random) -> None:
         """Now and then a mark by the technician or a setting by the platform, until the life ends."""
         try:
@@ -177,8 +194,8 @@ class Station:
                     interval = [("RtdInterval", str(chance.choice((30, 36, 40, 45, 60))))]
                     result = await self.platforms["city"].command(MN, "1062", interval)
                     self.commands += result.outcome is Ended.DONE
-        except (client.NoDaemon, OSError, ValueError):
-            pass  # the daemon has been killed in the middle of it
+        except (client.NoDaemon, client.Refused, OSError, ValueError):
+            pass  # the daemon was killed in the middle of it, or its disk was: then it refuses
 
     async def _mark(self) -> None:
         args = {"do": "add", "points": ["ww1/w21003"], "mark": "C", "reason": "x", "by": "张三"}
@@ -231,15 +248,6 @@ def _two_contents(name: str, platform: BenchPlatform) -> list[str]:
     return twice + [f"{name}: QN {qn} carried {len(each)} frames" for qn, each in frames.items() if len(each) > 1]
 
 
-def alive_rows(data_dir: Path) -> int:
-    """How many records are sealed."""
-    db = read_only(data_dir / "records.db")
-    try:
-        return int(db.execute("SELECT count(*) FROM record").fetchone()[0])
-    finally:
-        db.close()
-
-
 @asynccontextmanager
 async def station(
     folder: Path,
@@ -280,8 +288,3 @@ def percentile(values: list[float], share: float) -> float:
     """A share of the values is at most this; 0 where there are none."""
     ordered = sorted(values)
     return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3) if ordered else 0.0
-
-
-def is_root() -> bool:
-    """Mounting needs it."""
-    return os.geteuid() == 0

@@ -11,7 +11,7 @@ import asyncio
 import time
 from contextlib import suppress
 
-from tests.torture.oracle import LOOK_BACK_MS, Findings, Snapshot, compare, sent_and_not_kept, sound
+from tests.torture.oracle import LOOK_BACK_MS, Findings, Snapshot, sound
 from tests.torture.rig import Outcome, Rig
 from tests.torture.station import WINDOW, Station, percentile, station
 
@@ -39,7 +39,7 @@ async def _round(rig: Rig, number: int, outcome: Outcome) -> None:
         before: Snapshot | None = None
         for life in range(KILLS):
             await site.begin(by_exec=life % EXEC_EVERY == 0)
-            found = await asyncio.to_thread(_after_restart, site, before)
+            found = await asyncio.to_thread(site.kept, before)
             load = asyncio.create_task(site.disturb(rig.random((number, life))), name="load")
             await asyncio.sleep(chance.uniform(0.0, LONGEST_LIFE_S))
             since = site.rig.clock.wall_ms() - LOOK_BACK_MS
@@ -54,19 +54,9 @@ async def _round(rig: Rig, number: int, outcome: Outcome) -> None:
         await _end_of_round(site, before, number, outcome)
 
 
-def _after_restart(site: Station, before: Snapshot | None) -> Findings:
-    """Everything that was seen before the kill, and every byte that a platform got."""
-    found = Findings()
-    if before is not None:
-        found.add(compare(before, Snapshot.read(site.data)))
-    for wire in site.wires.values():
-        found.add(sent_and_not_kept(site.data, wire.taken()))
-    return found
-
-
 async def _end_of_round(site: Station, before: Snapshot | None, number: int, outcome: Outcome) -> None:
     await site.begin()
-    found = await asyncio.to_thread(_after_restart, site, before)
+    found = await asyncio.to_thread(site.kept, before)
     outcome.lost += len(waiting := await site.drained())
     outcome.failures += [f"round {number}: not delivered: {row}" for row in waiting]
     found.add(await site.compared())

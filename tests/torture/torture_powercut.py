@@ -132,7 +132,7 @@ def note(outcome: Outcome, cut: Cut, found: Findings, refused: list[str]) -> Non
 
 
 @asynccontextmanager
-async def new_logger(rig: Rig, number: int, *options: str, seconds: float = 6.0) -> AsyncIterator[tuple[Station, Tape]]:
+async def new_logger(rig: Rig, number: object, *options: str, seconds: float = 6.0) -> AsyncIterator[tuple[Station, Tape]]:
     """From an empty folder on, killed once, stopped in order at the end."""
     async with station(rig.work / f"new-{number}") as site:
         tape = Recorder(site, "new logger", options)
