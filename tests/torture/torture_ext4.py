@@ -55,9 +55,8 @@ async def cut_round(rig: Rig, wanted: int, outcome: Outcome, synchronous: str | 
                 before = await _life(site, disk, before, rig.random(outcome.cases), outcome)
                 outcome.cases += 1
                 if synchronous is not None and (outcome.lost or outcome.corrupt):
-                    break
-            else:
-                await _end(site, before, outcome)
+                    return
+            await _end(site, before, outcome)
             _figures(site, outcome)
 
 
