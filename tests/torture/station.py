@@ -17,7 +17,7 @@ import random
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -254,12 +254,10 @@ async def station(
     *,
     speed: float = SPEED,
     start_ms: int = START_MS,
-    synchronous: str | None = None,
+    options: Sequence[str] = (),
     more: str = "",
 ) -> AsyncIterator[Station]:
-    """Everything but the daemon is running; whatever was started is ended. `synchronous`: only to see the rig find
-    what is lost then.
-    """
+    """Everything but the daemon is running; whatever was started is ended. `options`: of `launch.py`."""
     folder.mkdir(parents=True, exist_ok=True)
     async with daemonkit.rig(folder, speed=speed, start_ms=start_ms) as rig:
         wires = {name: Wire() for name in ("city", "province", "park")}
@@ -274,7 +272,6 @@ async def station(
         )
         await platforms["park"].pause()
         rig.write_site(more=f"{_ALARMS}{others}{more}")
-        options = [] if synchronous is None else ["--synchronous", synchronous]
         rig.prepared = (sys.executable, launch.__file__, "forks", *options)
         rig.env = {"PYTHONPATH": str(daemonkit.ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
         try:

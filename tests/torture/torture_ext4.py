@@ -48,8 +48,9 @@ async def cut_round(rig: Rig, wanted: int, outcome: Outcome, synchronous: str | 
     """`wanted` cuts of one logger; with another `synchronous` only until something is lost."""
     folder = rig.work / f"{synchronous or 'full'}-{outcome.cases}"
     folder.mkdir(parents=True)
+    options = () if synchronous is None else ("--synchronous", synchronous)
     with ext4(folder / "disk.img", folder / "data") as disk:
-        async with station(folder, synchronous=synchronous) as site:
+        async with station(folder, options=options) as site:
             before: Snapshot | None = None
             for _ in range(wanted):
                 before = await _life(site, disk, before, rig.random(outcome.cases), outcome)
