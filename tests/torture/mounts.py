@@ -25,7 +25,7 @@ IMAGE_MB = 64
 
 def why_not(*programs: str) -> str | None:
     """What is missing to mount; None: nothing."""
-    missing = [program for program in programs if shutil.which(program) is None]
+    missing = [program for program in programs if _tool(program) is None]
     if missing:
         return f"{', '.join(missing)} not installed. Type: sudo apt-get install e2fsprogs mount strace"
     if os.geteuid() != 0:
@@ -92,5 +92,10 @@ def _unmount(at: Path) -> None:
     _run("umount", "--lazy", str(at))  # somebody still has a file open: it must not stay for that
 
 
-def _run(*command: str) -> str:
+def _tool(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def _run(program: str, *arguments: str) -> str:
+    command = [_tool(program) or program, *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
