@@ -115,7 +115,7 @@ Piece = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Survivor:
-    """One file at a cut: which parts of its pending changes reached the disk, and how long it is (None: as they say)."""
+    """One file at a cut: which parts of its pending changes are on the disk, and how long it is (None: as they say)."""
 
     path: str
     inode: Inode

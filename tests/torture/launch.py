@@ -1,11 +1,11 @@
 """The real daemon as the torture starts it: `edge.app`, and around it only what the rig needs to see or to spoil.
 
-    launch.py run   [options] SITE START_MS,SPEED,SINCE_REAL_MS    one daemon, in this process
-    launch.py forks [options] SITE                                 a line on stdin: a daemon forked, its pid, its status
+launch.py run   [options] SITE START_MS,SPEED,SINCE_REAL_MS    one daemon, in this process
+launch.py forks [options] SITE                                 a line on stdin: a daemon forked, its pid, its status
 
-    --synchronous NORMAL|OFF   records.db is written so: the rig must find what that loses
-    --checkpoint PAGES         the WAL is checkpointed so often: more of it in a short run, and small images
-    --marks FILE               a line after each COMMIT, before anyone hears of it: which file, and a digest of it
+--synchronous NORMAL|OFF   records.db is written so: the rig must find what that loses
+--checkpoint PAGES         the WAL is checkpointed so often: more of it in a short run, and small images
+--marks FILE               a line after each COMMIT, before anyone hears of it: which file, and a digest of it
 """
 
 from __future__ import annotations

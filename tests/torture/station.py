@@ -18,7 +18,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ SPEED = 40.0
 START_MS = daemonkit.START_MS + 40 * 60_000
 """23:39 in Beijing: hour and day end twenty minutes later."""
 DRAIN_S = 60.0
-END_S = 20.0
+END_S, SETTLE_S = 20.0, 2.0
 WINDOW = 1
 """Unanswered packets at most, as the site file leaves it."""
 _ALARMS = """
@@ -144,8 +144,7 @@ class Station:
         """The daemon ends by this signal, and strace with it."""
         process = self.rig.process
         assert process is not None
-        tasks = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        for pid in map(int, tasks.read_text().split()):
+        for pid in _children(process.pid):
             os.kill(pid, number)
         await asyncio.wait_for(process.wait(), END_S)
         self.rig.process = None
@@ -164,9 +163,10 @@ class Station:
 
     async def settled(self) -> None:
         """Until the platforms have seen the end of their links."""
-        until = time.monotonic() + 2.0
-        while any(platform.links for platform in self.platforms.values()) and time.monotonic() < until:
-            await asyncio.sleep(0.005)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                for platform in self.platforms.values():
+                    await platform.until(lambda platform=platform: not platform.links)
 
     def kept(self, before: Snapshot | None) -> Findings:
         """After a restart: what was seen `before` and every packet that a platform has got must be on the disk."""
@@ -234,6 +234,10 @@ class Station:
         return found
 
 
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def _two_contents(name: str, platform: BenchPlatform) -> list[str]:
     values: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
     frames: defaultdict[str, set[bytes]] = defaultdict(set)
@@ -258,7 +262,7 @@ async def station(
     more: str = "",
 ) -> AsyncIterator[Station]:
     """Everything but the daemon is running; whatever was started is ended. `options`: of `launch.py`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     async with daemonkit.rig(folder, speed=speed, start_ms=start_ms) as rig:
         wires = {name: Wire() for name in ("city", "province", "park")}
         rig.platform._on_packet = wires["city"].got

@@ -19,6 +19,9 @@ from tests.torture.oracle import Snapshot, compare, sent_and_not_kept, sound
 START = 1_790_049_600_000
 ANSWER = Answer(b"reply", START, START, "peer", "city:1", "official", True)
 QN = "20260922120000000"
+QN_OF_2020 = (
+    "INSERT INTO packet (qn, delivery, issue, pno, pnum, created) VALUES (20200101000000000, 1, 2, 1, 1, 1790049600000)"
+)
 
 
 @pytest.fixture
@@ -66,7 +69,7 @@ def test_nothing_is_found_where_nothing_happened(data: Path) -> None:
         ("DELETE FROM journal", 1, 0),
         ("UPDATE journal SET detail = '{}'", 0, 1),
         ("UPDATE sealed SET last = last - 60000", 1, 0),
-        ("INSERT INTO packet (qn, delivery, issue, pno, pnum, created) VALUES (20200101000000000, 1, 2, 1, 1, 0)", 0, 1),
+        (QN_OF_2020, 0, 1),
     ],
 )
 def test_each_loss_and_each_change_is_found(data: Path, statement: str, lost: int, corrupt: int) -> None:

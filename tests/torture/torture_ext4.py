@@ -28,7 +28,8 @@ LONGEST_AGONY_S = 0.15
 """So long the daemon runs on with a disk that is gone, and has to bear it.
 
 What it sends then is counted apart: an fsync that is under way when ext4 goes down can return success although the
-journal was given up (a loop of write and fdatasync shows it; no power cut lets a process outlive its disk). `disk` has the EIO without that.
+journal was given up (a loop of write and fdatasync shows it; no power cut lets a process outlive its disk). `disk` has
+the EIO without that.
 """
 
 

@@ -41,6 +41,7 @@ CHECKPOINT = ("--checkpoint", "300")
 DAYS_OFF_MS = 3 * 86_400_000
 SITE_IMAGES = 100
 STRACE_MISSING = "strace is not installed. Type: sudo apt-get install strace"
+Recorded = tuple[Station, Tape]
 _RETENTION = """
 [store]
 samples = "1d"
@@ -132,7 +133,7 @@ def note(outcome: Outcome, cut: Cut, found: Findings, refused: list[str]) -> Non
 
 
 @asynccontextmanager
-async def new_logger(rig: Rig, number: object, *options: str, seconds: float = 6.0) -> AsyncIterator[tuple[Station, Tape]]:
+async def new_logger(rig: Rig, number: object, *options: str, seconds: float = 6.0) -> AsyncIterator[Recorded]:
     """From an empty folder on, killed once, stopped in order at the end."""
     async with station(rig.work / f"new-{number}") as site:
         tape = Recorder(site, "new logger", options)
@@ -142,7 +143,7 @@ async def new_logger(rig: Rig, number: object, *options: str, seconds: float = 6
 
 
 @asynccontextmanager
-async def after_days_off(rig: Rig, number: int) -> AsyncIterator[tuple[Station, Tape]]:
+async def after_days_off(rig: Rig, number: int) -> AsyncIterator[Recorded]:
     """A logger with data that was without power for some days: retention, a backup, the records of the gap."""
     folder = rig.work / f"off-{number}"
     async with station(folder, more=_RETENTION.format(folder=folder / "backup")) as site:
@@ -157,7 +158,7 @@ async def after_days_off(rig: Rig, number: int) -> AsyncIterator[tuple[Station, 
 
 
 @asynccontextmanager
-async def migration(rig: Rig, number: int) -> AsyncIterator[tuple[Station, Tape]]:
+async def migration(rig: Rig, number: int) -> AsyncIterator[Recorded]:
     """Files of the first version, with data."""
     async with station(rig.work / f"old-{number}") as site:
         site.data.mkdir()
@@ -195,7 +196,8 @@ def _first_rows(db: sqlite3.Connection) -> None:
         journal.append(db, "logger", "note", {"minute": minute}, start)
     db.execute("INSERT INTO sealed VALUES (1, 1, ?)", (START_MS - 60_000,))
     db.execute(
-        "INSERT INTO tally (platform, outlet, cn, kept, kept_done, sent, answered) VALUES (3, 1, '2051', 100, 100, 100, 100)"
+        "INSERT INTO tally (platform, outlet, cn, kept, kept_done, sent, answered)"
+        " VALUES (3, 1, '2051', 100, 100, 100, 100)"
     )
 
 

@@ -31,6 +31,7 @@ _UNFINISHED = " <unfinished ...>"
 _RESULT = re.compile(r"\) += (-?\d+)(?:<((?:\\x[0-9a-f]{2})*)>)?[^)]*$")
 _DESCRIPTOR = re.compile(r"^(?:-?\d+|AT_FDCWD)<((?:\\x[0-9a-f]{2})*)>")
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
+_SENDFILE = re.compile(r", \d+<((?:\\x[0-9a-f]{2})*)>, \[(\d+)\]")
 _PACKET = re.compile(rb"##\d{4}QN=(\d{17});ST=[^;]*;CN=([23]\d{3});")
 
 
@@ -140,9 +141,11 @@ class _Reader:
         elif name in ("fsync", "fdatasync"):
             yield Sync(path)
         elif name == "sendfile":
-            source, begin = _decoded(rest.split("<")[2].split(">")[0]).decode(), re.search(r"\[(\d+)\]", rest)
+            found = _SENDFILE.search(rest)
+            if found is None:
+                raise NotUnderstood(f"{name}({rest[:200]}")
             if result:
-                yield Copy(path, source, int(begin[1]) if begin else 0, result)
+                yield Copy(path, _decoded(found[1]).decode(), int(found[2]), result)
         else:
             raise NotUnderstood(f"{name}({rest[:200]}")
 
