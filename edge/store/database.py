@@ -120,13 +120,16 @@ def _connect(path: Path, layout: Layout, report: Report) -> sqlite3.Connection:
 
 
 def _sound(path: Path, layout: Layout) -> bool:
+    try:
+        _roll_back(path)  # first: what it undoes may be half a header
+    except sqlite3.Error as error:
+        return _unless_damage(error)
     head = _head(path)
     if not head:
         return True  # killed while it was created
     if len(head) < 100 or not head.startswith(_MAGIC):
         return False
     try:
-        _roll_back(path)
         db = _read_only(path, "mode=ro")
     except sqlite3.Error as error:
         return _unless_damage(error)

@@ -112,6 +112,22 @@ def test_power_that_went_while_the_file_was_made_leaves_a_journal_that_is_rolled
     assert count.result(5) == (0,)
 
 
+def test_a_file_that_got_its_size_and_not_its_header_when_the_power_went_is_a_new_one(
+    tmp_path: Path, open_store: Callable[[], Store], events: Events, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    made = tmp_path_factory.mktemp("made")
+    db = sqlite3.connect(made / "samples.db", isolation_level=None)
+    for statement in ("PRAGMA page_size = 1024", "PRAGMA cache_size = 1", "BEGIN", "CREATE TABLE big (data)"):
+        db.execute(statement)
+    db.executemany("INSERT INTO big VALUES (?)", [(bytes(900),)] * 50)
+    shutil.copyfile(made / "samples.db-journal", tmp_path / "samples.db-journal")
+    (tmp_path / "samples.db").write_bytes(bytes(1024))
+    db.execute("ROLLBACK")
+    db.close()
+    open_store().call(meta.put, "n", 1).result(5)
+    assert events == []
+
+
 def test_what_a_killed_daemon_has_written_and_not_synced_is_synced_before_anything_is_read(
     used: Path,
     open_store: Callable[[], Store],
