@@ -58,6 +58,9 @@ RULES: Mapping[str, Rule] = {
     "log cursor": Rule(2, "SELECT platform, outlet, entry FROM log_cursor", advances=True),
 }
 
+_CREATED = 4
+"""Place of `created` in a packet's row, behind its key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -66,6 +69,8 @@ class Snapshot:
     tables: Mapping[str, Mapping[Row, Row]]
     evidence: bytes
     """connection.jsonl."""
+    since: int = 0
+    """Older rows were not looked at."""
 
     @classmethod
     def read(cls, data_dir: Path, since: int = 0) -> Snapshot:
@@ -77,7 +82,7 @@ class Snapshot:
         finally:
             db.close()
         evidence = data_dir / "connection.jsonl"
-        return cls(found, evidence.read_bytes() if evidence.exists() else b"")
+        return cls(found, evidence.read_bytes() if evidence.exists() else b"", since)
 
     @property
     def qns(self) -> frozenset[int]:
@@ -127,7 +132,8 @@ def compare(before: Snapshot, after: Snapshot) -> Findings:
                 found.corrupt.append(f"{name} {key}: {str(row)[:200]} became {str(now)[:200]}")
     if not after.evidence.startswith(before.evidence):
         found.lost.append("connection.jsonl no longer begins as it did")
-    if early := sorted(qn for qn in after.qns - before.qns if before.qns and qn <= max(before.qns)):
+    new = {key[0] for key, row in after.tables["packet"].items() if row[_CREATED] >= before.since} - before.qns
+    if early := sorted(qn for qn in new if before.qns and qn <= max(before.qns)):
         found.corrupt.append(f"QNs that do not rise: {early[:3]} after {max(before.qns)}")
     return found
 

@@ -16,8 +16,8 @@ from contextlib import suppress
 from tests.torture.mounts import Loop, ext4, why_not
 from tests.torture.oracle import LOOK_BACK_MS, Snapshot, sound
 from tests.torture.rig import Outcome, Rig
-from tests.torture.station import Station, percentile, station
-from tests.torture.torture_kills import READY_S, note
+from tests.torture.station import Station, percentile, ready_limit_s, station
+from tests.torture.torture_kills import note
 
 NEEDED = "mkfs.ext4", "losetup", "mount", "umount"
 CUTS, CUTS_LONG = 50, 5_000
@@ -94,7 +94,7 @@ async def _end(site: Station, before: Snapshot | None, outcome: Outcome) -> None
     await site.kill()
     found.add(await asyncio.to_thread(sound, site.data))
     note(outcome, found, "end of a round")
-    if max(site.ready_forked) > READY_S:
+    if max(site.ready_forked) > ready_limit_s():
         outcome.fail(f"ready after {max(site.ready_forked):.2f} s")
 
 
