@@ -10,6 +10,7 @@ some time. Nothing may be found damaged, nothing may keep the store from opening
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import sqlite3
 import tempfile
@@ -23,6 +24,7 @@ from config.site import Retention
 from edge.clock import SimulatedClock
 from edge.store import backup, connection, errors
 from edge.store.store import Store
+from protocol.times import parse_time
 from tests.torture.digest import digest
 from tests.torture.disk import WAYS, Disk, Survivor, Way
 from tests.torture.oracle import Findings
@@ -36,6 +38,9 @@ INTEGRITY = 20
 """SQLite checks one image in so many whole; the digest has read every row of each."""
 TRIES = 4
 """Draws for a new image at a place where the last one was an image already seen."""
+KEPT_MS = 20 * 3_600_000
+"""Younger packets are never swept."""
+_DATA_TIME = re.compile(rb"DataTime=(\d{14})")
 _HARMLESS = {"store.evidence_bad_line"}
 """A torn line of connection.jsonl is told, and the receipt written again."""
 
@@ -111,7 +116,8 @@ def _one_pass(tape: Tape, quota: int, chance: random.Random, base: dict[str, str
             case Committed(file=file):
                 promise.known[file] += 1
             case Sent():
-                promise.sent.append(event)
+                if not _soon_swept(event, tape.now_ms):
+                    promise.sent.append(event)
             case _:
                 disk.apply(event)
         owed += share
@@ -124,6 +130,12 @@ def _one_pass(tape: Tape, quota: int, chance: random.Random, base: dict[str, str
                 seen.add(key)
                 owed, given = owed - 1, given + 1
                 yield Cut(tape, place, way, survivors, promise)
+
+
+def _soon_swept(sent: Sent, now_ms: int) -> bool:
+    """Data of a day ago are delivered and, where they are kept for a day only, swept in one breath."""
+    found = _DATA_TIME.search(sent.data)
+    return found is not None and parse_time(found[1].decode()) < now_ms - KEPT_MS
 
 
 def promised(tape: Tape, base: dict[str, str]) -> Promise:

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from config.load import load_in_child
 from config.problem import ConfigErrors
-from edge.clock import SystemClock
-from edge.store import journal, migrate
+from edge.clock import SimulatedClock, SystemClock
+from edge.store import backup, journal, migrate
 from edge.store.database import RECORDS as RECORDS_LAYOUT
 from edge.store.database import SAMPLES as SAMPLES_LAYOUT
 from tests.edge.daemon import daemonkit
@@ -149,11 +149,19 @@ async def after_days_off(rig: Rig, number: int) -> AsyncIterator[Recorded]:
         (folder / "backup").mkdir()
         await site.begin()
         await asyncio.sleep(3.0)
+        await site.drained()  # what a platform has not answered for is never swept
         await site.kill()
+        old = Snapshot.read(site.data)
         site.rig.clock_text = f"{START_MS + DAYS_OFF_MS},{SPEED},{SystemClock().wall_ms()}"
         tape = Recorder(site, "after days off", ())
         await tape.life(5.0, signal.SIGTERM, rig, number)
-        yield site, tape.tape()
+        made = tape.tape()
+        kept = Snapshot.read(site.data)
+        if not all(old.tables[each].keys() - kept.tables[each].keys() for each in ("record", "frame")):
+            raise AssertionError("retention has swept nothing")
+        if not backup.backups(folder / "backup"):
+            raise AssertionError("no backup was made")
+        yield site, made
 
 
 @asynccontextmanager
@@ -229,7 +237,9 @@ class Recorder:
     def tape(self) -> Tape:
         """All lives; the model of the disk must be the disk, byte for byte."""
         rig = self._site.rig
-        tape = Tape(self._name, rig.folder, self._files, self._events, rig.clock.wall_ms())
+        tape = Tape(
+            self._name, rig.folder, self._files, self._events, SimulatedClock.from_text(rig.clock_text).wall_ms()
+        )
         disk = Disk(tape.files)
         for event in tape.events:
             if not isinstance(event, trace.Committed | trace.Sent):
