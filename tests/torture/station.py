@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import random
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -264,9 +265,8 @@ async def station(
 ) -> AsyncIterator[Station]:
     """Everything but the daemon is running; whatever was started is ended. `options`: of `launch.py`."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    async with daemonkit.rig(folder, speed=speed, start_ms=start_ms) as rig:
-        wires = {name: Wire() for name in ("city", "province", "park")}
-        rig.platform._on_packet = wires["city"].got
+    wires = {name: Wire() for name in ("city", "province", "park")}
+    async with daemonkit.rig(folder, speed=speed, start_ms=start_ms, on_packet=wires["city"].got) as rig:
         platforms = {"city": rig.platform}
         for name, manner in (("province", profile("late:3")), ("park", NORMAL)):
             platforms[name] = BenchPlatform(profile=manner, clock=rig.clock, on_packet=wires[name].got)
@@ -282,6 +282,9 @@ async def station(
         try:
             yield Station(rig, platforms, wires)
         finally:
+            if rig.process is not None and rig.process.returncode is None:
+                for pid in _children(rig.process.pid):  # a daemon outlives a strace that is killed
+                    os.kill(pid, signal.SIGKILL)
             for name in ("province", "park"):
                 await platforms[name].stop()
 

@@ -25,6 +25,7 @@ from edge.bench.audit import KIND_OF_CN, Difference, differences
 from edge.bench.edition import edition as bench_edition
 from edge.bench.platform import BenchPlatform, Options
 from edge.bench.profiles import NORMAL, Profile
+from edge.bench.received import Received
 from edge.clock import SimulatedClock, SystemClock
 from edge.control import client
 
@@ -263,12 +264,14 @@ async def rig(
     profile: Profile = NORMAL,
     platform: str = "",
     edition: str = "2017",
+    on_packet: Callable[[Received], None] = lambda received: None,
 ) -> AsyncIterator[Rig]:
     """A site with the water set and one platform, not started; whatever was started is ended."""
     (folder / ".hj212-demo").touch()
     clock_text = f"{start_ms},{speed},{SystemClock().wall_ms()}"
     clock = SimulatedClock.from_text(clock_text)
-    bench = BenchPlatform(profile=profile, clock=clock, options=Options(edition=bench_edition(edition)))
+    options = Options(edition=bench_edition(edition))
+    bench = BenchPlatform(profile=profile, clock=clock, on_packet=on_packet, options=options)
     await bench.start()
     bus = SimulatedBus("water", clock, baud=BAUD, link=folder / "port")
     bus.start()
