@@ -42,7 +42,8 @@ START_MS = daemonkit.START_MS + 40 * 60_000
 """23:39 in Beijing: hour and day end twenty minutes later."""
 READY_S = 3.0
 DRAIN_S = 60.0
-END_S, SETTLE_S = 20.0, 2.0
+START_S, END_S, SETTLE_S = 60.0, 20.0, 2.0
+"""Given up after that; whether a start was quick enough is judged apart."""
 WINDOW = 1
 """Unanswered packets at most, as the site file leaves it."""
 _ALARMS = """
@@ -120,8 +121,14 @@ class Station:
         for wire in self.wires.values():
             wire.life += 1
         self._by_exec = by_exec
-        took = await (self.rig.start() if by_exec else self.rig.fork())
+        took = await (self._started() if by_exec else self.rig.fork())
         (self.ready_started if by_exec else self.ready_forked).append(took)
+
+    async def _started(self) -> float:
+        began = time.monotonic()
+        await self.rig.start(ready=False)
+        await self.rig.ready(START_S)
+        return time.monotonic() - began
 
     async def begin_traced(self, trace: Path, marks: Path, *options: str) -> None:
         """A life under strace, with a line in `marks` after each commit."""
@@ -140,7 +147,7 @@ class Station:
             rig.process = await asyncio.create_subprocess_exec(
                 *command(trace, program), stdout=log, stderr=log, env=os.environ | rig.env, cwd=daemonkit.ROOT
             )
-        await rig.ready()
+        await rig.ready(START_S)
 
     async def end_traced(self, number: int) -> None:
         """The daemon ends by this signal, and strace with it."""
