@@ -81,10 +81,16 @@ def backups(target: Path) -> list[Path]:
 
 
 def thin_out(target: Path, keep: int) -> list[Path]:
-    """Delete the oldest backups beyond `keep`; those that went."""
-    old = backups(target)[:-keep] if keep else []
-    for each in old:
-        shutil.rmtree(each)
+    """Delete the oldest backups beyond `keep`, and what an interrupted one has left; the backups that went."""
+    there = backups(target)
+    old, stay = (there[:-keep], there[-keep:]) if keep else ([], there)
+    for each in old:  # under another name first: half deleted it must not pass for a backup
+        each.rename(each.with_name(each.name + PARTIAL))
+    if old:
+        database.sync_folder(target)
+    for each in target.glob(f"{PREFIX}*{PARTIAL}"):
+        if stay and each.name < stay[0].name:  # a newer one may be under way
+            shutil.rmtree(each)
     return old
 
 

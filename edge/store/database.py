@@ -23,7 +23,7 @@ Report = Callable[[str, dict[str, object]], None]
 """Takes an event: a code of the catalogue and its parameters."""
 
 _MAGIC = b"SQLite format 3\0"
-_SIDE_FILES = ("-wal", "-shm")
+_SIDE_FILES = ("-wal", "-shm", "-journal")
 _CANTOPEN = 14
 
 
@@ -61,6 +61,7 @@ def open_database(folder: Path, layout: Layout, stamp: str, report: Report) -> t
             report("store.damaged", {"file": layout.file, "aside": aside})
         elif not _wal_header_sound(path):
             report("store.wal_damaged", {"file": layout.file, "aside": _copy_wal(path, stamp)})
+        _sync_wal(path, layout, report)
         return _connect(path, layout, report), aside
     except sqlite3.Error as error:
         raise errors.failure(error, layout.file) from error
@@ -119,6 +120,10 @@ def _connect(path: Path, layout: Layout, report: Report) -> sqlite3.Connection:
 
 
 def _sound(path: Path, layout: Layout) -> bool:
+    try:
+        _roll_back(path)  # first: what it undoes may be half a header
+    except sqlite3.Error as error:
+        return _unless_damage(error)
     head = _head(path)
     if not head:
         return True  # killed while it was created
@@ -137,6 +142,16 @@ def _sound(path: Path, layout: Layout) -> bool:
         return _unless_damage(error)
     finally:
         db.close()
+
+
+def _roll_back(path: Path) -> None:
+    """The power went while the file was made, before it had a WAL: a connection that only reads cannot undo that."""
+    if Path(f"{path}-journal").exists():
+        db = sqlite3.connect(path)
+        try:
+            db.execute("SELECT count(*) FROM sqlite_master")
+        finally:
+            db.close()
 
 
 def _unless_damage(error: sqlite3.Error) -> bool:
@@ -205,6 +220,22 @@ def _wal_sum(words: tuple[int, ...]) -> tuple[int, int]:
         one = (one + first + two) & 0xFFFFFFFF
         two = (two + second + one) & 0xFFFFFFFF
     return one, two
+
+
+def _sync_wal(path: Path, layout: Layout, report: Report) -> None:
+    """A process that was killed in a COMMIT leaves frames that SQLite takes for committed and that no fsync has seen:
+    nobody may act on them, send them, before they are on disk.
+    """
+    try:
+        handle = os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:  # a disk that fails is no reason not to start: the next commit tries again
+        report("store.failed", {"file": layout.file, "reason": error.strerror or str(error)})
+    finally:
+        os.close(handle)
 
 
 def _copy_wal(path: Path, stamp: str) -> str:

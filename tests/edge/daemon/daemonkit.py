@@ -14,7 +14,7 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from edge.bench.audit import KIND_OF_CN, Difference, differences
 from edge.bench.edition import edition as bench_edition
 from edge.bench.platform import BenchPlatform, Options
 from edge.bench.profiles import NORMAL, Profile
+from edge.bench.received import Received
 from edge.clock import SimulatedClock, SystemClock
 from edge.control import client
 
@@ -47,6 +48,7 @@ from edge.clock import SimulatedClock
 from edge.logs import set_up_logs
 site = load_in_child(sys.argv[1])
 set_up_logs("text", sys.stderr)
+print("prepared", flush=True)
 for line in sys.stdin:
     pid = os.fork()
     if not pid:
@@ -71,6 +73,8 @@ class Rig:
     pid: int = 0
     env: dict[str, str] = field(default_factory=dict)
     preexec: Callable[[], None] | None = None
+    prepared: Sequence[str] = (sys.executable, "-c", _ZYGOTE)
+    """What `fork` forks from."""
     mn: str = MN
     password: str = PASSWORD
     _zygote: asyncio.subprocess.Process | None = None
@@ -122,8 +126,11 @@ class Rig:
             with (self.folder / "daemon.log").open("ab") as log:
                 pipe = asyncio.subprocess.PIPE
                 self._zygote = await asyncio.create_subprocess_exec(
-                    sys.executable, "-c", _ZYGOTE, str(self.config), stdin=pipe, stdout=pipe, stderr=log, cwd=ROOT
-                )
+                    *self.prepared, str(self.config), stdin=pipe, stdout=pipe, stderr=log, cwd=ROOT,
+                    env=os.environ | self.env,
+                )  # fmt: skip
+            assert self._zygote.stdout is not None
+            assert await self._zygote.stdout.readline() == b"prepared\n", self.log[-4000:]
         assert self._zygote.stdin is not None
         assert self._zygote.stdout is not None
         began = time.monotonic()
@@ -257,12 +264,14 @@ async def rig(
     profile: Profile = NORMAL,
     platform: str = "",
     edition: str = "2017",
+    on_packet: Callable[[Received], None] = lambda received: None,
 ) -> AsyncIterator[Rig]:
     """A site with the water set and one platform, not started; whatever was started is ended."""
     (folder / ".hj212-demo").touch()
     clock_text = f"{start_ms},{speed},{SystemClock().wall_ms()}"
     clock = SimulatedClock.from_text(clock_text)
-    bench = BenchPlatform(profile=profile, clock=clock, options=Options(edition=bench_edition(edition)))
+    options = Options(edition=bench_edition(edition))
+    bench = BenchPlatform(profile=profile, clock=clock, on_packet=on_packet, options=options)
     await bench.start()
     bus = SimulatedBus("water", clock, baud=BAUD, link=folder / "port")
     bus.start()

@@ -119,6 +119,28 @@ def test_the_oldest_backups_go_and_nothing_else(store: Store, site: Path, tmp_pa
     assert plan.wait_s(NOON + 4 * 3_600_000) == 23 * 3600  # a day after the newest, also after a restart
 
 
+def test_a_backup_that_was_half_deleted_when_the_power_went_is_no_backup_and_goes_later(
+    store: Store, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "backups"
+    target.mkdir()
+    first, second = (backup.make(tmp_path, site, target, NOON + number * 1000) for number in range(2))
+
+    def power_goes(folder: Path) -> None:
+        (folder / "records.db").unlink()
+        raise OSError("no power")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(backup.shutil, "rmtree", power_goes)
+        with pytest.raises(OSError, match="no power"):
+            backup.thin_out(target, 1)
+    assert backup.backups(target) == [second]
+    under_way = target / f"{first.name[:-1]}9{backup.PARTIAL}"
+    under_way.mkdir()
+    assert backup.thin_out(target, 1) == []
+    assert sorted(target.iterdir()) == [second, under_way]
+
+
 def test_restoring_puts_all_back_and_keeps_what_was_there(open_store: Opener, site: Path, tmp_path: Path) -> None:
     store = open_store()
     seal(store, 0)

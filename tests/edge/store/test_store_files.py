@@ -16,7 +16,7 @@ import pytest
 from storekit import NOON, Events
 
 from config.site import Retention
-from edge.store import meta, migrate, outbox, records
+from edge.store import database, meta, migrate, outbox, records
 from edge.store.database import read_only
 from edge.store.errors import StoreClosed, StoreFailed, StoreNewer
 from edge.store.store import Store
@@ -91,6 +91,70 @@ def test_a_damaged_wal_head_is_copied_aside_before_sqlite_drops_it(
     assert [code for code, _ in events] == ["store.wal_damaged"]
     assert (used / "records.db-wal.damaged-20260922120000").read_bytes() == wal
     assert again.call(records.last_start, "ww1", Kind.MINUTE).result(5) == NOON
+
+
+def test_power_that_went_while_the_file_was_made_leaves_a_journal_that_is_rolled_back(
+    tmp_path: Path, open_store: Callable[[], Store], events: Events, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    made = tmp_path_factory.mktemp("made")
+    db = sqlite3.connect(made / "records.db", isolation_level=None)
+    db.execute("PRAGMA cache_size = 1")
+    db.execute("CREATE TABLE big (data)")
+    db.execute("BEGIN")
+    db.executemany("INSERT INTO big VALUES (?)", [(bytes(4000),)] * 50)  # more than the cache: into the file at once
+    for name in ("records.db", "records.db-journal"):
+        shutil.copyfile(made / name, tmp_path / name)
+    db.execute("ROLLBACK")
+    db.close()
+    store = open_store()
+    assert events == []
+    count = store.call(lambda db: db.execute("SELECT count(*) FROM big").fetchone())
+    assert count.result(5) == (0,)
+
+
+def test_a_file_that_got_its_size_and_not_its_header_when_the_power_went_is_a_new_one(
+    tmp_path: Path, open_store: Callable[[], Store], events: Events, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    made = tmp_path_factory.mktemp("made")
+    db = sqlite3.connect(made / "samples.db", isolation_level=None)
+    for statement in ("PRAGMA page_size = 1024", "PRAGMA cache_size = 1", "BEGIN", "CREATE TABLE big (data)"):
+        db.execute(statement)
+    db.executemany("INSERT INTO big VALUES (?)", [(bytes(900),)] * 50)
+    shutil.copyfile(made / "samples.db-journal", tmp_path / "samples.db-journal")
+    (tmp_path / "samples.db").write_bytes(bytes(1024))
+    db.execute("ROLLBACK")
+    db.close()
+    open_store().call(meta.put, "n", 1).result(5)
+    assert events == []
+
+
+def test_what_a_killed_daemon_has_written_and_not_synced_is_synced_before_anything_is_read(
+    used: Path,
+    open_store: Callable[[], Store],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = open_store()
+    store.call(meta.put, "n", 1).result(5)
+    killed = tmp_path_factory.mktemp("killed")
+    for name in ("records.db", "records.db-wal"):
+        shutil.copyfile(used / name, killed / name)
+    store.close()
+    for name in ("records.db", "records.db-wal"):
+        shutil.move(killed / name, used / name)
+    synced: list[tuple[str, bool]] = []
+    fsync, connect = os.fsync, database._connect
+    opened: list[Path] = []
+    monkeypatch.setattr(database, "_connect", lambda path, *rest: opened.append(path) or connect(path, *rest))
+
+    def note(handle: int) -> None:
+        synced.append((Path(os.readlink(f"/proc/self/fd/{handle}")).name, bool(opened)))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    again = open_store()
+    assert ("records.db-wal", False) in synced
+    assert again.call(meta.get, "n").result(5) == 1
 
 
 def test_a_file_of_a_newer_program_is_refused_and_left_as_it_is(used: Path, open_store: Callable[[], Store]) -> None:
