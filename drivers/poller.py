@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from drivers.bus import Caller, Counters, LineBus
+from drivers.bus import NOT_ASKED, Caller, Counters, LineBus
 from drivers.driver import Driver, Reading, Request
 from drivers.errors import BadAnswer, DeviceSilent, DriverError, OutcomeUnknown, PortLost
 from drivers.jobs import Job, JobQueue
@@ -241,13 +241,22 @@ class Poller:
             self._give_up_port(error)
             return
         mono_s = self._clock.mono_s()
-        if self._bus is not None:
-            held_s = self._bus.open_until(seat.caller) - self._now()
-            seat.turn.held_until_s = mono_s + max(0.0, held_s) * self._clock.speed
-        if isinstance(error, (DeviceSilent, BadAnswer, OutcomeUnknown)) and not readings:
-            seat.turn.unheard(mono_s)
-        else:
-            seat.turn.heard()
+        self._hold(seat, mono_s)
+        if readings or not isinstance(error, (DeviceSilent, BadAnswer, OutcomeUnknown)):
+            self._schedule.heard(seat.turn, mono_s)
+        elif error.code != NOT_ASKED:
+            seat.turn.unheard(mono_s, silent=not isinstance(error, BadAnswer))
+
+    def _hold(self, seat: _Seat, mono_s: float) -> None:
+        """Nobody is asked while a late answer may come that would be taken for his."""
+        if self._bus is None:
+            return
+        for each in self._seats:
+            if each is seat or each.caller.unnamed:
+                held_s = max(0.0, self._bus.open_until(each.caller) - self._now())
+                each.turn.held_until_s = mono_s + held_s * self._clock.speed
+        if seat.caller.unnamed:  # what holds it up holds up the others as well
+            seat.turn.hold_s = seat.caller.open_s() * self._clock.speed
 
     def _result(
         self, seat: _Seat, slot_ms: int, readings: tuple[Reading, ...], error: DriverError | None
