@@ -175,7 +175,7 @@ def line_dead_slaves(rig: Rig) -> Outcome:
             results = site.run(minutes * 60)
             for name in alive:
                 gaps = _gaps(results, name)
-                outcome.lost += int(minutes * 60 / SLOT_S) - 1 - len(gaps) if gaps else 1
+                outcome.lost += max(0, int(minutes * 60 / SLOT_S) - 2 - len(gaps))
                 worst = max(worst, *(abs(gap - SLOT_S) for gap in gaps))
             outcome.cases += 1
             if worst > SLOT_S / 10:
