@@ -54,6 +54,8 @@ class Counters:
     late: int = 0
     bad_crc: int = 0
     refused: int = 0
+    exceptions: dict[str, int] = field(default_factory=dict)
+    """Refusals by the code that the instrument gave."""
     foreign: int = 0
     """Times that bytes came which answer nothing asked: echo, noise, another slave."""
     polls: int = 0
@@ -62,11 +64,26 @@ class Counters:
     missed: int = 0
     """Slots that passed without a poll: the line was busy, or a silent instrument was left alone."""
     round_trip_s: float | None = None
+    round_trip_mean_s: float | None = None
     round_trip_max_s: float | None = None
 
     def snapshot(self) -> Counters:
         """A copy that stays as it is."""
-        return replace(self)
+        return replace(self, exceptions=dict(self.exceptions))
+
+    def took(self, seconds: float) -> None:
+        """An answer was used, so long after its request."""
+        self.answered += 1
+        mean_s = self.round_trip_mean_s or 0.0
+        self.round_trip_s = seconds
+        self.round_trip_mean_s = mean_s + (seconds - mean_s) / self.answered
+        self.round_trip_max_s = max(seconds, self.round_trip_max_s or 0.0)
+
+    def said_no(self, error: DeviceRefused) -> None:
+        """The instrument refused."""
+        self.refused += 1
+        code = str(error.params.get("exception", "-"))
+        self.exceptions[code] = self.exceptions.get(code, 0) + 1
 
 
 @dataclass(slots=True)
@@ -320,14 +337,11 @@ class LineBus:
         self._stray(caller, data[: found.start])
         self._stray(caller, data[found.end :])
         if found.refused is not None:
-            caller.counters.refused += 1
+            caller.counters.said_no(found.refused)
             raise found.refused
-        took = self._now() - sent
         self._quiet_from += caller.turnaround_s
         caller.very_late = 0
-        caller.counters.answered += 1
-        caller.counters.round_trip_s = took
-        caller.counters.round_trip_max_s = max(took, caller.counters.round_trip_max_s or 0.0)
+        caller.counters.took(self._now() - sent)
         return found.answer or b""
 
     def _others_open(self, caller: Caller) -> bool:

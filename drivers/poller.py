@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from drivers.bus import NOT_ASKED, Caller, Counters, LineBus
 from drivers.driver import Driver, Reading, Request
@@ -83,6 +83,23 @@ class LineState:
     foreign: int
     """Times that bytes came which answered nothing, since the start."""
     instruments: dict[str, Counters]
+    breakers: dict[str, Breaker]
+    rs485: bool | None = None
+    """Whether the kernel switches the direction of this port; None: it was not asked to, or the port is not open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Whether an instrument is polled in each slot, or has fallen silent and is tried from time to time.
+
+    `silent`: after some polls without an answer, one attempt in the next slot; `thin`: ever more seldom.
+    """
+
+    state: Literal["answers", "silent", "thin"]
+    failures: int
+    """Polls in a row without an answer."""
+    next_probe_ms: int | None
+    """UTC; None: it answers. The probe may come later, where it would delay those who answer."""
 
 
 class _InstrumentBus:
@@ -173,15 +190,24 @@ class Poller:
 
     def state(self) -> LineState:
         """A snapshot."""
-        bus = self._bus
+        bus, port = self._bus, self._port
         return LineState(
-            open=self._port is not None,
+            open=port is not None,
             error=self._port_error,
             opened=self._opened,
             lost=self._lost,
             foreign=bus.foreign if bus else 0,
             instruments={seat.instrument.name: seat.counters() for seat in self._seats},
+            breakers={seat.instrument.name: self._breaker(seat.turn) for seat in self._seats},
+            rs485=port.rs485 if port is not None else None,
         )
+
+    def _breaker(self, turn: Turn) -> Breaker:
+        if not turn.probing:
+            return Breaker("answers", 0, None)
+        wait_s = max(0.0, max(turn.not_before_s, turn.held_until_s) - self._clock.mono_s())
+        at_ms = self._clock.wall_ms() + int(wait_s * 1000)
+        return Breaker("thin" if turn.thin else "silent", turn.failures, at_ms)
 
     def step(self) -> float:
         """Run a job or poll whose turn it is; how long to wait then, in real seconds."""

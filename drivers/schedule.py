@@ -46,6 +46,11 @@ class Turn:
         """Whether this instrument did not answer when it was asked last."""
         return self.failures > 0
 
+    @property
+    def thin(self) -> bool:
+        """Whether it has been silent for so long that it is no longer tried in each slot."""
+        return self.failures > _PATIENCE
+
     def slot(self, wall_ms: int) -> int:
         """The slot of this instrument that `wall_ms` lies in."""
         return wall_ms // self.every_ms * self.every_ms
@@ -132,7 +137,7 @@ class Schedule:
 
     @staticmethod
     def _fits(turn: Turn, free_s: float, mono_s: float) -> bool:
-        cost_s = turn.probe_s + (turn.hold_s if turn.failures > _PATIENCE else 0.0)
+        cost_s = turn.probe_s + (turn.hold_s if turn.thin else 0.0)
         return cost_s <= free_s or mono_s - turn.not_before_s > turn.pause_s
 
     @staticmethod

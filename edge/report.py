@@ -89,7 +89,9 @@ def lines(measuring: Measuring) -> list[dict[str, Any]]:
         state = worker.counters()
         port = {"line": name, "port_open": state.open, "port_error": state.error.code if state.error else None}
         for instrument, counters in state.instruments.items():
-            found.append({**port, "instrument": instrument, **asdict(counters)})
+            breaker = state.breakers[instrument]
+            probing = {"polling": breaker.state, "failures": breaker.failures, "next_probe": when(breaker.next_probe_ms)}
+            found.append({**port, "instrument": instrument, **asdict(counters), **probing})
     return found
 
 

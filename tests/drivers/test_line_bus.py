@@ -224,6 +224,22 @@ def test_exception_is_passed_on_without_a_retry() -> None:
     assert (world.a.counters.refused, world.a.counters.asked) == (1, 1)
 
 
+def test_refusals_are_counted_by_their_code_and_round_trips_as_mean_and_longest() -> None:
+    world = World(
+        [(0.1, framed("01 83 02"))], [(0.1, framed("01 83 06"))], [(0.1, framed("01 83 02"))],
+        [(0.1, ANSWER_0)], [(0.3, ANSWER_0)],
+    )  # fmt: skip
+    for _ in range(3):
+        with pytest.raises(DeviceRefused):
+            world.ask(REGISTER_0)
+    for _ in range(2):
+        world.ask(REGISTER_0)
+    counters = world.a.counters
+    assert (counters.refused, counters.exceptions) == (3, {"2": 2, "6": 1})
+    assert counters.round_trip_mean_s == pytest.approx(0.2 + 17 * CHAR_S, abs=1e-3)
+    assert counters.round_trip_max_s == pytest.approx(0.3 + 17 * CHAR_S, abs=1e-3)
+
+
 def test_cut_answer_is_told_as_such() -> None:
     world = World([(SILENCE_S, ANSWER_0[:6])])
     with pytest.raises(BadAnswer) as caught:

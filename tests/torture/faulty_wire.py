@@ -63,6 +63,8 @@ class _Frame:
 class Wire:
     """A port; `answer(request, end_s)` gives what comes back. A `stream` keeps the pieces of an answer together."""
 
+    rs485: bool | None = None
+
     def __init__(
         self, clock: VirtualClock, answer: Callable[[bytes, float], Pieces], baud: int = 9600, *, stream: bool = False
     ) -> None:
