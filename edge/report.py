@@ -90,8 +90,9 @@ def lines(measuring: Measuring) -> list[dict[str, Any]]:
         port = {"line": name, "port_open": state.open, "port_error": state.error.code if state.error else None}
         for instrument, counters in state.instruments.items():
             breaker = state.breakers[instrument]
-            probing = {"polling": breaker.state, "failures": breaker.failures, "next_probe": when(breaker.next_probe_ms)}
-            found.append({**port, "instrument": instrument, **asdict(counters), **probing})
+            polling = {"polling": breaker.state, "failures": breaker.failures}
+            found.append({**port, "instrument": instrument, **asdict(counters), **polling,
+                          "next_probe": when(breaker.next_probe_ms)})  # fmt: skip
     return found
 
 

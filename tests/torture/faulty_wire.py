@@ -22,10 +22,15 @@ OF_WIRES = ("noise", "damaged", "lost-bytes", "stuck")
 LATE_TIMEOUTS = 3.0
 STUCK = 200
 """Bytes of a stuck transmitter, or ten times as many; no answer is as long."""
-_TABLE = tuple(
-    (lambda rest: [rest := rest >> 1 ^ 0xA001 if rest & 1 else rest >> 1 for _ in range(8)][-1])(byte)
-    for byte in range(256)
-)
+
+
+def _of_byte(rest: int) -> int:
+    for _ in range(8):
+        rest = rest >> 1 ^ 0xA001 if rest & 1 else rest >> 1
+    return rest
+
+
+_TABLE = tuple(_of_byte(byte) for byte in range(256))
 
 
 def crc(body: bytes) -> bytes:

@@ -307,7 +307,8 @@ def text_world() -> TableWorld:
         pair = [
             one + b"%02X\r" % (sum(one) & 0xFF) for one in (b"R%02d?" % slave, b"=%02d %07.2f mg/L " % (slave, value))
         ]
-        place = Place(request="R{address:02d}?", start=f"={slave:02d} ", length=len(pair[1]), pattern=r" (\d+\.\d\d) mg/L")
+        start, pattern = f"={slave:02d} ", r" (\d+\.\d\d) mg/L"
+        place = Place(request="R{address:02d}?", start=start, length=len(pair[1]), pattern=pattern)
         spec = InstrumentSpec(f"s{slave}", slave, [PointSpec("v", place)], TextOptions(checksum="sum"))
         world.add(Text(spec), f"s{slave}", [(pair[0], pair[1])], {"v": value})
     return world

@@ -137,7 +137,8 @@ def _pymodbus(site: FaultyPty, exchanges: int) -> Tally:
         raw = struct.pack(f">{len(answer.registers)}H", *answer.registers)
         for offset in range(0, min(count, len(answer.registers)), 4):
             point = f"{function} {register + offset}"
-            world.judge(f"s{slave}", Reading(point, None, raw[offset * 2 :][:8].ljust(8, b"\0")), began, time.monotonic())
+            value = Reading(point, None, raw[offset * 2 :][:8].ljust(8, b"\0"))
+            world.judge(f"s{slave}", value, began, time.monotonic())
     client.close()  # type: ignore[no-untyped-call]  # pymodbus has no annotation there
     return world.tally
 
@@ -193,7 +194,8 @@ class PulledLine:
 
     def __init__(self, rig: Rig) -> None:
         self.clock = SkippingClock()
-        self.bus = SimulatedBus([of_model("hach-cod", 1, {"w01018": 35.6})], self.clock, baud=BAUD, link=rig.work / "by-path")
+        slaves, link = [of_model("hach-cod", 1, {"w01018": 35.6})], rig.work / "by-path"
+        self.bus = SimulatedBus(slaves, self.clock, baud=BAUD, link=link)
         self.bus.start()
         self.settings = LineSettings(self.bus.path, BAUD)
         self.last: PollResult | None = None
@@ -263,21 +265,20 @@ def line_unplug(rig: Rig) -> Outcome:
 
 def _with_worker(rig: Rig, outcome: Outcome) -> int:
     """A few in real time with the line's own thread."""
-    line, came = PulledLine(rig), threading.Event()
+    line, reads, fails = PulledLine(rig), threading.Event(), threading.Event()
 
     def keep(result: PollResult) -> None:
-        if bool(result.readings) == wanted:
-            came.set()
+        (reads if result.readings else fails).set()
 
     instrument = replace(line.instrument, every_ms=200)
-    wanted, worker = True, LineWorker("pulled", line.settings, [instrument], keep, RealClock())
+    worker = LineWorker("pulled", line.settings, [instrument], keep, RealClock())
     worker.start()
     times = rig.count(5, 50)
     for _ in range(times):
-        for wanted, act in ((False, line.bus.unplug), (True, line.bus.plug)):
+        for act, seen in ((line.bus.unplug, fails), (line.bus.plug, reads)):
             act()
-            came.clear()
-            if not came.wait(REOPEN_S + SLOT_S):
+            seen.clear()
+            if not seen.wait(REOPEN_S + SLOT_S):
                 outcome.fail(f"with a worker: {act.__name__} not noticed")
     worker.stop()
     line.close()
