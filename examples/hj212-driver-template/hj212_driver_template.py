@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from drivers.driver import Bus, InstrumentSpec, Reading, Request
-from drivers.errors import BadAnswer, BadOption
+from drivers.errors import OTHER, BadAnswer, BadOption
 
 _SIZE = 17
 _NUMBER = slice(2, 10)
@@ -45,7 +45,7 @@ class Template:
     def __init__(self, spec: InstrumentSpec) -> None:
         options: InstrumentOptions = spec.options or InstrumentOptions()
         if not options.command.isascii():
-            raise BadOption("drivers.other", reason=f"{spec.name}: the command must be ASCII, got {options.command!r}")
+            raise BadOption(OTHER, reason=f"{spec.name}: the command must be ASCII, got {options.command!r}")
         self._points = tuple(spec.points)
         self._request = Request(
             data=options.command.encode("ascii") + b"\r",

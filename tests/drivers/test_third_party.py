@@ -1,4 +1,4 @@
-"""Drivers of other packages: found by their entry point, loaded only when a site names them, and named when they fail."""
+"""Drivers of other packages: found by entry point, loaded only when a site names them, named when they fail."""
 
 from __future__ import annotations
 
