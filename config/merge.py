@@ -283,7 +283,10 @@ def _check_driver(merged: Merged, path: Path, table: Table, of_model: Table) -> 
         problem = merged.problem(where, "config.model-driver", got=driver, model=table["model"], allowed=expected)
         merged.problems.append(problem)
     else:
-        merged.drivers[str(path[1])] = registry.driver_class(driver)
+        try:
+            merged.drivers[str(path[1])] = registry.driver_class(driver)
+        except BadOption as error:  # another package's, which does not work
+            merged.problems.append(merged.problem(where, error.code, **error.params))
 
 
 def _points(merged: Merged, path: Path, written: list[Any], of_model: list[Table], outlet: Any) -> Iterator[Any]:

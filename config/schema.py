@@ -155,7 +155,7 @@ def _without_driver(merged: Merged, path: Path, table: Table) -> Iterator[Proble
     """Of an unknown driver's keys only those are surely wrong that no driver has and that look like an absent one."""
     generic = keys(Instrument if len(path) == 2 else table_at(path) or Instrument)
     here = _at(merged.tree, path)
-    classes = [options_class(registry.driver_class(name), path) for name in registry.names()]
+    classes = [options_class(registry.driver_class(name), path) for name in registry.shipped()]
     of_drivers = {key for cls in classes if cls is not None for key in keys(cls)}
     for name in table:
         near = None if name in of_drivers else nearest(name, generic)

@@ -150,6 +150,18 @@ class Outlet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rs485:
+    """`[lines.NAME.rs485]`: the kernel switches the direction of an RS-485 port that does not do it by itself."""
+
+    rts_on_send: bool = True
+    """RTS is high while sending, low while receiving; false: the other way round."""
+    delay_before: Millis = 0
+    """Between switching and the first byte."""
+    delay_after: Millis = 0
+    """Between the last byte and switching back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """`[lines.NAME]`: one RS-485/232 port, or a serial server's TCP port."""
 
@@ -158,6 +170,8 @@ class Line:
     format: Annotated[str, Pattern(r"[5-8][NEOMS](1|1\.5|2)", "format")] = "8N1"
     gap: Millis = 0
     """Silence between frames, added to the 3.5 characters that Modbus asks for."""
+    rs485: Rs485 | None = None
+    """Only where the port's driver in the kernel has to switch its direction; most adapters do by themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

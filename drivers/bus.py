@@ -13,7 +13,7 @@ carried out. No clock of its own: time, waiting and the port are handed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from drivers.driver import Request
@@ -21,12 +21,16 @@ from drivers.errors import BadAnswer, DeviceRefused, DeviceSilent, DriverError, 
 from drivers.port import LineSettings, Port
 from drivers.stream import FRESH_S, Stream
 
-_OPEN_FACTOR = 3.0
-"""A request stays open for this many time-outs: an instrument that answers later than that is not known."""
-_LATE_FACTOR = 1.5
-"""And for this much longer than its longest late answer."""
-_HOLD_S = 3.0
+_OPEN_FACTOR = 4.0
+"""A request stays open for this many time-outs: answers come late by up to three, and later ones are not known."""
+_SLOW_FACTOR = 8.0
+"""Of an instrument that proves to be slower: for this many."""
+_PROOF = 3
+"""So many answers between the two prove it, with none in time among them: a stranger's frame looks like one."""
+_HOLD_S = 4.0
 """So long the line is held for a late answer; a request that would wait longer is given up for this pass."""
+NOT_ASKED = "drivers.late-answer-due"
+"""Code of the error of a request that was given up so."""
 _REMEMBER_S = 60.0
 """So long a late answer is still attributed to whom it comes from."""
 _BUSY_S = 2.0
@@ -50,6 +54,8 @@ class Counters:
     late: int = 0
     bad_crc: int = 0
     refused: int = 0
+    exceptions: dict[str, int] = field(default_factory=dict)
+    """Refusals by the code that the instrument gave."""
     foreign: int = 0
     """Times that bytes came which answer nothing asked: echo, noise, another slave."""
     polls: int = 0
@@ -58,11 +64,26 @@ class Counters:
     missed: int = 0
     """Slots that passed without a poll: the line was busy, or a silent instrument was left alone."""
     round_trip_s: float | None = None
+    round_trip_mean_s: float | None = None
     round_trip_max_s: float | None = None
 
     def snapshot(self) -> Counters:
         """A copy that stays as it is."""
-        return replace(self)
+        return replace(self, exceptions=dict(self.exceptions))
+
+    def took(self, seconds: float) -> None:
+        """An answer was used, so long after its request."""
+        self.answered += 1
+        mean_s = self.round_trip_mean_s or 0.0
+        self.round_trip_s = seconds
+        self.round_trip_mean_s = mean_s + (seconds - mean_s) / self.answered
+        self.round_trip_max_s = max(seconds, self.round_trip_max_s or 0.0)
+
+    def said_no(self, error: DeviceRefused) -> None:
+        """The instrument refused."""
+        self.refused += 1
+        code = str(error.params.get("exception", "-"))
+        self.exceptions[code] = self.exceptions.get(code, 0) + 1
 
 
 @dataclass(slots=True)
@@ -76,11 +97,14 @@ class Caller:
     turnaround_s: float = 0.0
     """Silence after its answer, before anyone is asked: its driver leaves the wire so slowly."""
     counters: Counters = field(default_factory=Counters)
-    longest_late_s: float = 0.0
+    very_late: int = 0
+    """Answers that came after `open_s`, since the last one in time."""
+    unnamed: bool = False
+    """Its answers do not say whose they are: while any answer may come on the line, it is not asked."""
 
     def open_s(self) -> float:
-        """How long after its sending a request can still be answered."""
-        return max(_OPEN_FACTOR * self.timeout_s, _LATE_FACTOR * self.longest_late_s)
+        """How long after its answer was due a request can still be answered, in seconds."""
+        return (_OPEN_FACTOR if self.very_late < _PROOF else _SLOW_FACTOR) * self.timeout_s
 
 
 @dataclass(slots=True)
@@ -114,11 +138,22 @@ def _confusable(open_: Request, request: Request) -> bool:
     return not request.confusable or open_.confusable == request.confusable
 
 
+def _starts(data: bytes, request: Request) -> Iterator[int]:
+    """Where an answer may begin."""
+    if not request.first or not request.anywhere:
+        yield from range(len(data) if request.anywhere else min(1, len(data)))
+        return
+    start = data.find(request.first)
+    while start >= 0:
+        yield start
+        start = data.find(request.first, start + 1)
+
+
 def _search(data: bytes, request: Request, ended: bool = False) -> _Found:
     """Look for an answer; `ended`: silence has come, which ends one whose length cannot be told."""
     damaged: BadAnswer | None = None
     missing: int | None = None
-    for start in range(len(data) if request.anywhere else min(1, len(data))):
+    for start in _starts(data, request):
         rest = data[start:]
         length = request.length(rest)
         by_silence = ended and length is None and request.idle_s is not None
@@ -168,6 +203,7 @@ class LineBus:
         self._asks += 1
         if request.after is not None:
             return self._listen(caller, request)
+        caller.unnamed = not request.confusable
         self._await_turn(caller, request)
         last: DriverError | None = None
         for attempt in range(attempts):
@@ -208,8 +244,8 @@ class LineBus:
     # -- before the request
 
     def open_until(self, caller: Caller) -> float:
-        """Until when (monotonic) a late answer of this instrument may come: asked later, it need not wait."""
-        return max((o.until for o in self._open if o.caller is caller), default=0.0)
+        """Until when (monotonic) a late answer may come that this instrument's could be taken for."""
+        return max((o.until for o in self._open if o.caller is caller or caller.unnamed), default=0.0)
 
     def _await_turn(self, caller: Caller, request: Request) -> None:
         """Wait while an answer may come that this request would take for its own."""
@@ -221,7 +257,7 @@ class LineBus:
                 return
             if until - now > _HOLD_S:
                 wait_s = round(until - now, 1)
-                raise DeviceSilent("drivers.late-answer-due", instrument=caller.name, wait_s=wait_s)
+                raise DeviceSilent(NOT_ASKED, instrument=caller.name, wait_s=wait_s)
             if self.port.wait(until - now):
                 self.port.pause(max(1, request.expected) * self._char_s)
                 self._stray(caller, self._read())
@@ -257,14 +293,13 @@ class LineBus:
         caller.counters.asked += 1
         sent = self._now()
         self.stamp = sent
-        self._open.append(_Open(request, caller, sent, sent + caller.open_s(), self._asks))
+        through = sent + (len(request.data) + request.expected) * self._char_s
+        self._open.append(_Open(request, caller, sent, through + caller.open_s(), self._asks))
         self.port.write(request.data)
         if not request.paced:
             return self._receive(caller, request, sent, sent + caller.timeout_s)
-        spoken = sent + len(request.data) * self._char_s
-        expected_s = request.expected * self._char_s
-        self.port.pause(spoken + self._silence_s + expected_s - self._now())
-        return self._receive(caller, request, sent, spoken + expected_s + caller.timeout_s)
+        self.port.pause(through + self._silence_s - self._now())
+        return self._receive(caller, request, sent, through + caller.timeout_s)
 
     def _receive(self, caller: Caller, request: Request, sent: float, deadline: float) -> bytes:
         data, ended = b"", False
@@ -302,13 +337,11 @@ class LineBus:
         self._stray(caller, data[: found.start])
         self._stray(caller, data[found.end :])
         if found.refused is not None:
-            caller.counters.refused += 1
+            caller.counters.said_no(found.refused)
             raise found.refused
-        took = self._now() - sent
         self._quiet_from += caller.turnaround_s
-        caller.counters.answered += 1
-        caller.counters.round_trip_s = took
-        caller.counters.round_trip_max_s = max(took, caller.counters.round_trip_max_s or 0.0)
+        caller.very_late = 0
+        caller.counters.took(self._now() - sent)
         return found.answer or b""
 
     def _others_open(self, caller: Caller) -> bool:
@@ -344,12 +377,12 @@ class LineBus:
         if not data:
             return
         now = self._now()
-        for open_ in self._open:
+        for open_ in reversed(self._open):  # of two that were asked the same the later one: nobody is as slow as that
             # It stays open: these bytes may be the same answer twice, and the late one still to come.
             if not open_.came_late and _search(data, open_.request, ended=True).answer is not None:
                 open_.came_late = True
                 open_.caller.counters.late += 1
-                open_.caller.longest_late_s = max(open_.caller.longest_late_s, now - open_.sent)
+                open_.caller.very_late += open_.until < now < open_.sent + _SLOW_FACTOR * open_.caller.timeout_s
                 return
         caller.counters.foreign += 1
         self.foreign += 1

@@ -142,6 +142,7 @@ def read_request(address: str, edition: Edition, item: Item, wake: int = 4) -> R
         length=length,
         check=check,
         confusable=() if WILDCARD in address.upper() else ("dlt645", address, item.di),
+        first=b"\x68",
         expected=_AROUND + len(di) + item.size + wake,
     )
 

@@ -100,6 +100,8 @@ class Request:
     """It changes something in the instrument: sent once, never again blindly. Unanswered, its outcome is unknown."""
     anywhere: bool = True
     """The answer may begin at any byte of what comes, since noise does not pass its check. False: at the first only."""
+    first: bytes = b""
+    """The byte that every answer begins with, to find one quickly in much noise; empty: there are several."""
     idle_s: float | None = None
     """An answer whose length cannot be told is ended by this silence; None: it never is."""
     after: bytes | None = None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+OTHER = "drivers.other"
+"""Code for drivers of other packages, which have no texts in the catalogue: the parameter `reason` is the text."""
+
 
 class DriverError(Exception):
     """Reading or commanding an instrument failed; `code` names the text (`drivers.…`), `params` fill it."""

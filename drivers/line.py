@@ -16,12 +16,12 @@ from typing import TypeVar
 from drivers.bus import Counters
 from drivers.driver import Bus
 from drivers.jobs import JobQueue
-from drivers.poller import LineClock, LineInstrument, LineState, Poller, PollResult
+from drivers.poller import Breaker, LineClock, LineInstrument, LineState, Poller, PollResult
 from drivers.port import LineSettings, LineStopped, StopSignal, open_port
 from drivers.tap import Tap, TappedPort
 
 __all__ = [
-    "Counters", "LineClock", "LineInstrument", "LineSettings", "LineState", "LineWorker", "PollResult",
+    "Breaker", "Counters", "LineClock", "LineInstrument", "LineSettings", "LineState", "LineWorker", "PollResult",
 ]  # fmt: skip
 
 T = TypeVar("T")

@@ -141,6 +141,7 @@ def _request(ask: Ask, data: bytes, shape: _Shape) -> Request:
         length=length,
         check=check,
         confusable=ask.confusable,
+        first=head[:1],
         expected=size or shape.size(_UNKNOWN),
         once=ask.once,
         paced=shape.paced,

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from drivers.bus import Caller, Counters, LineBus
+from drivers.bus import NOT_ASKED, Caller, Counters, LineBus
 from drivers.driver import Driver, Reading, Request
 from drivers.errors import BadAnswer, DeviceSilent, DriverError, OutcomeUnknown, PortLost
 from drivers.jobs import Job, JobQueue
@@ -86,8 +86,25 @@ class LineState:
     foreign: int
     """Times that bytes came which answered nothing, since the start."""
     instruments: dict[str, Counters]
+    breakers: dict[str, Breaker]
     held: bool = False
     """Whether the port is left to a tool."""
+    rs485: bool | None = None
+    """Whether the kernel switches the direction of this port; None: it was not asked to, or the port is not open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Whether an instrument is polled in each slot, or has fallen silent and is tried from time to time.
+
+    `silent`: after some polls without an answer, one attempt in the next slot; `thin`: ever more seldom.
+    """
+
+    state: Literal["answers", "silent", "thin"]
+    failures: int
+    """Polls in a row without an answer."""
+    next_probe_ms: int | None
+    """UTC; None: it answers. The probe may come later, where it would delay those who answer."""
 
 
 class _InstrumentBus:
@@ -179,20 +196,29 @@ class Poller:
 
     def state(self) -> LineState:
         """A snapshot."""
-        bus = self._bus
+        bus, port = self._bus, self._port
         return LineState(
-            open=self._port is not None,
+            open=port is not None,
             error=self._port_error,
             opened=self._opened,
             lost=self._lost,
             foreign=bus.foreign if bus else 0,
             instruments={seat.instrument.name: seat.counters() for seat in self._seats},
+            breakers={seat.instrument.name: self._breaker(seat.turn) for seat in self._seats},
             held=self._held,
+            rs485=port.rs485 if port is not None else None,
         )
 
     def hold(self, on: bool) -> None:
         """Leave the port to a technician's tool, or take it back: by the next step; may be called from any thread."""
         self._hold_wanted = on
+
+    def _breaker(self, turn: Turn) -> Breaker:
+        if not turn.probing:
+            return Breaker("answers", 0, None)
+        wait_s = max(0.0, max(turn.not_before_s, turn.held_until_s) - self._clock.mono_s())
+        at_ms = self._clock.wall_ms() + int(wait_s * 1000)
+        return Breaker("thin" if turn.thin else "silent", turn.failures, at_ms)
 
     def step(self) -> float:
         """Run a job or poll whose turn it is; how long to wait then, in real seconds."""
@@ -253,13 +279,22 @@ class Poller:
             self._give_up_port(error)
             return
         mono_s = self._clock.mono_s()
-        if self._bus is not None:
-            held_s = self._bus.open_until(seat.caller) - self._now()
-            seat.turn.held_until_s = mono_s + max(0.0, held_s) * self._clock.speed
-        if isinstance(error, (DeviceSilent, BadAnswer, OutcomeUnknown)) and not readings:
-            seat.turn.unheard(mono_s)
-        else:
-            seat.turn.heard()
+        self._hold(seat, mono_s)
+        if readings or not isinstance(error, (DeviceSilent, BadAnswer, OutcomeUnknown)):
+            self._schedule.heard(seat.turn, mono_s)
+        elif error.code != NOT_ASKED:
+            seat.turn.unheard(mono_s, silent=not isinstance(error, BadAnswer))
+
+    def _hold(self, seat: _Seat, mono_s: float) -> None:
+        """Nobody is asked while a late answer may come that would be taken for his."""
+        if self._bus is None:
+            return
+        for each in self._seats:
+            if each is seat or each.caller.unnamed:
+                held_s = max(0.0, self._bus.open_until(each.caller) - self._now())
+                each.turn.held_until_s = mono_s + held_s * self._clock.speed
+        if seat.caller.unnamed:  # what holds it up holds up the others as well
+            seat.turn.hold_s = seat.caller.open_s() * self._clock.speed
 
     def _result(
         self, seat: _Seat, slot_ms: int, readings: tuple[Reading, ...], error: DriverError | None

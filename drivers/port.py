@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import serial
+import serial.rs485
 
 from drivers.errors import PortLost
 
@@ -35,6 +36,18 @@ class LineStopped(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Rs485:
+    """The kernel switches the transceiver's direction by RTS (TIOCSRS485)."""
+
+    rts_on_send: bool = True
+    """RTS is high while sending, low while receiving; False: the other way round."""
+    delay_before_s: float = 0.0
+    """Between switching and the first byte."""
+    delay_after_s: float = 0.0
+    """Between the last byte and switching back."""
+
+
+@dataclass(frozen=True, slots=True)
 class LineSettings:
     """A line's port, and the times that follow from its baud rate and format (seconds)."""
 
@@ -43,6 +56,8 @@ class LineSettings:
     format: str = "8N1"
     gap_s: float = 0.0
     """Silence between frames, added to the 3.5 characters that Modbus asks for."""
+    rs485: Rs485 | None = None
+    """None: the adapter does it by itself, as nearly all do."""
 
     @property
     def char_s(self) -> float:
@@ -108,6 +123,9 @@ class StopSignal:
 class Port(Protocol):
     """An open port. `write`, `read` and `wait` raise PortLost; `wait` and `pause` raise LineStopped."""
 
+    rs485: bool | None
+    """Whether the kernel switches its direction; None: it was not asked to."""
+
     def write(self, data: bytes) -> None:
         """Hand one frame to the port."""
         ...
@@ -145,7 +163,25 @@ def open_port(settings: LineSettings, stop: StopSignal) -> Port:
         device = serial.serial_for_url(settings.port, **options)
     except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
         raise _lost(error, settings.port) from error
-    return _Rfc2217Port(device, stop) if blocking else _DescriptorPort(device, stop)
+    port: _DescriptorPort | _Rfc2217Port = (_Rfc2217Port if blocking else _DescriptorPort)(device, stop)
+    if settings.rs485 is not None:
+        port.rs485 = not remote and _switched(device, settings.rs485)
+    return port
+
+
+def _switched(device: Any, wanted: Rs485) -> bool:
+    """Let the kernel switch the direction; False where the port does not offer it."""
+    settings = serial.rs485.RS485Settings(
+        rts_level_for_tx=wanted.rts_on_send,
+        rts_level_for_rx=not wanted.rts_on_send,
+        delay_before_tx=wanted.delay_before_s,
+        delay_before_rx=wanted.delay_after_s,
+    )
+    try:
+        device.rs485_mode = settings
+    except (OSError, ValueError, NotImplementedError):
+        return False
+    return True
 
 
 def _lost(error: Exception, port: str) -> PortLost:
@@ -158,6 +194,7 @@ class _DescriptorPort:
     def __init__(self, device: Any, stop: StopSignal) -> None:
         self._device = device
         self._stop = stop
+        self.rs485: bool | None = None
         self._fd: int = device.fileno()
         self.pause = stop.pause
         if hasattr(device, "set_low_latency_mode"):
@@ -218,6 +255,7 @@ class _Rfc2217Port:
     """A serial server by RFC 2217: pyserial's thread fills a queue."""
 
     def __init__(self, device: Any, stop: StopSignal) -> None:
+        self.rs485: bool | None = None
         self._device = device
         self._stop = stop
         self._ahead = b""

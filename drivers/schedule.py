@@ -2,7 +2,7 @@
 
 A poll belongs to its scheduled slot, the multiple of `every` that has just passed. A slot that nobody had
 time for is skipped and counted, never queued. Instruments that answer go first, earliest end of slot first; a
-silent one is probed once in a while (1, 2, 4 … slots, 60 s at most), with a single attempt, where it fits
+silent one is probed once in a while (after 1, 1, 1, 2, 4 … slots, 60 s at most), with a single attempt, where it fits
 before the others' next slot.
 """
 
@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _PROBE_MAX_S = 60.0
-"""Longest pause between two probes, and longest time a probe is put off for the others' sake."""
+"""Longest pause between two probes."""
+_PATIENCE = 4
+"""So many passes without an answer may be the line's fault, and are followed by one in the next slot."""
 _STEP_SLOTS = 2
 """A clock that goes back by no more than this many slots is waited for, rather than polling a slot twice."""
 
@@ -28,6 +30,8 @@ class Turn:
     every_ms: int
     probe_s: float
     """What one probe costs when nothing answers."""
+    hold_s: float = 0.0
+    """And how long nobody else can be asked then."""
     slot_ms: int | None = None
     """The last slot that was polled."""
     failures: int = 1
@@ -41,6 +45,11 @@ class Turn:
     def probing(self) -> bool:
         """Whether this instrument did not answer when it was asked last."""
         return self.failures > 0
+
+    @property
+    def thin(self) -> bool:
+        """Whether it has been silent for so long that it is no longer tried in each slot."""
+        return self.failures > _PATIENCE
 
     def slot(self, wall_ms: int) -> int:
         """The slot of this instrument that `wall_ms` lies in."""
@@ -64,13 +73,19 @@ class Turn:
         self.failures = 0
         self.not_before_s = 0.0
 
-    def unheard(self, mono_s: float) -> None:
-        """The instrument did not answer: after two such passes the next ones thin out."""
-        self.failures += 1
-        every_s = self.every_ms / 1000
-        slots = 2.0 ** min(self.failures - 2, 16)
+    def unheard(self, mono_s: float, *, silent: bool = True) -> None:
+        """The instrument did not answer: after four such passes the next ones thin out.
+
+        They do not where it is not `silent`: something came that could not be used, and the next one may be whole.
+        """
+        self.failures = self.failures + 1 if silent else max(1, min(self.failures, _PATIENCE))
         # half a slot early, so that the probe stands in its slot and not behind it
-        self.not_before_s = mono_s + max(0.0, min(_PROBE_MAX_S, every_s * slots) - every_s / 2)
+        self.not_before_s = mono_s + max(0.0, self.pause_s - self.every_ms / 2000)
+
+    @property
+    def pause_s(self) -> float:
+        """How long it is left alone between two probes, and at most put off for the others' sake."""
+        return min(_PROBE_MAX_S, self.every_ms / 1000 * 2.0 ** min(max(0, self.failures - _PATIENCE), 16))
 
 
 class Schedule:
@@ -84,10 +99,19 @@ class Schedule:
         due = [turn for turn in self._turns if turn.due(wall_ms) and turn.held_until_s <= mono_s]
         live = [turn for turn in due if not turn.probing]
         if live:
-            return min(live, key=lambda turn: (turn.slot(wall_ms) + turn.every_ms, turn.index))
+            # on a line that has too much to do the one that went short goes first
+            return min(live, key=lambda turn: (turn.slot(wall_ms) + turn.every_ms, turn.slot_ms or 0, turn.index))
         free_s = self._free_s(wall_ms)
         probes = [turn for turn in due if turn.not_before_s <= mono_s and self._fits(turn, free_s, mono_s)]
         return min(probes, key=lambda turn: (turn.not_before_s, turn.index), default=None)
+
+    def heard(self, turn: Turn, mono_s: float) -> None:
+        """An instrument answered. One that comes back brings the others' next probe: what silenced it may have been
+        the line."""
+        if turn.failures > 1:
+            for other in self._turns:
+                other.not_before_s = min(other.not_before_s, mono_s)
+        turn.heard()
 
     def has_room(self, turn: Turn, wall_ms: int, mono_s: float) -> bool:
         """Whether something beside the polls may be asked of this instrument now.
@@ -113,7 +137,8 @@ class Schedule:
 
     @staticmethod
     def _fits(turn: Turn, free_s: float, mono_s: float) -> bool:
-        return turn.probe_s <= free_s or mono_s - turn.not_before_s > _PROBE_MAX_S
+        cost_s = turn.probe_s + (turn.hold_s if turn.thin else 0.0)
+        return cost_s <= free_s or mono_s - turn.not_before_s > turn.pause_s
 
     @staticmethod
     def _next_s(turn: Turn, wall_ms: int, mono_s: float, free_s: float) -> float:

@@ -63,6 +63,7 @@ class TappedPort:
         self.wait = port.wait
         self.pause = port.pause
         self.close = port.close
+        self.rs485 = port.rs485
 
     def write(self, data: bytes) -> None:
         """Hand one frame to the port."""

@@ -19,9 +19,10 @@ from itertools import groupby
 from typing import Any
 
 from config.site import Instrument, Line, Site
+from config.site import Rs485 as SiteRs485
 from drivers.errors import DriverError
 from drivers.line import LineInstrument, LineWorker, PollResult
-from drivers.port import LineSettings
+from drivers.port import LineSettings, Rs485
 from drivers.registry import driver_class
 from edge.acquire import Acquirer, instrument_spec
 from edge.agenda import Agenda
@@ -188,11 +189,13 @@ class Measuring:
             self._on_event("edge.port-lost", {**base, "why": explain(state.error)})
         elif known:
             self._on_event("edge.port-open", base)
+        if state.rs485 is False:
+            self._on_event("edge.rs485-not-offered", base)
 
     def _worker(self, name: str, line: Line, on_result: Callable[[PollResult], None]) -> LineWorker:
         here = {key: one for key, one in self._site.instruments.items() if one.line == name}
         instruments = [_line_instrument(key, one) for key, one in here.items()]
-        settings = LineSettings(line.port, line.baud, line.format, line.gap / 1000)
+        settings = LineSettings(line.port, line.baud, line.format, line.gap / 1000, _direction(line.rs485))
         return LineWorker(name, settings, instruments, on_result, self._clock)
 
     def _take(self, poll: PollResult) -> None:
@@ -444,6 +447,12 @@ def _seal_all(db: Any, sealed: list[Record], dues: list[Due], changed: list[Alar
 def _append_all(db: Any, found: list[Sample]) -> None:
     for slot_ms, slot in groupby(sorted(found, key=lambda sample: sample.time), key=lambda sample: sample.time):
         samples.append(db, slot_ms, slot)
+
+
+def _direction(asked: SiteRs485 | None) -> Rs485 | None:
+    if asked is None:
+        return None
+    return Rs485(asked.rts_on_send, asked.delay_before / 1000, asked.delay_after / 1000)
 
 
 def _line_instrument(name: str, one: Instrument) -> LineInstrument:

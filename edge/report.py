@@ -107,7 +107,10 @@ def lines(measuring: Measuring) -> list[dict[str, Any]]:
         state = worker.counters()
         port = {"line": name, "port_open": state.open, "port_error": state.error.code if state.error else None}
         for instrument, counters in state.instruments.items():
-            found.append({**port, "instrument": instrument, **asdict(counters)})
+            breaker = state.breakers[instrument]
+            polling = {"polling": breaker.state, "failures": breaker.failures}
+            found.append({**port, "instrument": instrument, **asdict(counters), **polling,
+                          "next_probe": when(breaker.next_probe_ms)})  # fmt: skip
     return found
 
 

@@ -10,6 +10,7 @@ import click
 
 from edge.catalogue import language, text
 from edge.cli.common import Where, config_option, json_option, print_json, table, where, with_m3_h
+from edge.cli.line_words import notes, round_trip
 from edge.cli.mark_words import in_words
 
 
@@ -105,11 +106,14 @@ def _lines(rows: list[dict[str, Any]]) -> None:
         [
             (
                 *(row["line"], text("cli.open" if row["port_open"] else "cli.closed"), row["instrument"]),
-                *(*(row[name] for name in counters), _ms(row["round_trip_s"])),
+                *(*(row[name] for name in counters), round_trip(row)),
             )
             for row in rows
         ],
     )
+    for row in rows:
+        for note in notes(row):
+            click.echo(note)
 
 
 def _infos(rows: list[dict[str, Any]]) -> None:
@@ -165,10 +169,6 @@ def _day_and_clock(moment: str | None) -> str | None:
 
 def _link(row: dict[str, Any]) -> str:
     return text("cli.connected" if row["connected"] else "cli.disconnected")
-
-
-def _ms(seconds: float | None) -> str | None:
-    return None if seconds is None else f"{seconds * 1000:.0f}"
 
 
 def _value(row: dict[str, Any]) -> str | None:

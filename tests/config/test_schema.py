@@ -142,7 +142,7 @@ def test_misplaced_key_names_the_table_it_belongs_to(find: Find, site_text: str)
 
 def test_key_like_no_other_lists_what_is_allowed(find: Find, site_text: str) -> None:
     (problem,) = find(site_text.replace("baud = 9600", "zzzzzz = 1"))
-    assert (problem.code, problem.params["allowed"]) == ("config.unknown-key-far", "port, baud, format, gap")
+    assert (problem.code, problem.params["allowed"]) == ("config.unknown-key-far", "port, baud, format, gap, rs485")
 
 
 def test_options_is_no_key_of_the_file(find: Find, site_text: str) -> None:

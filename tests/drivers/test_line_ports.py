@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pty
 import queue
@@ -38,7 +39,7 @@ from drivers.driver import InstrumentSpec, PointSpec
 from drivers.errors import DeviceRefused, DeviceSilent, PortLost
 from drivers.line import LineInstrument, LineWorker, PollResult
 from drivers.modbus import PointOptions
-from drivers.port import LineSettings, LineStopped, StopSignal, open_port
+from drivers.port import LineSettings, LineStopped, Rs485, StopSignal, open_port
 from drivers.registry import driver_class
 from drivers.simulated import SETS, Fault, SimulatedBus, site_blocks
 
@@ -210,6 +211,42 @@ def test_stop_ends_every_wait() -> None:
             port.pause(60)
         port.close()
         stop.close()
+
+
+# -- the direction of RS-485
+
+
+def test_port_that_does_not_switch_its_direction_works_and_says_so() -> None:
+    with cable() as (ours, _):
+        stop = StopSignal()
+        for asked, told in ((None, None), (Rs485(), False)):
+            port = open_port(LineSettings(ours, rs485=asked), stop)
+            assert port.rs485 is told
+            port.write(b"\x01")
+            port.close()
+        stop.close()
+
+
+def test_direction_is_left_to_the_kernel_with_the_polarity_and_delays_of_the_site(monkeypatch: Any) -> None:
+    """struct serial_rs485 of linux/serial.h: flags, delays in ms; TIOCSRS485 is 542F."""
+    asked: list[tuple[int, list[int]]] = []
+
+    def ioctl(fd: int, request: int, argument: Any = 0, *more: Any) -> Any:
+        if request in (0x542E, 0x542F):
+            asked.append((request, list(argument[:3])))
+            return 0
+        return real(fd, request, argument, *more)
+
+    real = fcntl.ioctl
+    monkeypatch.setattr(fcntl, "ioctl", ioctl)
+    with cable() as (ours, _):
+        stop = StopSignal()
+        port = open_port(LineSettings(ours, rs485=Rs485(False, 0.002, 0.005)), stop)
+        assert port.rs485 is True
+        port.close()
+        stop.close()
+    enabled, rts_after_send = 1, 4
+    assert asked[-1] == (0x542F, [enabled | rts_after_send, 2, 5])
 
 
 # -- the worker with the simulated instruments

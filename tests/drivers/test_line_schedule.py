@@ -213,6 +213,44 @@ def test_part_of_a_pass_comes_with_the_error_of_the_rest() -> None:
     assert isinstance(result.error, DeviceSilent)
 
 
+def test_line_tells_who_is_silent_and_when_it_tries_again() -> None:
+    site = Site(2)
+    site.run(20)
+    site.dead = {2}
+    site.run(10)
+    early = site.poller.state().breakers
+    assert (early["i1"].state, early["i1"].failures, early["i1"].next_probe_ms) == ("answers", 0, None)
+    assert early["i2"].state == "silent"
+    site.run(290)
+    late = site.poller.state().breakers["i2"]
+    assert late.state == "thin"
+    assert late.next_probe_ms is not None
+    began = site.time.now
+    site.run((late.next_probe_ms - site.time.wall_ms()) / 1000 + 5.1)
+    assert [data[0] for at, data in site.ports[0].written if at >= began].count(2) == 1
+    site.dead = set()
+    site.run(70)
+    assert site.poller.state().breakers["i2"].state == "answers"
+
+
+def test_last_instrument_of_a_line_that_has_too_much_to_do_has_its_turn() -> None:
+    """12 slaves at 0.5 s and 20 ms and 17 characters each take 0.57 s."""
+    site = Site(12, every_ms=500)
+    polls = Counter(result.instrument for result in site.run(300)[12:])
+    assert max(polls.values()) - min(polls.values()) <= 2
+
+
+def test_one_that_comes_back_brings_the_next_probe_of_the_others() -> None:
+    site = Site(3)
+    site.run(20)
+    site.dead = {1, 2, 3}
+    site.run(300)
+    site.dead = set()
+    first = next(result for result in iter(lambda: site.run(1), None) for result in result if result.readings)
+    results = site.run(6)
+    assert {first.instrument} | {result.instrument for result in results if result.readings} == {"i1", "i2", "i3"}
+
+
 def test_earliest_end_of_slot_goes_first() -> None:
     slow, quick = Turn(0, 60_000, 1.0, failures=0), Turn(1, 5_000, 1.0, failures=0)
     schedule = Schedule([slow, quick])

@@ -129,7 +129,7 @@ def test_late_tcp_answer_is_not_used_for_the_next_register() -> None:
     with pytest.raises(DeviceSilent):
         bus.ask(caller, first, 1)
     assert bus.ask(caller, second, 1) == right
-    assert (port.written[1][0] - port.written[0][0], caller.counters.late) == (pytest.approx(3.0, abs=0.01), 1)
+    assert (port.written[1][0] - port.written[0][0], caller.counters.late) == (pytest.approx(4.0, abs=0.03), 1)
 
 
 def test_tcp_answer_is_taken_as_soon_as_it_is_there() -> None:

@@ -276,7 +276,7 @@ def test_late_confirmation_is_not_that_of_the_next_write() -> None:
     with pytest.raises(OutcomeUnknown):
         world.ask(STOP)
     assert world.caller.counters.late == 1
-    assert world.port.written[1][0] - world.port.written[0][0] == pytest.approx(3.0, abs=0.01)
+    assert world.port.written[1][0] - world.port.written[0][0] == pytest.approx(4.0, abs=0.03)
 
 
 def test_late_refusal_is_not_that_of_the_next_write() -> None:

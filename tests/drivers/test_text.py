@@ -250,7 +250,7 @@ def test_text_waits_for_any_late_answer_and_delays_no_modbus_instrument() -> Non
         line.ask(read_request(1, 3, 0, 2))
     assert text(PLAIN).read(line)[0].value == 1.0
     first, second = (at for at, _ in line.port.written)
-    assert second - first == pytest.approx(3.0, abs=0.05)
+    assert second - first == pytest.approx(4.0, abs=0.03)
     silent = Line([], [(0.01, bytes.fromhex("01 03 04 66 66 42 0E B5 C0"))])
     with pytest.raises(DeviceSilent):
         text(PLAIN).read(silent)

@@ -50,6 +50,8 @@ class VirtualTime:
 class VirtualPort:
     """A port whose far end is a function: request and time in, answers out."""
 
+    rs485: bool | None = None
+
     def __init__(self, time: VirtualTime, peer: Callable[[bytes, float], Answers], baud: int = 9600) -> None:
         self.time = time
         self.peer = peer
