@@ -28,7 +28,10 @@ from config.site import Retention
 from edge.clock import Clock, SystemClock
 from edge.store import database, errors, retention
 from edge.store.evidence import Evidence
+from edge.store.database import Layout
 from edge.store.journal import append as journal_append
+from edge.store.mending import Mending
+from edge.store.reading import Reading
 from protocol.times import time_text
 
 T = TypeVar("T")
@@ -96,10 +99,26 @@ class Store:
         return await asyncio.wrap_future(self.call_samples(fn, *args, **kwargs))
 
     async def sweep(self, now_ms: int) -> bool:
-        """One slice of retention on both files; whether there is more to do."""
-        records = await self.do(retention.sweep, now_ms, self._limits)
-        samples = await self.do_samples(retention.sweep_samples, now_ms, self._limits)
+        """One slice of retention on both files; whether there is more to do. Nothing goes before all is salvaged."""
+        records = 0 if self._records.mending.busy else await self.do(retention.sweep, now_ms, self._limits)
+        samples = 0
+        if not self._samples.mending.busy:
+            samples = await self.do_samples(retention.sweep_samples, now_ms, self._limits)
         return bool(records or samples)
+
+    async def mend(self) -> bool:
+        """One slice of salvage, or where nothing is to be salvaged, of reading through; whether to salvage more."""
+        more = False
+        for side, do in ((self._samples, self.do_samples), (self._records, self.do)):
+            try:
+                busy = side.mending.busy
+                await do(side.mending.step if busy else side.reading.step)
+            except errors.StoreFailed:  # a full disk: the same slice later; damage: there is something to salvage now
+                busy = False
+            except (sqlite3.Error, ValueError, LookupError, OSError) as error:
+                await do(side.mending.give_up, str(error))
+            more = more or busy
+        return more
 
     def close(self) -> None:
         """Finish the queue, checkpoint, close both files, give the lock back. Idempotent."""
@@ -114,38 +133,12 @@ class Store:
         os.close(self._lock)
 
     def _open(self, data_dir: Path) -> None:
-        stamp = time_text(self._clock.wall_ms())
-        records, aside = database.open_database(data_dir, database.RECORDS, stamp, self._on_event)
-        try:
-            samples, _ = database.open_database(data_dir, database.SAMPLES, stamp, self._on_event)
-        except BaseException:
-            records.close()
-            raise
         self._evidence = Evidence(data_dir / "connection.jsonl", self._on_event)
-        self._records = _Side(
-            database.RECORDS.file, records, self._on_event, partial(self._evidence.append_new, records)
-        )
-        self._samples = _Side(database.SAMPLES.file, samples, self._on_event, lambda: None)
-        self._after_opening(aside)
-
-    def _after_opening(self, aside: str | None) -> None:
-        jobs = [self._job(self._evidence.reconcile, samples=False)]
-        if aside is not None:
-            told = partial(
-                journal_append,
-                who="logger",
-                action="store.rebuilt",
-                detail={"aside": aside},
-                now_ms=self._clock.wall_ms(),
-            )
-            jobs.append(self._job(told, samples=False))
-        self._records.run(jobs)
+        self._records = _Side(data_dir, database.RECORDS, self._clock, self._on_event, self._evidence)
         try:
-            for job in jobs:
-                job.future.result(0)
-        except errors.StoreFailed:
+            self._samples = _Side(data_dir, database.SAMPLES, self._clock, self._on_event, None)
+        except BaseException:
             self._records.close()
-            self._samples.close()
             raise
 
     def _submit(self, run: Callable[[Db], T], *, samples: bool) -> Future[T]:
@@ -186,24 +179,82 @@ class Store:
 
 
 class _Side:
-    """One of the two files, as the thread sees it."""
+    """One of the two files, as the thread sees it. Opens it; raises StoreFailed, StoreFull.
+
+    A file that turns out to be damaged is set aside, also while the store works, and a new one begins; what was asked
+    of it meanwhile has failed.
+    """
 
     def __init__(
-        self,
-        file: str,
-        db: Db,
-        on_event: Callable[[str, dict[str, Any]], None],
-        after_commit: Callable[[], None],
+        self, folder: Path, layout: Layout, clock: Clock, on_event: database.Report, evidence: Evidence | None
     ) -> None:
-        self.file = file
-        self.db = db
+        self.file = layout.file
+        self.reading = Reading()
+        self.mending = Mending(folder, layout, clock, on_event)
+        self._folder, self._layout, self._clock = folder, layout, clock
         self._on_event = on_event
-        self._after_commit = after_commit
+        self._evidence = evidence
         self._failing = False
+        self._damaged = False
+        self._usable = True
+        self.db = self._open()
+
+    def _open(self, aside: str | None = None) -> Db:
+        stamp = time_text(self._clock.wall_ms())
+        db, found = database.open_database(self._folder, self._layout, stamp, self._on_event)
+        aside = found or aside
+        try:
+            self._take_in(db, self.mending.begin)
+            if self._evidence is not None:
+                self._take_in(db, self._evidence.reconcile)
+                if aside is not None:
+                    now_ms = self._clock.wall_ms()
+                    self._take_in(db, journal_append, "logger", "store.rebuilt", {"aside": aside}, now_ms)
+                self._evidence.append_new(db)
+        except BaseException:
+            db.close()
+            self.mending.close()
+            raise
+        return db
+
+    def _take_in(self, db: Db, fn: Callable[..., object], *args: object) -> None:
+        """One transaction of the opening."""
+        db.execute("BEGIN")
+        try:
+            fn(db, *args)
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise errors.failure(error, self.file) from error
+
+    def _begin_anew(self) -> bool:
+        """A new file in the place of a damaged one; False where the disk does not let us: then the next job tries."""
+        aside = None
+        try:
+            self.db.close()
+            self.mending.close()
+            if self._damaged:
+                stamp = time_text(self._clock.wall_ms())
+                aside = database.set_aside(self._folder / self.file, database.DAMAGED, stamp)
+                self._damaged = False
+                self._on_event("store.damaged", {"file": self.file, "aside": aside})
+            self.db = self._open(aside)
+        except (errors.StoreFailed, sqlite3.Error, OSError) as error:
+            self._on_event("store.failed", {"file": self.file, "reason": str(error)})
+            return False
+        self.reading = Reading()
+        return True
 
     def run(self, jobs: Sequence[_Job]) -> None:
         """All jobs in one transaction; their futures resolve after COMMIT."""
         if not jobs:
+            return
+        if not self._usable:
+            self._usable = self._begin_anew()
+        if not self._usable:
+            for job in jobs:
+                job.future.set_exception(errors.StoreFailed("store.failed", file=self.file, reason="-"))
             return
         try:
             self.db.execute("BEGIN")
@@ -211,11 +262,16 @@ class _Side:
             self.db.execute("COMMIT")
         except sqlite3.Error as error:
             self._fail(jobs, error)
+            if errors.is_damage(error):
+                self._damaged = True
+                self._usable = self._begin_anew()
             return
         if self._failing:
             self._failing = False
             self._on_event("store.recovered", {"file": self.file})
-        self._after_commit()
+        self.mending.settle()
+        if self._evidence is not None:
+            self._evidence.append_new(self.db)
         for resolve in results:
             resolve()
 
@@ -229,6 +285,7 @@ class _Side:
                 errors.failure(error, self.file).params | {"file": self.file, "reason": str(error)},
             )
         finally:
+            self.mending.close()
             self.db.close()
 
     def _one(self, job: _Job) -> Callable[[], None]:
@@ -250,6 +307,7 @@ class _Side:
                 self.db.execute("ROLLBACK")
             except sqlite3.Error as second:  # SQLite has rolled back by itself
                 error.add_note(f"rollback: {second}")
+        self.mending.unsettle()
         failure = errors.failure(error, self.file)
         if not self._failing:
             self._failing = True
