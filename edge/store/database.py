@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -62,6 +63,14 @@ def open_database(folder: Path, layout: Layout, stamp: str, report: Report) -> t
         if found is not None:
             aside = set_aside(path, found.ending, stamp)
             report(found.event, {"file": layout.file, "aside": aside, **found.params})
+        try:
+            return _connect(path, layout, report), aside
+        except sqlite3.Error as error:
+            if not errors.is_misfit(error):
+                raise
+        # what its version promises is not in it, or not to be brought to ours
+        aside = set_aside(path, DAMAGED, stamp)
+        report("store.damaged", {"file": layout.file, "aside": aside})
         return _connect(path, layout, report), aside
     except sqlite3.Error as error:
         raise errors.failure(error, layout.file) from error
@@ -181,27 +190,41 @@ def _unless_damage(error: sqlite3.Error) -> bool:
 
 
 def _tables_sound(db: sqlite3.Connection, layout: Layout, found: int) -> bool:
-    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    expected = {name for name, (kind, _) in _schema(layout.migrations, found).items() if kind == "table"}
-    for table in expected & tables:
+    tables = _form(db)
+    for table in tables:
         db.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchone()
-    return expected <= tables
+    return _expected_form(layout.migrations, found).items() <= tables.items()
+
+
+def _form(db: sqlite3.Connection) -> dict[str, tuple[tuple[object, ...], ...]]:
+    """Table → its columns."""
+    names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {name: tuple(db.execute(f'PRAGMA table_info("{name}")')) for name in names}
+
+
+@cache
+def _expected_form(migrations: str, up_to: int) -> dict[str, tuple[tuple[object, ...], ...]]:
+    with closing(_built(migrations, up_to)) as db:
+        return _form(db)
 
 
 @cache
 def _schema(migrations: str, up_to: int) -> dict[str, tuple[str, str]]:
     """Name → (type, SQL) of everything that a file of this version has."""
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        for number, statements in migrate.scripts(migrations):
-            for statement in statements if number <= up_to else ():
-                db.execute(statement)
+    with closing(_built(migrations, up_to)) as db:
         rows = db.execute(
             "SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
         )
         return {name: (kind, sql) for name, kind, sql in rows}
-    finally:
-        db.close()
+
+
+def _built(migrations: str, up_to: int) -> sqlite3.Connection:
+    """An empty store of a version, in memory."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    for number, statements in migrate.scripts(migrations):
+        for statement in statements if number <= up_to else ():
+            db.execute(statement)
+    return db
 
 
 def _restore_guards(db: sqlite3.Connection, layout: Layout, report: Report) -> None:
