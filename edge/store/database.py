@@ -135,6 +135,9 @@ def _read_only(path: Path, mode: str) -> sqlite3.Connection:
     db = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, isolation_level=None)
     try:
         db.execute("SELECT count(*) FROM sqlite_master")
+    except UnicodeDecodeError as error:  # a message of SQLite that quotes what it found in the schema
+        db.close()
+        raise sqlite3.DatabaseError(f"malformed schema: {error}") from error
     except sqlite3.Error:
         db.close()
         raise
@@ -177,6 +180,8 @@ def _sound(path: Path, layout: Layout) -> bool:
             raise errors.StoreNewer("store.newer", file=str(path), found=found, known=known)
         reached = wal.frames_reached(path.with_name(path.name + "-shm"))
         return _tables_sound(db, layout, found) and not wal.is_damaged(_wal(path), reached, layout.page_bytes)
+    except UnicodeDecodeError:
+        return False
     except sqlite3.Error as error:
         return _unless_damage(error)
     finally:
@@ -184,7 +189,7 @@ def _sound(path: Path, layout: Layout) -> bool:
 
 
 def _unless_damage(error: sqlite3.Error) -> bool:
-    if errors.is_damage(error):
+    if errors.is_misfit(error):
         return False
     raise error
 

@@ -1,7 +1,7 @@
 """Reading a store through, a slice at a time while nothing else is to do: damage is found before the data are needed.
 
-Every row of every table is touched to its last byte; a page that cannot be read raises SQLITE_CORRUPT in the store's
-thread, which then acts on it.
+A page that cannot be read raises SQLITE_CORRUPT in the store's thread, which then acts on it; so does a row that cannot
+be one of its table (`plausible`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from edge.store.tables import Table, tables
+from edge.store.pages import BadPage
+from edge.store.plausible import sound
+from edge.store.tables import Table, tables, typed
 
 SLICE_ROWS = 500
 
@@ -18,25 +20,31 @@ class Reading:
     """How far one file has been read; in memory only: a restart begins anew."""
 
     def __init__(self) -> None:
+        self._known: dict[str, Table] = {}
         self._left: list[str] = []
         self._after: tuple[Any, ...] | None = None
 
     def step(self, db: sqlite3.Connection) -> bool:
         """One slice; False when the file is through, and the next step begins anew."""
-        known = tables(db)
+        self._known = known = self._known or tables(db)
         if not self._left:
-            self._left, self._after = list(known), None
-        rows = db.execute(*_query(known[self._left[0]], self._after)).fetchall() if self._left[0] in known else []
-        self._after = rows[-1][:-1] if len(rows) == SLICE_ROWS else None
+            self._left, self._after = [name for name, table in known.items() if table.keys], None
+        table = known[self._left[0]]
+        try:
+            rows = [typed(table, row) for row in db.execute(*_query(table, self._after))]
+        except (UnicodeDecodeError, BadPage) as error:
+            raise sqlite3.DatabaseError(f"malformed row in {table.name}: {error}") from error
+        for row in rows:
+            if not sound(table.name, row):
+                raise sqlite3.DatabaseError(f"malformed row in {table.name}: {row!r:.200}")
+        self._after = tuple(rows[-1][place] for place in table.keys) if len(rows) == SLICE_ROWS else None
         if self._after is None:
             del self._left[0]
         return bool(self._left)
 
 
 def _query(table: Table, after: tuple[Any, ...] | None) -> tuple[str, tuple[Any, ...]]:
-    keys = [f'"{table.columns[place].name}"' for place in table.keys] or ["rowid"]
+    keys = [f'"{table.columns[place].name}"' for place in table.keys]
     key = ", ".join(keys)
     place = f"WHERE ({key}) > ({', '.join('?' * len(keys))})" if after else ""
-    last = f'"{table.columns[table.stored[-1]].name}"'  # its last byte is behind all the others
-    query = f'SELECT {key}, substr({last}, -1) FROM "{table.name}" {place} ORDER BY {key} LIMIT {SLICE_ROWS}'
-    return query, after or ()
+    return f'SELECT * FROM "{table.name}" {place} ORDER BY {key} LIMIT {SLICE_ROWS}', after or ()

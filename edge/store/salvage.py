@@ -99,6 +99,7 @@ class Salvage:
         self._layout = layout
         self._file = PageFile(path, layout.page_bytes)
         self._roots = roots_of_new(layout.migrations) | self._file.roots()
+        self._form: dict[str, Table] = {}
         self._names: dict[int, int] | None = None
         self._at: tuple[str, int] | None = None
         self._walk: Iterator[Page] = iter(())
@@ -113,7 +114,7 @@ class Salvage:
         if state is not None:
             return state
         state = State(table=self._later(db)[0])
-        known = tables(db)
+        known = self._tables(db)
         empty = {name for name in known if not db.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone()}
         self._map_names(db)
         if "delivery" in known:
@@ -157,13 +158,18 @@ class Salvage:
     def count(self, db: sqlite3.Connection, progress: Callable[[str], None]) -> dict[str, Part]:
         """What could be read of each table; writes nothing. `db` only gives the tables' form."""
         parts = {}
-        for name, table in tables(db).items():
+        for name, table in self._tables(db).items():
             if name not in ("salvage", "sqlite_sequence"):
                 progress(name)
                 parts[name] = part = Part()
                 for rows in self._rows(table, part):
                     part.rows += len(rows)
         return parts
+
+    def _tables(self, db: sqlite3.Connection) -> dict[str, Table]:
+        """The tables of the new file; their form does not change while it is open."""
+        self._form = self._form or tables(db)
+        return self._form
 
     # the parts of the beginning
 
@@ -172,7 +178,7 @@ class Salvage:
         holds them a second time."""
         if self._names is not None:
             return
-        table = tables(db)["channel" if "channel" in tables(db) else "name"]
+        table = self._tables(db)["channel" if "channel" in self._tables(db) else "name"]
         found = {number: text for page in self._rows(table, Part()) for number, *text in page}
         for *text, number in self._index(f"sqlite_autoindex_{table.name}_1"):
             if isinstance(number, int) and all(isinstance(each, str) for each in text):
@@ -261,7 +267,7 @@ class Salvage:
         """The newest records or samples, and the newest sealed labels where these were lost."""
         first = newest = None
         table = state.table
-        while state.table == table and go_on() and not (newest and first and first < newest - RECENT_MS):
+        while state.table == table and not state.done and go_on() and not (newest and first and first < newest - RECENT_MS):
             rows = self._piece(db, state)
             first = rows[0][0] if rows else first
             newest = newest or first
@@ -274,14 +280,13 @@ class Salvage:
 
     # the large tables
 
-    @staticmethod
-    def _later(db: sqlite3.Connection) -> list[str]:
-        known = tables(db)
+    def _later(self, db: sqlite3.Connection) -> list[str]:
+        known = self._tables(db)
         return [name for name in LATER if name in known]
 
     def _piece(self, db: sqlite3.Connection, state: State) -> list[tuple[Any, ...]]:
         """The next piece of the table that is worked on; its rows as they came. Goes on to the next table behind it."""
-        table = tables(db)[state.table]
+        table = self._tables(db)[state.table]
         page = self._next_page(state)
         if page is None:
             order = self._later(db)

@@ -202,31 +202,47 @@ class _Side:
     def _open(self, aside: str | None = None) -> Db:
         stamp = time_text(self._clock.wall_ms())
         db, found = database.open_database(self._folder, self._layout, stamp, self._on_event)
-        aside = found or aside
         try:
-            self._take_in(db, self.mending.begin)
-            if self._evidence is not None:
-                self._take_in(db, self._evidence.reconcile)
-                if aside is not None:
-                    now_ms = self._clock.wall_ms()
-                    self._take_in(db, journal_append, "logger", "store.rebuilt", {"aside": aside}, now_ms)
-                self._evidence.append_new(db)
+            self._prepare(db, found or aside)
+        except sqlite3.Error as error:
+            db.close()
+            self.mending.close()
+            if not errors.is_damage(error) or aside is not None:
+                raise errors.failure(error, self.file) from error
+            return self._open(self._set_aside())
         except BaseException:
             db.close()
             self.mending.close()
             raise
         return db
 
-    def _take_in(self, db: Db, fn: Callable[..., object], *args: object) -> None:
+    def _prepare(self, db: Db, aside: str | None) -> None:
+        """What must have been before anything else: salvage, and the evidence of the connection."""
+        self._take_in(db, self.mending.begin)
+        if self._evidence is None:
+            return
+        self._take_in(db, self._evidence.reconcile)
+        if aside is not None:
+            self._take_in(db, journal_append, "logger", "store.rebuilt", {"aside": aside}, self._clock.wall_ms())
+        self._evidence.append_new(db)
+
+    def _set_aside(self) -> str:
+        stamp = time_text(self._clock.wall_ms())
+        aside = database.set_aside(self._folder / self.file, database.DAMAGED, stamp)
+        self._on_event("store.damaged", {"file": self.file, "aside": aside})
+        return aside
+
+    @staticmethod
+    def _take_in(db: Db, fn: Callable[..., object], *args: object) -> None:
         """One transaction of the opening."""
         db.execute("BEGIN")
         try:
             fn(db, *args)
             db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except sqlite3.Error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            raise errors.failure(error, self.file) from error
+            raise
 
     def _begin_anew(self) -> bool:
         """A new file in the place of a damaged one; False where the disk does not let us: then the next job tries."""
@@ -235,10 +251,8 @@ class _Side:
             self.db.close()
             self.mending.close()
             if self._damaged:
-                stamp = time_text(self._clock.wall_ms())
-                aside = database.set_aside(self._folder / self.file, database.DAMAGED, stamp)
+                aside = self._set_aside()
                 self._damaged = False
-                self._on_event("store.damaged", {"file": self.file, "aside": aside})
             self.db = self._open(aside)
         except (errors.StoreFailed, sqlite3.Error, OSError) as error:
             self._on_event("store.failed", {"file": self.file, "reason": str(error)})
@@ -262,18 +276,24 @@ class _Side:
             self.db.execute("COMMIT")
         except sqlite3.Error as error:
             self._fail(jobs, error)
-            if errors.is_damage(error):
-                self._damaged = True
-                self._usable = self._begin_anew()
+            self._look_for_damage(error)
             return
         if self._failing:
             self._failing = False
             self._on_event("store.recovered", {"file": self.file})
         self.mending.settle()
-        if self._evidence is not None:
-            self._evidence.append_new(self.db)
+        try:
+            if self._evidence is not None:
+                self._evidence.append_new(self.db)
+        except sqlite3.Error as error:  # committed all the same
+            self._look_for_damage(error)
         for resolve in results:
             resolve()
+
+    def _look_for_damage(self, error: sqlite3.Error) -> None:
+        if errors.is_damage(error):
+            self._damaged = True
+            self._usable = self._begin_anew()
 
     def close(self) -> None:
         """Checkpoint and close; a disk that refuses keeps the WAL for the next start."""

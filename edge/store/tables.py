@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -88,9 +89,12 @@ def read_row(table: Table, row: Row) -> tuple[Any, ...]:
         values[place] = value
     if table.rowid is not None:
         values[table.rowid] = rowid
-    for place, column in enumerate(table.columns):
-        values[place] = _typed(table, column, values[place])
-    return tuple(values)
+    return typed(table, values)
+
+
+def typed(table: Table, values: Sequence[Any]) -> tuple[Any, ...]:
+    """The values, whole numbers in REAL columns as such; raises BadPage where one is of another type."""
+    return tuple(_typed(table, column, value) for column, value in zip(table.columns, values, strict=True))
 
 
 def _typed(table: Table, column: Column, value: Any) -> Any:
