@@ -329,7 +329,7 @@ class _Side:
                 error.add_note(f"rollback: {second}")
         self.mending.unsettle()
         failure = errors.failure(error, self.file)
-        if not self._failing:
+        if not self._failing and not errors.is_damage(error):  # damage is said when the file is set aside
             self._failing = True
             self._on_event(failure.code, failure.params)
         for job in jobs:

@@ -65,11 +65,14 @@ def test_damaged_store(rig: Rig) -> Outcome:
         shutil.copytree(template.folder, folder)
         damage = chance.choice(DAMAGES)
         damage(folder, chance)
+        told = len(outcome.failures)
         try:
             _one(folder, template, outcome, seen)
         except Refused as error:
             outcome.refused += 1
-            outcome.fail(f"case {case}, {damage.__name__} of {template.folder.name}: {error}")
+            outcome.fail(str(error))
+        where = f"case {case}, {damage.__name__} of {template.folder.name}: "
+        outcome.failures[told:] = [where + failure for failure in outcome.failures[told:]]
         outcome.cases += 1
         seen[damage.__name__] += 1
         shutil.rmtree(folder)
