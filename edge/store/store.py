@@ -25,8 +25,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from config.site import Retention
-from edge.clock import Clock, SystemClock
-from edge.store import database, errors, retention
+from edge.clock import Clock, SystemClock, plausible
+from edge.store import budget, database, errors, retention
 from edge.store.evidence import Evidence
 from edge.store.database import Layout
 from edge.store.journal import append as journal_append
@@ -64,6 +64,7 @@ class Store:
         clock: Clock | None = None,
     ) -> None:
         self._limits = retention
+        self._folder = data_dir
         self._on_event = on_event
         self._clock = clock or SystemClock()
         try:
@@ -104,7 +105,31 @@ class Store:
         samples = 0
         if not self._samples.mending.busy:
             samples = await self.do_samples(retention.sweep_samples, now_ms, self._limits)
-        return bool(records or samples)
+        return bool(records or samples) or await self._make_room(now_ms)
+
+    async def _make_room(self, now_ms: int) -> bool:
+        """One slice of what goes before its time, where there is no room for more; whether something went."""
+        if self._records.mending.busy or self._samples.mending.busy:
+            return False
+        (taken, free), (taken_2, free_2) = await self.do(budget.used), await self.do_samples(budget.used)
+        short = budget.is_short(taken + taken_2, free + free_2, self._folder, self._limits)
+        if not short or not plausible(now_ms):
+            return False
+        gone = 0
+        for do, drop in (
+            (self.do_samples, budget.drop_link),
+            (self.do, budget.drop_realtime),
+            (self.do_samples, budget.drop_samples),
+            (self.do, budget.drop_answered),
+        ):
+            what, rows = await do(drop, now_ms)
+            if rows:
+                total = await self.do(budget.count, what, rows)
+                self._on_event("store.dropped", {"file": str(self._folder), "what": what, "rows": total})
+            gone += rows
+            if gone >= budget.ENOUGH:
+                break
+        return bool(gone)
 
     async def mend(self) -> bool:
         """One slice of salvage, or where nothing is to be salvaged, of reading through; whether to salvage more."""
