@@ -207,23 +207,28 @@ def _form(db: sqlite3.Connection) -> dict[str, tuple[tuple[object, ...], ...]]:
     return {name: tuple(db.execute(f'PRAGMA table_info("{name}")')) for name in names}
 
 
+def expected(migrations: str, version: int) -> set[str]:
+    """The tables that a file of a version has."""
+    return set(_expected_form(migrations, version))
+
+
 @cache
 def _expected_form(migrations: str, up_to: int) -> dict[str, tuple[tuple[object, ...], ...]]:
-    with closing(_built(migrations, up_to)) as db:
+    with closing(built(migrations, up_to)) as db:
         return _form(db)
 
 
 @cache
 def _schema(migrations: str, up_to: int) -> dict[str, tuple[str, str]]:
     """Name → (type, SQL) of everything that a file of this version has."""
-    with closing(_built(migrations, up_to)) as db:
+    with closing(built(migrations, up_to)) as db:
         rows = db.execute(
             "SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
         )
         return {name: (kind, sql) for name, kind, sql in rows}
 
 
-def _built(migrations: str, up_to: int) -> sqlite3.Connection:
+def built(migrations: str, up_to: int) -> sqlite3.Connection:
     """An empty store of a version, in memory."""
     db = sqlite3.connect(":memory:", isolation_level=None)
     for number, statements in migrate.scripts(migrations):
