@@ -89,7 +89,15 @@ def size(points: int, every: str, platforms: int, minute: str, config: Path, as_
     if as_json:
         print_json({"per_day": per_day, "total": total, "classes": [asdict(share) for share in shares]})
         return
-    rows = [(text(_CLASSES.get(s.name, f"cli.size-{s.name}")), _mb(s.per_day), f"{s.days:g}" if s.days else "-", _mb(s.total)) for s in shares]
+    rows = [
+        (
+            text(_CLASSES.get(s.name, f"cli.size-{s.name}")),
+            _mb(s.per_day),
+            f"{s.days:g}" if s.days else "-",
+            _mb(s.total),
+        )
+        for s in shares
+    ]
     rows.append((text("cli.size-all"), _mb(per_day), "", _mb(total)))
     table(("cli.col-data", "cli.col-mb-day", "cli.col-days", "cli.col-mb"), rows)
     click.echo(text("cli.size-twice"))

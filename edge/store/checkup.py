@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from edge.store import budget, database, errors, migrate, salvage
+from edge.store import budget, database, errors, migrate
 from edge.store.database import RECORDS, SAMPLES, Layout
 from edge.store.salvage import Part, Salvage, State
 from edge.store.tables import tables

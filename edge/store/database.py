@@ -1,8 +1,9 @@
 """Opening the two SQLite files: settings, check, migration; a damaged file is moved aside and a new one begins.
 
-A file counts as damaged when its header is none, SQLite cannot read its schema or the first page of a table,
-a table is missing, or its WAL is damaged (`wal`). The check is quick on purpose (a year of records opens in milliseconds). Anything else
-that keeps a file from opening (rights, full disk) is an error and moves nothing.
+A file counts as damaged when its header is none, SQLite cannot read its schema or the first page of a table, a table
+is missing or has other columns, or its WAL is damaged (`wal`). The check is quick on purpose (a year of records opens
+in milliseconds); the rest is read when idle (`reading`). Anything else that keeps a file from opening (rights, full
+disk) is an error and moves nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the store's thread does about damage: the salvage of files set aside, and the reading of the rest when idle.
 
-    opening, or SQLITE_CORRUPT while running ─▶ the file is set aside, a new one begins ─▶ begin ─▶ step, step … ─▶ settle
+    opening, or SQLITE_CORRUPT later ─▶ the file is set aside, a new one begins ─▶ begin ─▶ step, step … ─▶ settle
 
 Whatever goes wrong here is said, and left for the next start: the logger works on with its new file.
 """

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -128,7 +129,7 @@ class PageFile:
             rows = [self._row(data, cell, page.kind) for cell in page.cells]
         except (IndexError, struct.error, UnicodeDecodeError) as error:
             raise BadPage(f"page {page.number}: {error}") from error
-        if page.kind == TABLE_LEAF and any(one[0] >= two[0] for one, two in zip(rows, rows[1:], strict=False)):  # type: ignore[operator]
+        if page.kind == TABLE_LEAF and any(one[0] >= two[0] for one, two in pairwise(rows)):  # type: ignore[operator]
             raise BadPage(f"page {page.number}: rows out of order")
         return rows
 
@@ -183,7 +184,7 @@ def record(payload: bytes) -> list[Any]:
     """The values of a row; raises BadPage where head and length do not fit."""
     end, place = varint(payload, 0)
     at = end
-    values = []
+    values: list[Any] = []
     while place < end:
         kind, place = varint(payload, place)
         if kind in _INT_BYTES:

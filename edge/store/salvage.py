@@ -267,7 +267,12 @@ class Salvage:
         """The newest records or samples, and the newest sealed labels where these were lost."""
         first = newest = None
         table = state.table
-        while state.table == table and not state.done and go_on() and not (newest and first and first < newest - RECENT_MS):
+        while (
+            state.table == table
+            and not state.done
+            and go_on()
+            and not (newest and first and first < newest - RECENT_MS)
+        ):
             rows = self._piece(db, state)
             first = rows[0][0] if rows else first
             newest = newest or first
@@ -316,9 +321,7 @@ class Salvage:
                 next(self._walk, None)
         return next(self._walk, None)
 
-    def _take_deliveries(
-        self, db: sqlite3.Connection, table: Table, rows: list[tuple[Any, ...]], state: State
-    ) -> int:
+    def _take_deliveries(self, db: sqlite3.Connection, table: Table, rows: list[tuple[Any, ...]], state: State) -> int:
         columns = [column.name for column in table.columns]
         taken = 0
         for row in rows:

@@ -26,9 +26,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from config.site import Retention
 from edge.clock import Clock, SystemClock, plausible
-from edge.store import budget, database, errors, retention
-from edge.store.evidence import Evidence
+from edge.store import budget, database, errors, newer, retention
 from edge.store.database import Layout
+from edge.store.evidence import Evidence
 from edge.store.journal import append as journal_append
 from edge.store.mending import Mending
 from edge.store.reading import Reading
@@ -247,6 +247,8 @@ class _Side:
         if self._evidence is None:
             return
         self._take_in(db, self._evidence.reconcile)
+        if aside is not None and database.NEWER in aside:
+            self._take_in(db, newer.carry_on, self._folder / aside, self._clock.wall_ms())
         if aside is not None:
             self._take_in(db, journal_append, "logger", "store.rebuilt", {"aside": aside}, self._clock.wall_ms())
         self._evidence.append_new(db)

@@ -1,7 +1,7 @@
 """Damaged stores: random damage to files of a store; each is opened as the daemon opens it, and what came is counted.
 
-The oracle is SQLite itself: every row that the store held is looked up by its key in a copy of the damaged files. A page
-counts as reached when each of its rows is given as it was; at least 99 % of the rows of those pages must be in the new
+The oracle is SQLite itself: every row that the store held is looked up by its key in a copy of the damaged files. A
+page counts as reached when each of its rows is given as it was; at least 99 % of the rows of those pages must be in the new
 store, as they were. Receipts are in connection.jsonl as well and must all be there.
 """
 
@@ -25,7 +25,7 @@ from edge.store.connection import receipts
 from edge.store.database import RECORDS, SAMPLES
 from edge.store.errors import StoreError
 from edge.store.outbox import Answer, Due
-from edge.store.pages import BadPage, PageFile
+from edge.store.pages import PageFile
 from edge.store.store import Store
 from edge.store.tables import read_row, tables
 from edge.values import HOUR_MS, MINUTE_MS, Kind, Record, Result, Sample
@@ -91,9 +91,10 @@ def _one(folder: Path, template: Template, outcome: Outcome, seen: Counter[str])
         store, events = _open(folder)
         try:
             _until_mended(store)
-            held = store.call(_held, template, RECORDS.file).result() | store.call_samples(
-                _held, template, SAMPLES.file
-            ).result()
+            held = (
+                store.call(_held, template, RECORDS.file).result()
+                | store.call_samples(_held, template, SAMPLES.file).result()
+            )
             kept = len(store.call(receipts).result())
             qn = store.call(outbox.qn_for, START).result()
             verdict = store.call(journal.verify).result()
@@ -248,7 +249,8 @@ def _version_1(path: Path) -> None:
         (START - (60 - minute) * MINUTE_MS, number, float(minute)) for minute in range(60) for number in range(2, 6)
     ]
     db.executemany(
-        "INSERT INTO record (start, kind, outlet, factor, revision, avg, count, mark) VALUES (?, 1, 1, ?, 0, ?, 12, 'N')",
+        "INSERT INTO record (start, kind, outlet, factor, revision, avg, count, mark)"
+        " VALUES (?, 1, 1, ?, 0, ?, 12, 'N')",
         rows,
     )
     db.close()

@@ -31,7 +31,9 @@ def fill(folder: Path, points: int, every_s: int, platforms: int, minute_min: in
             if layout is SAMPLES:
                 for slot in range(start, start + MINUTE_MS, every_s * 1000):
                     tick = [Sample(slot, "ww1", factor, round(chance.uniform(0, 99), 2), "N") for factor in factors]
-                    samples.append(db, slot, [Sample(s.time, s.outlet, s.factor, _single(s.value), s.mark) for s in tick])
+                    samples.append(
+                        db, slot, [Sample(s.time, s.outlet, s.factor, _single(s.value), s.mark) for s in tick]
+                    )
             else:
                 _minute(db, chance, factors, names, start, minute_min)
             db.execute("COMMIT")
@@ -51,7 +53,9 @@ def _single(value: float | None) -> float:
 def _minute(
     db: sqlite3.Connection, chance: random.Random, factors: list[str], platforms: list[str], start: int, minute_min: int
 ) -> None:
-    _send(db, [Due(name, "ww1", "2011", start, kept=False, payload=_data(factors, ("Rtd",))) for name in platforms], start)
+    _send(
+        db, [Due(name, "ww1", "2011", start, kept=False, payload=_data(factors, ("Rtd",))) for name in platforms], start
+    )
     number = (start - START) // MINUTE_MS + 1
     sealed = [_record(chance, Kind.MINUTE, factor, start) for factor in factors]
     dues = [Due(name, "ww1", "2051", start, end=start + minute_min * MINUTE_MS) for name in platforms]
@@ -88,11 +92,14 @@ def _answer(db: sqlite3.Connection, ids: list[int], platforms: list[str], body: 
             db,
             key,
             lambda found, _: [
-                (outbox.qn_for(db, start), at, len(parts), head + part + b"&&ABCD\r\n") for at, part in enumerate(parts, 1)
+                (outbox.qn_for(db, start), at, len(parts), head + part + b"&&ABCD\r\n")
+                for at, part in enumerate(parts, 1)
             ],
             lambda packet: True,
             start,
         )
         platform = platforms[number % len(platforms)]
         for packet in packets:
-            outbox.answered(db, platform, packet.qn, Answer(b"a", start, start, "", "", "rehearsal", clock_plausible=True))
+            outbox.answered(
+                db, platform, packet.qn, Answer(b"a", start, start, "", "", "rehearsal", clock_plausible=True)
+            )

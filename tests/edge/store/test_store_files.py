@@ -104,8 +104,12 @@ def test_what_stands_in_a_wal_whose_head_is_damaged_is_salvaged_and_not_dropped_
 def test_a_file_of_a_newer_program_is_kept_untouched_and_its_data_come_after_the_update(
     used: Path, open_store: Callable[[], Store], events: Events
 ) -> None:
+    first = open_store()
+    qn = first.call(outbox.qn_for, NOON + MINUTE_MS).result(5)
+    first.close()
     newer = sqlite3.connect(used / "records.db", isolation_level=None)
     newer.execute("PRAGMA user_version = 99")
+    newer.execute("ALTER TABLE record ADD COLUMN of_the_future TEXT")
     newer.close()
     before = (used / "records.db").read_bytes()
     store = open_store()
@@ -113,6 +117,9 @@ def test_a_file_of_a_newer_program_is_kept_untouched_and_its_data_come_after_the
     known = migrate.newest("records")
     assert events == [("store.newer_aside", {"file": "records.db", "aside": aside, "found": 99, "known": known})]
     assert (used / aside).read_bytes() == before
+    # what was sealed is not sealed again, and no QN comes twice
+    assert store.call(records.last_start, "ww1", Kind.MINUTE).result(5) == NOON
+    assert store.call(outbox.qn_for, NOON).result(5) > qn
     store.call(
         records.seal, [Record("ww1", Kind.MINUTE, "w01018", NOON + MINUTE_MS, avg=2.5)], [], NOON + MINUTE_MS
     ).result(5)
@@ -120,6 +127,7 @@ def test_a_file_of_a_newer_program_is_kept_untouched_and_its_data_come_after_the
 
     updated = sqlite3.connect(used / aside, isolation_level=None)  # what a program that knows version 99 would find
     updated.execute(f"PRAGMA user_version = {known}")
+    updated.execute("ALTER TABLE record DROP COLUMN of_the_future")
     updated.close()
     again = open_store()
     while asyncio.run(again.mend()):
