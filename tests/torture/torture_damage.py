@@ -1,8 +1,8 @@
 """Damaged stores: random damage to files of a store; each is opened as the daemon opens it, and what came is counted.
 
 The oracle is SQLite itself: every row that the store held is looked up by its key in a copy of the damaged files. A
-page counts as reached when each of its rows is given as it was; at least 99 % of the rows of those pages must be in the new
-store, as they were. Receipts are in connection.jsonl as well and must all be there.
+page counts as reached when each of its rows is given as it was; at least 99 % of the rows of those pages must be in the
+new store, as they were. Receipts are in connection.jsonl as well and must all be there.
 """
 
 from __future__ import annotations
