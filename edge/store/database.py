@@ -180,7 +180,9 @@ def _sound(path: Path, layout: Layout) -> bool:
         if found > known:
             raise errors.StoreNewer("store.newer", file=str(path), found=found, known=known)
         reached = wal.frames_reached(path.with_name(path.name + "-shm"))
-        return _tables_sound(db, layout, found) and not wal.is_damaged(_wal(path), reached, layout.page_bytes)
+        if reached is not None and wal.is_damaged(_wal(path), reached, layout.page_bytes):
+            return False
+        return _tables_sound(db, layout, found)
     except UnicodeDecodeError:
         return False
     except sqlite3.Error as error:

@@ -127,14 +127,14 @@ def _sum(data: bytes, before: tuple[int, int], big: int) -> tuple[int, int]:
     return one, two
 
 
-def frames_reached(shm: Path) -> int:
-    """How many frames SQLite takes, as the open file's index says; 0 where there is none."""
+def frames_reached(shm: Path) -> int | None:
+    """How many frames SQLite takes, as the index of the open file says; None where there is none."""
     try:
         handle = os.open(shm, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return 0
+        return None
     try:
         head = os.pread(handle, 20, 0)
     finally:
         os.close(handle)
-    return int(struct.unpack("=I", head[16:20])[0]) if len(head) == 20 else 0
+    return int(struct.unpack("=I", head[16:20])[0]) if len(head) == 20 else None

@@ -257,3 +257,33 @@ def test_a_year_of_minutes_opens_at_once_and_answers_quickly(used: Path, open_st
     # generous: this machine is shared; it takes some 10 ms
     assert opened - began < 1.0
     assert answered - opened < 1.0
+
+
+@pytest.mark.parametrize("damaged", [True, False], ids=["damaged inside", "torn at its end"])
+def test_a_wal_counts_as_damaged_where_whole_transactions_stand_behind_the_bad_frame(
+    used: Path, open_store: Callable[[], Store], events: Events, tmp_path_factory: pytest.TempPathFactory, damaged: bool
+) -> None:
+    store = open_store()
+    sizes = []
+    for number in range(6):
+        start = NOON + (number + 1) * MINUTE_MS
+        store.call(records.seal, [Record("ww1", Kind.MINUTE, "w01018", start, avg=2.5)], [], start).result(5)
+        sizes.append((used / "records.db-wal").stat().st_size)
+    crashed = tmp_path_factory.mktemp("crashed")
+    for name in ("records.db", "records.db-wal"):
+        shutil.copyfile(used / name, crashed / name)
+    store.close()
+    for name in ("records.db", "records.db-wal"):
+        shutil.move(crashed / name, used / name)
+    overwrite(used / "records.db-wal", sizes[1 if damaged else -2] + 24 + 500, b"\xaa" * 40)
+    again = open_store()
+    while asyncio.run(again.mend()):
+        pass
+    kept = again.call(records.between, "ww1", Kind.MINUTE, NOON, NOON + 9 * MINUTE_MS, 20).result(5)
+    codes = [code for code, _ in events]
+    if damaged:  # the page in the bad frame is older: the labels behind it are there
+        assert codes == ["store.damaged", "store.salvaged"]
+        assert NOON + 6 * MINUTE_MS in [one.start for one in kept]
+    else:  # the last transaction was never synced, for all that anybody can know
+        assert codes == []
+        assert [one.start for one in kept] == [NOON + number * MINUTE_MS for number in range(6)]
