@@ -1,4 +1,4 @@
-"""The real daemon, killed, its store damaged, started again: it is ready, goes on, and what waited arrives as it was."""
+"""The real daemon, killed, its store damaged, started again: it goes on, and what waited arrives as it was."""
 
 from __future__ import annotations
 
