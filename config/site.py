@@ -28,6 +28,7 @@ Name = Annotated[str, Pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}", "name")]
 _MINUTES = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
 MinuteInterval = Annotated[int, Duration(), OneOf(*(minutes * 60_000 for minutes in _MINUTES))]
 Keeping = Annotated[int, Duration(), Ge(86_400_000)]
+Size = Annotated[str, Pattern(r"[1-9][0-9]{0,4}(MB|GB|TB)", "size")]
 """How long data are kept: a day at least."""
 UploadKind = Literal[
     "realtime", "minute", "hour", "day", "state", "runtime", "startup", "sample", "identity", "info"
@@ -398,11 +399,31 @@ class Retention:
     hour: Keeping = 1_098 * 86_400_000
     day: Keeping = 1_830 * 86_400_000
     deliveries: Keeping = 396 * 86_400_000
+    packets: Keeping = 30 * 86_400_000
+    """The bytes of packets that are done; then their SHA-256 alone, as long as the delivery."""
+    budget: Size | None = None
+    """What the store may take on the disk; None: what there is. Beyond it the least needed goes before its time."""
+    keep_free: Size = "2MB"
+    """When no more is free on the disk, nor in the store's files, the same."""
     backup_to: str | None = None
     """Folder, on another disk, for backups that the daemon makes by itself; None: none."""
     backup_every: Annotated[int, Duration(), Ge(3_600_000)] = 86_400_000
     backup_keep: Annotated[int, Ge(1), Le(1_000)] = 7
     """So many of the newest stay."""
+
+    @property
+    def budget_bytes(self) -> int | None:
+        """`budget` in bytes."""
+        return None if self.budget is None else _bytes(self.budget)
+
+    @property
+    def keep_free_bytes(self) -> int:
+        """`keep_free` in bytes."""
+        return _bytes(self.keep_free)
+
+
+def _bytes(size: str) -> int:
+    return int(size[:-2]) * {"MB": 10**6, "GB": 10**9, "TB": 10**12}[size[-2:]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,9 @@ DEMO_MARK = ".hj212-demo"
 """The file that tells a demo's folder: only there a simulated clock is allowed."""
 SWEEP_S = 60.0
 SWEEP_MORE_S = 1.0
+MEND_S = 5.0
+"""A slice of reading the store through this often; of salvage:"""
+MEND_MORE_S = 0.1
 RETRY_S = 5.0
 ASK_AGAIN = 3
 """So often, where the store refuses what only reads."""
@@ -202,6 +205,7 @@ class Daemon:
             filling = keep_alive("filling", self._fill, self._clock, self._restarted)
             group.create_task(filling, name="filling")
             group.create_task(keep_alive("holds", self._holds.run, self._clock, self._restarted), name="holds")
+            group.create_task(keep_alive("mend", self._mend, self._clock, self._restarted), name="mend")
             group.create_task(keep_alive("marks", self._marking.run, self._clock, self._restarted), name="marks")
             group.create_task(keep_alive("revising", self._revise, self._clock, self._restarted), name="revising")
             self._watch_parts()
@@ -263,6 +267,12 @@ class Daemon:
                 more = False
                 self._event("edge.store-failed", {"why": explain(error)})
             await self._clock.sleep(SWEEP_MORE_S if more else SWEEP_S)
+
+    async def _mend(self) -> None:
+        """What a damaged file still holds, a slice at a time; else the store is read through."""
+        while True:
+            more = await self._store.mend()
+            await self._clock.sleep(MEND_MORE_S if more else MEND_S)
 
     async def _revise(self) -> None:
         engines, offer = self._measuring.engines, self._delivering.offer

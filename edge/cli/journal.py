@@ -48,5 +48,7 @@ def verify(config: Path, as_json: bool) -> None:
     else:
         code = "store.journal_whole" if verdict["ok"] else "store.journal_broken"
         click.echo(text(code, entries=verdict["entries"], first_bad=verdict["first_bad"]))
+        for first, last in verdict["gaps"]:
+            click.echo(text("store.journal_gap", first=first, last=last))
     if not verdict["ok"]:
         sys.exit(common.CHECK_FAILED)

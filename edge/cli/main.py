@@ -35,6 +35,7 @@ VERBS = {
     "journal": "edge.cli.journal:journal_group",
     "backup": "edge.cli.care:backup",
     "restore": "edge.cli.care:restore",
+    "store": "edge.cli.store:store_group",
 }
 
 

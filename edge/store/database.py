@@ -1,29 +1,31 @@
 """Opening the two SQLite files: settings, check, migration; a damaged file is moved aside and a new one begins.
 
-A file counts as damaged when its header is none, SQLite cannot read its schema or the first page of a table,
-or a table is missing. The check is quick on purpose (a year of records opens in milliseconds). Anything else
-that keeps a file from opening (rights, full disk) is an error and moves nothing.
+A file counts as damaged when its header is none, SQLite cannot read its schema or the first page of a table, a table
+is missing or has other columns, or its WAL is damaged (`wal`). The check is quick on purpose (a year of records opens
+in milliseconds); the rest is read when idle (`reading`). Anything else that keeps a file from opening (rights, full
+disk) is an error and moves nothing.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
-import struct
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
-from edge.store import errors, migrate
+from edge.store import errors, migrate, wal
 
 Report = Callable[[str, dict[str, object]], None]
 """Takes an event: a code of the catalogue and its parameters."""
 
 _MAGIC = b"SQLite format 3\0"
 _SIDE_FILES = ("-wal", "-shm", "-journal")
+DAMAGED, SALVAGED, NEWER = ".damaged-", ".salvaged-", ".newer-"
+"""In the names of files that were set aside: to be salvaged, done, of a newer program."""
 _CANTOPEN = 14
 
 
@@ -51,22 +53,64 @@ SAMPLES = Layout("samples.db", "samples", 1024, "NORMAL", 128, 8000)
 def open_database(folder: Path, layout: Layout, stamp: str, report: Report) -> tuple[sqlite3.Connection, str | None]:
     """The writing connection of a file, and the name under which a damaged predecessor was moved aside.
 
-    `stamp` is the time in that name. Raises StoreNewer (file untouched), StoreFailed, StoreFull.
+    One of a newer program is moved aside as well, untouched, and comes back into use by `adopt_newer`. `stamp` is the
+    time in those names. Raises StoreFailed, StoreFull.
     """
     path = folder / layout.file
     aside = None
     try:
-        if path.exists() and not _sound(path, layout):
-            aside = _set_aside(path, stamp)
-            report("store.damaged", {"file": layout.file, "aside": aside})
-        elif not _wal_header_sound(path):
-            report("store.wal_damaged", {"file": layout.file, "aside": _copy_wal(path, stamp)})
+        adopt_newer(folder, layout)
+        found = _found(path, layout)
+        if found is not None:
+            aside = set_aside(path, found.ending, stamp)
+            report(found.event, {"file": layout.file, "aside": aside, **found.params})
         _sync_wal(path, layout, report)
+        try:
+            return _connect(path, layout, report), aside
+        except sqlite3.Error as error:
+            if not errors.is_misfit(error):
+                raise
+        # what its version promises is not in it, or not to be brought to ours
+        aside = set_aside(path, DAMAGED, stamp)
+        report("store.damaged", {"file": layout.file, "aside": aside})
         return _connect(path, layout, report), aside
     except sqlite3.Error as error:
         raise errors.failure(error, layout.file) from error
     except OSError as error:
         raise errors.StoreFailed("store.failed", file=layout.file, reason=error.strerror or str(error)) from error
+
+
+def adopt_newer(folder: Path, layout: Layout) -> None:
+    """What was set aside as newer and is no longer, since the program was updated, waits to be salvaged."""
+    for path in folder.glob(f"{layout.file}{NEWER}*"):
+        if path.name.endswith(_SIDE_FILES) or _version(path) > migrate.newest(layout.migrations):
+            continue
+        _rename(path, path.with_name(path.name.replace(NEWER, DAMAGED)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Why a file cannot be used."""
+
+    event: str
+    ending: str
+    params: dict[str, object]
+
+
+def _found(path: Path, layout: Layout) -> _Found | None:
+    if not path.exists():
+        return None
+    if not wal.header_sound(_wal(path)):
+        return _Found("store.wal_damaged", DAMAGED, {})
+    try:
+        return None if _sound(path, layout) else _Found("store.damaged", DAMAGED, {})
+    except errors.StoreNewer as error:
+        return _Found("store.newer_aside", NEWER, {name: error.params[name] for name in ("found", "known")})
+
+
+def _version(path: Path) -> int:
+    """The schema version in a file's header, without SQLite."""
+    return int.from_bytes(_head(path)[60:64], "big")
 
 
 def read_only(path: Path) -> sqlite3.Connection:
@@ -93,6 +137,9 @@ def _read_only(path: Path, mode: str) -> sqlite3.Connection:
     db = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True, isolation_level=None)
     try:
         db.execute("SELECT count(*) FROM sqlite_master")
+    except UnicodeDecodeError as error:  # a message of SQLite that quotes what it found in the schema
+        db.close()
+        raise sqlite3.DatabaseError(f"malformed schema: {error}") from error
     except sqlite3.Error:
         db.close()
         raise
@@ -137,7 +184,12 @@ def _sound(path: Path, layout: Layout) -> bool:
         found, known = migrate.version(db), migrate.newest(layout.migrations)
         if found > known:
             raise errors.StoreNewer("store.newer", file=str(path), found=found, known=known)
+        reached = wal.frames_reached(path.with_name(path.name + "-shm"))
+        if reached is not None and wal.is_damaged(_wal(path), reached, layout.page_bytes):
+            return False
         return _tables_sound(db, layout, found)
+    except UnicodeDecodeError:
+        return False
     except sqlite3.Error as error:
         return _unless_damage(error)
     finally:
@@ -155,33 +207,52 @@ def _roll_back(path: Path) -> None:
 
 
 def _unless_damage(error: sqlite3.Error) -> bool:
-    if errors.is_damage(error):
+    if errors.is_misfit(error):
         return False
     raise error
 
 
 def _tables_sound(db: sqlite3.Connection, layout: Layout, found: int) -> bool:
-    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    expected = {name for name, (kind, _) in _schema(layout.migrations, found).items() if kind == "table"}
-    for table in expected & tables:
+    tables = _form(db)
+    for table in tables:
         db.execute(f'SELECT * FROM "{table}" LIMIT 1').fetchone()
-    return expected <= tables
+    return _expected_form(layout.migrations, found).items() <= tables.items()
+
+
+def _form(db: sqlite3.Connection) -> dict[str, tuple[tuple[object, ...], ...]]:
+    """Table → its columns."""
+    names = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {name: tuple(db.execute(f'PRAGMA table_info("{name}")')) for name in names}
+
+
+def expected(migrations: str, version: int) -> set[str]:
+    """The tables that a file of a version has."""
+    return set(_expected_form(migrations, version))
+
+
+@cache
+def _expected_form(migrations: str, up_to: int) -> dict[str, tuple[tuple[object, ...], ...]]:
+    with closing(built(migrations, up_to)) as db:
+        return _form(db)
 
 
 @cache
 def _schema(migrations: str, up_to: int) -> dict[str, tuple[str, str]]:
     """Name → (type, SQL) of everything that a file of this version has."""
-    db = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        for number, statements in migrate.scripts(migrations):
-            for statement in statements if number <= up_to else ():
-                db.execute(statement)
+    with closing(built(migrations, up_to)) as db:
         rows = db.execute(
             "SELECT name, type, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
         )
         return {name: (kind, sql) for name, kind, sql in rows}
-    finally:
-        db.close()
+
+
+def built(migrations: str, up_to: int) -> sqlite3.Connection:
+    """An empty store of a version, in memory."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    for number, statements in migrate.scripts(migrations):
+        for statement in statements if number <= up_to else ():
+            db.execute(statement)
+    return db
 
 
 def _restore_guards(db: sqlite3.Connection, layout: Layout, report: Report) -> None:
@@ -198,28 +269,15 @@ def _head(path: Path) -> bytes:
         return file.read(100)
 
 
-def _wal_header_sound(path: Path) -> bool:
-    """False where the WAL is longer than its header and the header is none: SQLite would drop its frames silently."""
-    wal = Path(f"{path}-wal")
-    if not path.exists() or not wal.exists() or wal.stat().st_size <= 32:
-        return True
-    header = _head(wal)[:32]
-    if not any(header):
-        return True  # never written: SQLite extends the file first
-    magic, form = struct.unpack(">II", header[:8])
-    if magic not in (0x377F0682, 0x377F0683) or form != 3_007_000:
-        return False
-    words = struct.unpack((">" if magic & 1 else "<") + "6I", header[:24])
-    return _wal_sum(words) == struct.unpack(">II", header[24:])
+def _wal(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
 
 
-def _wal_sum(words: tuple[int, ...]) -> tuple[int, int]:
-    """SQLite's WAL checksum (file format, section 4.2)."""
-    one = two = 0
-    for first, second in zip(words[::2], words[1::2], strict=True):
-        one = (one + first + two) & 0xFFFFFFFF
-        two = (two + second + one) & 0xFFFFFFFF
-    return one, two
+def set_aside(path: Path, ending: str, stamp: str) -> str:
+    """Rename a file with its WAL; the new name."""
+    target = _free_name(path, f"{ending}{stamp}")
+    _rename(path, target)
+    return target.name
 
 
 def _sync_wal(path: Path, layout: Layout, report: Report) -> None:
@@ -238,24 +296,12 @@ def _sync_wal(path: Path, layout: Layout, report: Report) -> None:
         os.close(handle)
 
 
-def _copy_wal(path: Path, stamp: str) -> str:
-    copy = _free_name(path, f"-wal.damaged-{stamp}")
-    try:
-        shutil.copyfile(f"{path}-wal", copy)
-    except OSError as error:  # a full disk must not keep the daemon from starting
-        copy.unlink(missing_ok=True)
-        return f"({error.strerror})"
-    return copy.name
-
-
-def _set_aside(path: Path, stamp: str) -> str:
-    target = _free_name(path, f".damaged-{stamp}")
+def _rename(path: Path, target: Path) -> None:
     for side in _SIDE_FILES:  # first, so that a WAL is never left to a new file that it does not belong to
         if Path(f"{path}{side}").exists():
             os.replace(f"{path}{side}", f"{target}{side}")
     os.replace(path, target)
     sync_folder(path.parent)
-    return target.name
 
 
 def _free_name(path: Path, ending: str) -> Path:

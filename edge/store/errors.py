@@ -8,6 +8,9 @@ from typing import Any
 FULL = 13
 _BROKEN_FILE = {11, 26}
 """SQLITE_CORRUPT, SQLITE_NOTADB."""
+_SIGNS = ("malformed", "Could not decode to UTF-8")
+_NOT_OURS = {1, 19, 20}
+"""SQLITE_ERROR (no such table, a column that is there already), CONSTRAINT, MISMATCH."""
 _ENDS_TRANSACTION = {5, 7, 8, 10, FULL, 14} | _BROKEN_FILE
 """… BUSY, NOMEM, READONLY, IOERR, FULL, CANTOPEN: the disk or the file, not the job, is at fault."""
 
@@ -51,12 +54,17 @@ def primary_code(error: sqlite3.Error) -> int:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the error says that the file itself is broken."""
-    return primary_code(error) in _BROKEN_FILE or "malformed" in str(error)
+    return primary_code(error) in _BROKEN_FILE or any(sign in str(error) for sign in _SIGNS)
+
+
+def is_misfit(error: sqlite3.Error) -> bool:
+    """Whether a file that is being opened cannot be one of ours: broken, or without the tables that it must have."""
+    return is_damage(error) or primary_code(error) in _NOT_OURS
 
 
 def ends_transaction(error: sqlite3.Error) -> bool:
     """Whether the error concerns everything in the transaction and not the one statement."""
-    return primary_code(error) in _ENDS_TRANSACTION
+    return primary_code(error) in _ENDS_TRANSACTION or is_damage(error)
 
 
 def failure(error: sqlite3.Error, file: str) -> StoreFailed:

@@ -31,7 +31,7 @@ class Evidence:
 
         Lines that are damaged are told and left where they are.
         """
-        restored = 0
+        restored = self._behind = 0
         for receipt in self._read():
             self._in_file.add(receipt.digest)
             restored += connection.keep(db, receipt, "connection.restored", receipt.official_ms)

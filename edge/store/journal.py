@@ -37,17 +37,20 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Result of a check: `first_bad` is the number of the first entry that is not as it was written."""
+    """Result of a check: `first_bad` is the number of the first entry that is not as it was written; `gaps`: first and
+    last number of entries that are not there. Behind a gap the chain is checked from its next entry on."""
 
     ok: bool
     entries: int
     first_bad: int | None
+    gaps: tuple[tuple[int, int], ...] = ()
 
 
 def append(db: sqlite3.Connection, who: str, action: str, detail: Mapping[str, Any], now_ms: int) -> int:
     """Add an entry; its number. `detail` is JSON; values under secret names and PW fields are masked."""
     last = db.execute("SELECT id, hash FROM journal ORDER BY id DESC LIMIT 1").fetchone()
-    number, before = (1, _START) if last is None else (last[0] + 1, last[1])
+    # a number that was given once is never given again: entries that were cut off leave a gap
+    number, before = max(0 if last is None else last[0], _sequence(db)) + 1, _START if last is None else last[1]
     text = _canonical({name: masked(name, value) for name, value in detail.items()})
     row = (number, now_ms, who, action, text)
     db.execute("INSERT INTO journal VALUES (?, ?, ?, ?, ?, ?)", (*row, _chained(before, row)))
@@ -88,16 +91,26 @@ def telling(db: sqlite3.Connection, actions: Sequence[str], begin_ms: int, limit
 
 def verify(db: sqlite3.Connection) -> Verdict:
     """Walk the whole chain."""
-    before, count = _START, 0
-    for number, at, who, action, detail, digest in db.execute("SELECT * FROM journal ORDER BY id"):
+    before, count, number = _START, 0, 0
+    first_bad, gaps = None, []
+    for following, at, who, action, detail, digest in db.execute("SELECT * FROM journal ORDER BY id"):
         count += 1
-        if number != count or digest != _chained(before, (number, at, who, action, detail)):
-            return Verdict(False, count, count)
-        before = digest
-    sequence = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'journal'").fetchone()
-    if sequence is not None and sequence[0] != count:
-        return Verdict(False, count, count + 1)
-    return Verdict(True, count, None)
+        missing = following != number + 1
+        if missing:
+            gaps.append((number + 1, following - 1))
+        elif digest != _chained(before, (following, at, who, action, detail)):
+            first_bad = first_bad or following
+        before, number = digest, following
+    if _sequence(db) > number:
+        gaps.append((number + 1, _sequence(db)))
+    wrong = [gap[0] for gap in gaps] + ([] if first_bad is None else [first_bad])
+    return Verdict(not wrong, count, min(wrong, default=None), tuple(gaps))
+
+
+def _sequence(db: sqlite3.Connection) -> int:
+    """The highest number that an entry ever had."""
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'journal'").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def masked(name: str, value: Any) -> Any:

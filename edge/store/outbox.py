@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from heapq import merge
 from itertools import islice
 from zlib import crc32
@@ -283,8 +284,8 @@ def _issue(db: sqlite3.Connection, found: Delivery, built: Sequence[Built], now_
     if issue == 1:
         tally.add(db, (names.find(db, found.platform), names.find(db, found.outlet), found.cn), sent=1)
     db.executemany(
-        "INSERT INTO packet (qn, delivery, issue, pno, pnum, created) VALUES (?, ?, ?, ?, ?, ?)",
-        [(int(qn), found.id, issue, pno, pnum, now_ms) for qn, pno, pnum, _ in built],
+        "INSERT INTO packet (qn, delivery, issue, pno, pnum, created, sha256) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        [(int(qn), found.id, issue, pno, pnum, now_ms, sha256(data).digest()) for qn, pno, pnum, data in built],
     )
     db.executemany("INSERT INTO frame VALUES (?, ?)", [(int(qn), data) for qn, _, _, data in built])
     return [OpenPacket(qn, found.id, pno, pnum, data, now_ms) for qn, pno, pnum, data in built]

@@ -161,6 +161,12 @@ def of_period(db: sqlite3.Connection, outlet: str, kind: Kind, start: int) -> li
     return [_record(row, texts) for row in rows]
 
 
+def since(db: sqlite3.Connection, begin: int) -> list[Record]:
+    """All records labelled `begin` or later, of every outlet and kind."""
+    texts = names.texts(db)
+    return [_record(row, texts) for row in db.execute(f"SELECT {_COLUMNS} FROM record WHERE start >= ?", (begin,))]
+
+
 def newest(records: Iterable[Record]) -> list[Record]:
     """Of each label and factor the newest revision, in the order of their first ones."""
     found: dict[tuple[Kind, int, str], Record] = {}

@@ -18,8 +18,6 @@ from edge.values import HOUR_MS, Kind
 SLICE_ROWS = 500
 LIVE_MS = 7 * 24 * HOUR_MS
 """Delivered or expired realtime and other packets that are not kept stay this long."""
-BYTES_MS = 24 * HOUR_MS
-"""Frames of finished deliveries stay this long: a late answer to an expired one needs its frame as evidence."""
 _BYTES = "swept.bytes"
 _KEPT, _LIVE = "swept.kept", "swept.live"
 
@@ -36,7 +34,7 @@ def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
     gone += _sweep_alarms(db, now_ms - limits.hour)
     gone += _sweep_alarms_2005(db, now_ms - limits.deliveries)
     gone += links.sweep(db, now_ms - limits.deliveries)
-    return gone + _strip_bytes(db, now_ms - BYTES_MS)
+    return gone + strip_bytes(db, now_ms - limits.packets)
 
 
 def sweep_samples(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
@@ -119,6 +117,32 @@ def _sweep_alarms_2005(db: sqlite3.Connection, cutoff: int) -> int:
     return db.execute(f"DELETE FROM alarm_2005 WHERE ({key}) IN ({oldest})", (cutoff, SLICE_ROWS)).rowcount
 
 
+def drop_live(db: sqlite3.Connection, cutoff: int) -> int:
+    """One slice of deliveries that are done and not kept, before their time."""
+    rows = db.execute(
+        "SELECT id FROM delivery WHERE start >= ? AND start < ? AND NOT kept AND state >= 2 ORDER BY start LIMIT ?",
+        (meta.get(db, _LIVE) or 0, cutoff, SLICE_ROWS),
+    ).fetchall()
+    for table, key in (
+        ("frame", "qn IN (SELECT qn FROM packet WHERE delivery = ?)"),
+        ("packet", "delivery = ?"),
+        ("payload", "delivery = ?"),
+        ("delivery", "id = ?"),
+    ):
+        db.executemany(f"DELETE FROM {table} WHERE {key}", rows)
+    return len(rows)
+
+
+def drop_kept(db: sqlite3.Connection, cutoff: int) -> int:
+    """One slice of deliveries that are answered, before their time."""
+    return _sweep_deliveries(db, _KEPT, _earlier(cutoff, _oldest_needed(db)), "kept AND state >= 2")
+
+
+def drop_records(db: sqlite3.Connection, kind: Kind, cutoff: int) -> int:
+    """One slice of records that no open delivery needs, before their time."""
+    return _sweep_records(db, kind, _earlier(cutoff, _oldest_needed(db)))
+
+
 def finished(db: sqlite3.Connection, start: int) -> None:
     """A kept delivery is done: where the sweep has already passed its label, it comes by once more."""
     passed = meta.get(db, _KEPT)
@@ -127,14 +151,16 @@ def finished(db: sqlite3.Connection, start: int) -> None:
 
 
 def strip_late(db: sqlite3.Connection, delivery_id: int) -> None:
-    """Drop the frames of a delivery that was answered when `_strip_bytes` had already passed them."""
+    """Drop the frames of a delivery that was answered when `strip_bytes` had already passed them."""
     passed = meta.get(db, _BYTES)
     if passed is not None:
         late = "SELECT qn FROM packet WHERE delivery = ? AND qn <= ?"
         db.execute(f"DELETE FROM frame WHERE qn IN ({late})", (delivery_id, passed))
 
 
-def _strip_bytes(db: sqlite3.Connection, cutoff: int) -> int:
+def strip_bytes(db: sqlite3.Connection, cutoff: int) -> int:
+    """One slice of the bytes of packets whose delivery is done, and that were made before `cutoff`; their SHA-256
+    stays with the packet."""
     # frames would fill the disk in a year; dropped in batches, since one by one costs as much flash as
     # writing them
     rows = db.execute(

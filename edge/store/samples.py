@@ -33,7 +33,7 @@ def append(db: sqlite3.Connection, time: int, samples: Iterable[Sample]) -> int:
     channels = [channel for channel, _, _ in _unpack(data)]
     added = 0
     for sample in samples:
-        channel = _channel(db, sample.outlet, sample.factor)
+        channel = channel_of(db, sample.outlet, sample.factor)
         if channel not in channels:
             data += _pack(channel, channel - (channels[-1] if channels else 0), sample)
             channels.append(channel)
@@ -52,13 +52,33 @@ def between(db: sqlite3.Connection, begin: int, end: int) -> list[Sample]:
     return [sample for time, data in rows for sample in _samples(time, data, channels)]
 
 
+def is_whole(data: bytes) -> bool:
+    """Whether a packed row can be read to its end."""
+    try:
+        return all(mark.isascii() and mark.isalpha() and math.isfinite(value or 0) for _, mark, value in _unpack(data))
+    except (IndexError, KeyError, struct.error):
+        return False
+
+
+def renumbered(data: bytes, channels: Mapping[int, int]) -> bytes:
+    """A packed row with other numbers of its channels; what has none is left out."""
+    packed, last = b"", 0
+    for channel, mark, value in _unpack(data):
+        if channel in channels:
+            new = channels[channel]
+            packed += _pack(new, new - last, Sample(0, "", "", value, mark))
+            last = new
+    return packed
+
+
 def _samples(time: int, data: bytes, channels: Mapping[int, tuple[str, str]]) -> Iterator[Sample]:
     for channel, mark, value in _unpack(data):
         outlet, factor = channels[channel]
         yield Sample(time, outlet, factor, value, mark)
 
 
-def _channel(db: sqlite3.Connection, outlet: str, factor: str) -> int:
+def channel_of(db: sqlite3.Connection, outlet: str, factor: str) -> int:
+    """The number of an outlet's factor in packed rows, given to it now where it has none."""
     row = db.execute("SELECT id FROM channel WHERE outlet = ? AND factor = ?", (outlet, factor)).fetchone()
     if row is None:
         row = db.execute("INSERT INTO channel (outlet, factor) VALUES (?, ?) RETURNING id", (outlet, factor)).fetchone()

@@ -27,10 +27,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from config.site import Retention
-from edge.clock import Clock, SystemClock
-from edge.store import database, errors, retention
+from edge.clock import Clock, SystemClock, plausible
+from edge.store import budget, database, errors, newer, retention
+from edge.store.database import Layout
 from edge.store.evidence import Evidence
 from edge.store.journal import append as journal_append
+from edge.store.mending import Mending
+from edge.store.reading import Reading
 from protocol.times import time_text
 
 T = TypeVar("T")
@@ -63,6 +66,7 @@ class Store:
         clock: Clock | None = None,
     ) -> None:
         self._limits = retention
+        self._folder = data_dir
         self._on_event = on_event
         self._clock = clock or SystemClock()
         try:
@@ -109,10 +113,50 @@ class Store:
         return await asyncio.wrap_future(self.call_samples(fn, *args, **kwargs))
 
     async def sweep(self, now_ms: int) -> bool:
-        """One slice of retention on both files; whether there is more to do."""
-        records = await self.do(retention.sweep, now_ms, self._limits)
-        samples = await self.do_samples(retention.sweep_samples, now_ms, self._limits)
-        return bool(records or samples)
+        """One slice of retention on both files; whether there is more to do. Nothing goes before all is salvaged."""
+        records = 0 if self._records.mending.busy else await self.do(retention.sweep, now_ms, self._limits)
+        samples = 0
+        if not self._samples.mending.busy:
+            samples = await self.do_samples(retention.sweep_samples, now_ms, self._limits)
+        return bool(records or samples) or await self._make_room(now_ms)
+
+    async def _make_room(self, now_ms: int) -> bool:
+        """One slice of what goes before its time, where there is no room for more; whether something went."""
+        if self._records.mending.busy or self._samples.mending.busy:
+            return False
+        (taken, free), (taken_2, free_2) = await self.do(budget.used), await self.do_samples(budget.used)
+        short = budget.is_short(taken + taken_2, free + free_2, self._folder, self._limits)
+        if not short or not plausible(now_ms):
+            return False
+        gone = 0
+        for do, drop in (
+            (self.do_samples, budget.drop_link),
+            (self.do, budget.drop_realtime),
+            (self.do_samples, budget.drop_samples),
+            (self.do, budget.drop_answered),
+        ):
+            what, rows = await do(drop, now_ms)
+            if rows:
+                total = await self.do(budget.count, what, rows)
+                self._on_event("store.dropped", {"file": str(self._folder), "what": what, "rows": total})
+            gone += rows
+            if gone >= budget.ENOUGH:
+                break
+        return bool(gone)
+
+    async def mend(self) -> bool:
+        """One slice of salvage, or where nothing is to be salvaged, of reading through; whether to salvage more."""
+        more = False
+        for side, do in ((self._samples, self.do_samples), (self._records, self.do)):
+            try:
+                busy = side.mending.busy
+                await do(side.mending.step if busy else side.reading.step)
+            except errors.StoreFailed:  # a full disk: the same slice later; damage: there is something to salvage now
+                busy = False
+            except (sqlite3.Error, ValueError, LookupError, OSError) as error:
+                await do(side.mending.give_up, str(error))
+            more = more or busy
+        return more
 
     def age_s(self) -> float:
         """Real seconds that the thread has been at the present batch, for the watchdog; endless where it has died."""
@@ -134,38 +178,12 @@ class Store:
         os.close(self._lock)
 
     def _open(self, data_dir: Path) -> None:
-        stamp = time_text(self._clock.wall_ms())
-        records, aside = database.open_database(data_dir, database.RECORDS, stamp, self._on_event)
-        try:
-            samples, _ = database.open_database(data_dir, database.SAMPLES, stamp, self._on_event)
-        except BaseException:
-            records.close()
-            raise
         self._evidence = Evidence(data_dir / "connection.jsonl", self._on_event)
-        self._records = _Side(
-            database.RECORDS.file, records, self._on_event, partial(self._evidence.append_new, records)
-        )
-        self._samples = _Side(database.SAMPLES.file, samples, self._on_event, lambda: None)
-        self._after_opening(aside)
-
-    def _after_opening(self, aside: str | None) -> None:
-        jobs = [self._job(self._evidence.reconcile, samples=False)]
-        if aside is not None:
-            told = partial(
-                journal_append,
-                who="logger",
-                action="store.rebuilt",
-                detail={"aside": aside},
-                now_ms=self._clock.wall_ms(),
-            )
-            jobs.append(self._job(told, samples=False))
-        self._records.run(jobs)
+        self._records = _Side(data_dir, database.RECORDS, self._clock, self._on_event, self._evidence)
         try:
-            for job in jobs:
-                job.future.result(0)
-        except errors.StoreFailed:
+            self._samples = _Side(data_dir, database.SAMPLES, self._clock, self._on_event, None)
+        except BaseException:
             self._records.close()
-            self._samples.close()
             raise
 
     def _submit(self, run: Callable[[Db], T], *, samples: bool) -> Future[T]:
@@ -215,24 +233,98 @@ class Store:
 
 
 class _Side:
-    """One of the two files, as the thread sees it."""
+    """One of the two files, as the thread sees it. Opens it; raises StoreFailed, StoreFull.
+
+    A file that turns out to be damaged is set aside, also while the store works, and a new one begins; what was asked
+    of it meanwhile has failed.
+    """
 
     def __init__(
-        self,
-        file: str,
-        db: Db,
-        on_event: Callable[[str, dict[str, Any]], None],
-        after_commit: Callable[[], None],
+        self, folder: Path, layout: Layout, clock: Clock, on_event: database.Report, evidence: Evidence | None
     ) -> None:
-        self.file = file
-        self.db = db
+        self.file = layout.file
+        self.reading = Reading()
+        self.mending = Mending(folder, layout, clock, on_event)
+        self._folder, self._layout, self._clock = folder, layout, clock
         self._on_event = on_event
-        self._after_commit = after_commit
+        self._evidence = evidence
         self._failing = False
+        self._damaged = False
+        self._usable = True
+        self.db = self._open()
+
+    def _open(self, aside: str | None = None) -> Db:
+        stamp = time_text(self._clock.wall_ms())
+        db, found = database.open_database(self._folder, self._layout, stamp, self._on_event)
+        try:
+            self._prepare(db, found or aside)
+        except sqlite3.Error as error:
+            db.close()
+            self.mending.close()
+            if not errors.is_damage(error) or aside is not None:
+                raise errors.failure(error, self.file) from error
+            return self._open(self._set_aside())
+        except BaseException:
+            db.close()
+            self.mending.close()
+            raise
+        return db
+
+    def _prepare(self, db: Db, aside: str | None) -> None:
+        """What must have been before anything else: salvage, and the evidence of the connection."""
+        self._take_in(db, self.mending.begin)
+        if self._evidence is None:
+            return
+        self._take_in(db, self._evidence.reconcile)
+        if aside is not None and database.NEWER in aside:
+            self._take_in(db, newer.carry_on, self._folder / aside, self._clock.wall_ms())
+        if aside is not None:
+            self._take_in(db, journal_append, "logger", "store.rebuilt", {"aside": aside}, self._clock.wall_ms())
+        self._evidence.append_new(db)
+
+    def _set_aside(self) -> str:
+        stamp = time_text(self._clock.wall_ms())
+        aside = database.set_aside(self._folder / self.file, database.DAMAGED, stamp)
+        self._on_event("store.damaged", {"file": self.file, "aside": aside})
+        return aside
+
+    @staticmethod
+    def _take_in(db: Db, fn: Callable[..., object], *args: object) -> None:
+        """One transaction of the opening."""
+        db.execute("BEGIN")
+        try:
+            fn(db, *args)
+            db.execute("COMMIT")
+        except sqlite3.Error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _begin_anew(self) -> bool:
+        """A new file in the place of a damaged one; False where the disk does not let us: then the next job tries."""
+        aside = None
+        try:
+            self.db.close()
+            self.mending.close()
+            if self._damaged:
+                aside = self._set_aside()
+                self._damaged = False
+            self.db = self._open(aside)
+        except (errors.StoreFailed, sqlite3.Error, OSError) as error:
+            self._on_event("store.failed", {"file": self.file, "reason": str(error)})
+            return False
+        self.reading = Reading()
+        return True
 
     def run(self, jobs: Sequence[_Job]) -> None:
         """All jobs in one transaction; their futures resolve after COMMIT."""
         if not jobs:
+            return
+        if not self._usable:
+            self._usable = self._begin_anew()
+        if not self._usable:
+            for job in jobs:
+                job.future.set_exception(errors.StoreFailed("store.failed", file=self.file, reason="-"))
             return
         try:
             self.db.execute("BEGIN")
@@ -240,13 +332,24 @@ class _Side:
             self.db.execute("COMMIT")
         except sqlite3.Error as error:
             self._fail(jobs, error)
+            self._look_for_damage(error)
             return
         if self._failing:
             self._failing = False
             self._on_event("store.recovered", {"file": self.file})
-        self._after_commit()
+        self.mending.settle()
+        try:
+            if self._evidence is not None:
+                self._evidence.append_new(self.db)
+        except sqlite3.Error as error:  # committed all the same
+            self._look_for_damage(error)
         for resolve in results:
             resolve()
+
+    def _look_for_damage(self, error: sqlite3.Error) -> None:
+        if errors.is_damage(error):
+            self._damaged = True
+            self._usable = self._begin_anew()
 
     def close(self) -> None:
         """Checkpoint and close; a disk that refuses keeps the WAL for the next start."""
@@ -258,6 +361,7 @@ class _Side:
                 errors.failure(error, self.file).params | {"file": self.file, "reason": str(error)},
             )
         finally:
+            self.mending.close()
             self.db.close()
 
     def _one(self, job: _Job) -> Callable[[], None]:
@@ -279,8 +383,9 @@ class _Side:
                 self.db.execute("ROLLBACK")
             except sqlite3.Error as second:  # SQLite has rolled back by itself
                 error.add_note(f"rollback: {second}")
+        self.mending.unsettle()
         failure = errors.failure(error, self.file)
-        if not self._failing:
+        if not self._failing and not errors.is_damage(error):  # damage is said when the file is set aside
             self._failing = True
             self._on_event(failure.code, failure.params)
         for job in jobs:

@@ -305,10 +305,15 @@ def test_realtime_deliveries_go_earlier_than_kept_ones(db: sqlite3.Connection) -
     sweep(db, NOON + 8 * DAY_MS, Retention())
     assert [row[0] for row in db.execute("SELECT id FROM delivery")] == [kept]
     assert db.execute("SELECT delivery FROM packet").fetchall() == [(kept,)]
+    assert db.execute("SELECT data FROM frame").fetchall() == [(b"frame",)]
+    sweep(db, NOON + 31 * DAY_MS, Retention())
     assert db.execute("SELECT count(*) FROM frame").fetchone() == (0,)
+    # of "frame", by sha256sum
+    digest = bytes.fromhex("9dff50df08c635815f4b19da10f756605a34a79a48d4ba48712782502975a70e")
+    assert db.execute("SELECT sha256 FROM packet").fetchall() == [(digest,)]
 
 
-def test_frames_go_a_day_after_the_answer_and_at_once_when_that_day_is_over(db: sqlite3.Connection) -> None:
+def test_frames_go_after_30_days_and_with_the_answer_when_these_are_over(db: sqlite3.Connection) -> None:
     def send(start: int) -> str:
         (key,) = outbox.enqueue(db, [Due("city", "ww1", "2041", start, payload=b"y")], start)
         (packet,) = outbox.prepare(
@@ -322,7 +327,9 @@ def test_frames_go_a_day_after_the_answer_and_at_once_when_that_day_is_over(db: 
     prompt, late = send(NOON), send(NOON + 1)
     outbox.answered(db, "city", prompt, Answer(b"", NOON, NOON, "", "", "official", True))
     assert frames() == [prompt, late]
-    sweep(db, NOON + 2 * DAY_MS, Retention())
+    sweep(db, NOON + 29 * DAY_MS, Retention())
+    assert frames() == [prompt, late]
+    sweep(db, NOON + 31 * DAY_MS, Retention())
     assert frames() == [late]
     outbox.answered(db, "city", late, Answer(b"", NOON, NOON, "", "", "official", True))
     assert frames() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ from storekit import NOON, Events
 from config.site import Retention
 from edge.store import database, meta, migrate, outbox, records
 from edge.store.database import read_only
-from edge.store.errors import StoreClosed, StoreFailed, StoreNewer
+from edge.store.errors import StoreClosed, StoreFailed
 from edge.store.store import Store
 from edge.values import MINUTE_MS, Kind, Record
 
@@ -41,19 +42,24 @@ def overwrite(path: Path, place: int, data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "data"),
-    [(0, b"no SQLite header"), (16, b"\x03\x07"), (100, b"\xff" * 200), (1024, b"\xee" * 8192)],
+    ("place", "data", "left"),
+    [
+        (0, b"no SQLite header", NOON),
+        (16, b"\x03\x07", NOON),
+        (100, b"\xff" * 200, NOON),
+        (1024, b"\xee" * 8192, None),
+    ],
     ids=["magic", "page size", "schema page", "roots of the tables"],
 )
-def test_a_damaged_file_is_moved_aside_and_a_new_one_begins(
-    used: Path, open_store: Callable[[], Store], events: Events, place: int, data: bytes
+def test_a_damaged_file_is_moved_aside_and_a_new_one_begins_with_what_it_still_holds(
+    used: Path, open_store: Callable[[], Store], events: Events, place: int, data: bytes, left: int | None
 ) -> None:
     overwrite(used / "records.db", place, data)
     damaged = (used / "records.db").read_bytes()
     store = open_store()
     assert events == [("store.damaged", {"file": "records.db", "aside": "records.db.damaged-20260922120000"})]
     assert (used / "records.db.damaged-20260922120000").read_bytes() == damaged
-    assert store.call(records.last_start, "ww1", Kind.MINUTE).result(5) is None
+    assert store.call(records.last_start, "ww1", Kind.MINUTE).result(5) == left
     store.call(meta.put, "n", 1).result(5)
 
 
@@ -74,11 +80,12 @@ def test_two_damages_in_one_second_keep_both_files(used: Path, open_store: Calla
     assert names == ["records.db.damaged-20260922120000", "records.db.damaged-20260922120000-2"]
 
 
-def test_a_damaged_wal_head_is_copied_aside_before_sqlite_drops_it(
+def test_what_stands_in_a_wal_whose_head_is_damaged_is_salvaged_and_not_dropped_silently(
     used: Path, open_store: Callable[[], Store], events: Events, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     store = open_store()
-    store.call(meta.put, "n", 1).result(5)
+    for number in range(3):
+        store.call(meta.put, "n", number).result(5)
     crashed = tmp_path_factory.mktemp("crashed")
     for name in ("records.db", "records.db-wal"):
         shutil.copyfile(used / name, crashed / name)
@@ -89,8 +96,9 @@ def test_a_damaged_wal_head_is_copied_aside_before_sqlite_drops_it(
     wal = (used / "records.db-wal").read_bytes()
     again = open_store()
     assert [code for code, _ in events] == ["store.wal_damaged"]
-    assert (used / "records.db-wal.damaged-20260922120000").read_bytes() == wal
+    assert (used / "records.db.damaged-20260922120000-wal").read_bytes() == wal
     assert again.call(records.last_start, "ww1", Kind.MINUTE).result(5) == NOON
+    assert again.call(meta.get, "n").result(5) == 2
 
 
 def test_power_that_went_while_the_file_was_made_leaves_a_journal_that_is_rolled_back(
@@ -157,17 +165,39 @@ def test_what_a_killed_daemon_has_written_and_not_synced_is_synced_before_anythi
     assert again.call(meta.get, "n").result(5) == 1
 
 
-def test_a_file_of_a_newer_program_is_refused_and_left_as_it_is(used: Path, open_store: Callable[[], Store]) -> None:
+def test_a_file_of_a_newer_program_is_kept_untouched_and_its_data_come_after_the_update(
+    used: Path, open_store: Callable[[], Store], events: Events
+) -> None:
+    first = open_store()
+    qn = first.call(outbox.qn_for, NOON + MINUTE_MS).result(5)
+    first.close()
     newer = sqlite3.connect(used / "records.db", isolation_level=None)
     newer.execute("PRAGMA user_version = 99")
+    newer.execute("ALTER TABLE record ADD COLUMN of_the_future TEXT")
     newer.close()
     before = (used / "records.db").read_bytes()
-    with pytest.raises(StoreNewer) as caught:
-        open_store()
-    assert (caught.value.params["found"], caught.value.params["known"]) == (99, migrate.newest("records"))
-    assert (used / "records.db").read_bytes() == before
-    with pytest.raises(StoreNewer):  # and the lock was given back
-        open_store()
+    store = open_store()
+    aside = "records.db.newer-20260922120000"
+    known = migrate.newest("records")
+    assert events == [("store.newer_aside", {"file": "records.db", "aside": aside, "found": 99, "known": known})]
+    assert (used / aside).read_bytes() == before
+    # what was sealed is not sealed again, and no QN comes twice
+    assert store.call(records.last_start, "ww1", Kind.MINUTE).result(5) == NOON
+    assert store.call(outbox.qn_for, NOON).result(5) > qn
+    store.call(
+        records.seal, [Record("ww1", Kind.MINUTE, "w01018", NOON + MINUTE_MS, avg=2.5)], [], NOON + MINUTE_MS
+    ).result(5)
+    store.close()
+
+    updated = sqlite3.connect(used / aside, isolation_level=None)  # what a program that knows version 99 would find
+    updated.execute(f"PRAGMA user_version = {known}")
+    updated.execute("ALTER TABLE record DROP COLUMN of_the_future")
+    updated.close()
+    again = open_store()
+    while asyncio.run(again.mend()):
+        pass
+    page = again.call(records.between, "ww1", Kind.MINUTE, NOON, NOON + MINUTE_MS, 10).result(5)
+    assert [(one.start, one.avg) for one in page] == [(NOON, 1.5), (NOON + MINUTE_MS, 2.5)]
 
 
 def test_a_dropped_guard_is_made_again(used: Path, open_store: Callable[[], Store], events: Events) -> None:
@@ -291,3 +321,33 @@ def test_a_year_of_minutes_opens_at_once_and_answers_quickly(used: Path, open_st
     # generous: this machine is shared; it takes some 10 ms
     assert opened - began < 1.0
     assert answered - opened < 1.0
+
+
+@pytest.mark.parametrize("damaged", [True, False], ids=["damaged inside", "torn at its end"])
+def test_a_wal_counts_as_damaged_where_whole_transactions_stand_behind_the_bad_frame(
+    used: Path, open_store: Callable[[], Store], events: Events, tmp_path_factory: pytest.TempPathFactory, damaged: bool
+) -> None:
+    store = open_store()
+    sizes = []
+    for number in range(6):
+        start = NOON + (number + 1) * MINUTE_MS
+        store.call(records.seal, [Record("ww1", Kind.MINUTE, "w01018", start, avg=2.5)], [], start).result(5)
+        sizes.append((used / "records.db-wal").stat().st_size)
+    crashed = tmp_path_factory.mktemp("crashed")
+    for name in ("records.db", "records.db-wal"):
+        shutil.copyfile(used / name, crashed / name)
+    store.close()
+    for name in ("records.db", "records.db-wal"):
+        shutil.move(crashed / name, used / name)
+    overwrite(used / "records.db-wal", sizes[1 if damaged else -2] + 24 + 500, b"\xaa" * 40)
+    again = open_store()
+    while asyncio.run(again.mend()):
+        pass
+    kept = again.call(records.between, "ww1", Kind.MINUTE, NOON, NOON + 9 * MINUTE_MS, 20).result(5)
+    codes = [code for code, _ in events]
+    if damaged:  # the page in the bad frame is older: the labels behind it are there
+        assert codes == ["store.damaged", "store.salvaged"]
+        assert NOON + 6 * MINUTE_MS in [one.start for one in kept]
+    else:  # the last transaction was never synced, for all that anybody can know
+        assert codes == []
+        assert [one.start for one in kept] == [NOON + number * MINUTE_MS for number in range(6)]

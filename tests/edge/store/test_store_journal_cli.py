@@ -37,7 +37,8 @@ def test_show_and_verify_work_beside_the_daemon(store: Store, site: Path) -> Non
     assert [(row["id"], row["at"], row["who"]) for row in shown] == [(1, "2026-09-22T12:00:00+08:00", "technician")]
     assert "technician  config.set" in run(site, "show").output
     verdict = run(site, "verify", "--json")
-    assert (verdict.exit_code, json.loads(verdict.output)) == (0, {"ok": True, "entries": 1, "first_bad": None})
+    whole = {"ok": True, "entries": 1, "first_bad": None, "gaps": []}
+    assert (verdict.exit_code, json.loads(verdict.output)) == (0, whole)
 
 
 def test_a_tampered_journal_exits_with_1(open_store: Callable[[], Store], site: Path, tmp_path: Path) -> None:
