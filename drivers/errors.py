@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 OTHER = "drivers.other"
 """Code for drivers of other packages, which have no texts in the catalogue: the parameter `reason` is the text."""
 
