@@ -339,7 +339,7 @@ _STATUS = ("edge/points.py", "edge/app.py", "edge/on_site.py", "edge/report.py",
 def test_keys_of_status_are_documented() -> None:
     sources = "".join((ROOT / name).read_text(encoding="utf-8") for name in _STATUS)
     page, daemon, platforms, points, lines, infos, events = documented("`status")
-    port = ["line", "instrument", "port_open", "port_error"]
+    port = ["line", "instrument", "port_open", "port_error", "polling", "failures", "next_probe"]
     assert [key for key in [*page, *daemon, *platforms, *points, *port, *infos] if f'"{key}"' not in sources] == []
     assert set(lines) == {*port, *(each.name for each in fields(Counters))}
     assert set(events) == {each.name for each in fields(Event)}
