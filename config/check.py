@@ -20,6 +20,7 @@ from config.check_gas import gas, is_share_of_gas
 from config.check_numbers import numbers
 from config.check_points import batches, totalisers
 from config.check_switches import derived, switches
+from config.check_tls import tls
 from config.lines import Path
 from config.markers import duration_text
 from config.merge import Merged
@@ -367,4 +368,5 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     alarms,
     totalisers,
     batches,
+    tls,
 )

@@ -36,6 +36,7 @@ from config.site import (
 )
 from config.states import State
 from config.switches import Derived, Maintenance, MaintenanceSwitch, StopSource
+from config.tls import Tls
 
 TABLES: dict[str, type] = {
     "[site]": General,
@@ -58,6 +59,7 @@ TABLES: dict[str, type] = {
     "[[instruments.NAME.actions.NAME.read]]": Read,
     "[platforms.NAME]": Platform,
     "[platforms.NAME.outlets.NAME]": Access,
+    "[platforms.NAME.tls]": Tls,
     "[store]": Retention,
     "[maintenance]": Maintenance,
     "[[maintenance.switches]]": MaintenanceSwitch,

@@ -18,6 +18,7 @@ from config.controls import Action, Info, RawCode
 from config.markers import Duration, NumberAsText, OneOf, Pattern
 from config.states import State
 from config.switches import Derived, Maintenance, StopSource
+from config.tls import Tls
 
 Millis = Annotated[int, Duration()]
 Name = Annotated[str, Pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}", "name")]
@@ -345,6 +346,8 @@ class Platform:
     """Unit of a factor's values by its code, where it is not the table's; Cou stays in the emission unit."""
     mass_decimals: Annotated[int | None, Ge(0), Le(9)] = None
     """Decimals of the masses in Cou. Unset: 6; edition 2005: 2, and 6 or more for one that would be 0.00."""
+    tls: Tls | None = None
+    """None: plain TCP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,50 @@
+"""The TLS of an uplink, of the site file's `[platforms.NAME.tls]`; `ssl` is imported by the sites that use it alone.
+
+With `fingerprint` the context itself checks the certificate at the end of each handshake, whoever uses it (asyncio's
+streams, paho's sockets): no connection comes out of it that was not checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from typing import Any
+
+from config.tls import Tls
+
+
+def context(tls: Tls) -> ssl.SSLContext:
+    """A client's context. Raises OSError (of which ssl.SSLError is one) for a file that is missing or no good."""
+    made = ssl.create_default_context(cafile=tls.ca)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    if tls.certificate is not None:
+        made.load_cert_chain(tls.certificate, tls.key, password=lambda: "")  # never ask at a terminal
+    if tls.fingerprint is not None:
+        _pin(made, bytes.fromhex(tls.fingerprint.replace(":", "")))
+    return made
+
+
+def _pin(made: ssl.SSLContext, digest: bytes) -> None:
+    """Accept the certificate of this SHA-256, and no other."""
+
+    class PinnedObject(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            _check(self, digest)
+
+    class PinnedSocket(ssl.SSLSocket):
+        def do_handshake(self, *args: Any) -> None:
+            super().do_handshake(*args)
+            _check(self, digest)
+
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    made.sslobject_class = PinnedObject
+    made.sslsocket_class = PinnedSocket
+
+
+def _check(end: ssl.SSLObject | ssl.SSLSocket, digest: bytes) -> None:
+    """Raises ssl.SSLCertVerificationError for another certificate."""
+    found = hashlib.sha256(end.getpeercert(binary_form=True) or b"").digest()
+    if found != digest:
+        raise ssl.SSLCertVerificationError(f"another certificate: SHA-256 {found.hex(':').upper()}")
