@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from config.load import problems
 from config.problem import Problem
 from edge.catalogue import text as text_of
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # tests/certificates.py
 
 SITE = """\
 [site]
