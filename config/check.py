@@ -17,6 +17,7 @@ from config.check_controls import controls
 from config.check_edition import codes_of_2005, mn_form
 from config.check_equipment import equipment
 from config.check_gas import gas, is_share_of_gas
+from config.check_mqtt import mqtt, without_meaning
 from config.check_numbers import numbers
 from config.check_points import batches, totalisers
 from config.check_switches import derived, switches
@@ -335,7 +336,8 @@ def _accesses(site: Site, merged: Merged) -> Iterator[Problem]:
             if other != merged.key(path):
                 yield merged.problem((*path, "mn"), "config.same-mn", True, got=access.mn, other=other)
             yield from mn_form(merged, path, platform, access)
-            yield from _access(merged, path, access)
+            if platform.protocol == "hj212" or "allow" not in without_meaning(platform):
+                yield from _access(merged, path, access)
 
 
 def _access(merged: Merged, path: Path, access: Access) -> Iterator[Problem]:
@@ -369,4 +371,5 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     totalisers,
     batches,
     tls,
+    mqtt,
 )

@@ -16,6 +16,7 @@ from config.alarms import AlarmRules
 from config.batch import NewResult, ResultKind, Source
 from config.controls import Action, Info, RawCode
 from config.markers import Duration, NumberAsText, OneOf, Pattern
+from config.mqtt import Mqtt
 from config.states import State
 from config.switches import Derived, Maintenance, StopSource
 from config.tls import Tls
@@ -286,9 +287,9 @@ class Access:
 class Platform:
     """`[platforms.NAME]`: who receives the packets."""
 
-    protocol: Literal["hj212"] = "hj212"
+    protocol: Literal["hj212", "mqtt"] = "hj212"
     edition: Literal["2005", "2017"]
-    """Of HJ 212: HJ/T 212-2005 or HJ 212-2017."""
+    """Of HJ 212: HJ/T 212-2005 or HJ 212-2017; MQTT with JSON has none."""
     role: Literal["official", "other", "rehearsal"] = "official"
     address: Annotated[str, Pattern(r"(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}", "address")]
     outlets: dict[str, Access]
@@ -348,6 +349,8 @@ class Platform:
     """Decimals of the masses in Cou. Unset: 6; edition 2005: 2, and 6 or more for one that would be 0.00."""
     tls: Tls | None = None
     """None: plain TCP."""
+    mqtt: Mqtt | None = None
+    """Of `protocol = "mqtt"`, which has one in any case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
