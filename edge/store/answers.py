@@ -86,7 +86,8 @@ def refused(db: sqlite3.Connection, platform: str, qn: str, code: str, at_ms: in
     if packet is None or found is None or found.platform != platform:
         return None
     change = "UPDATE packet SET refused = ? WHERE qn = ? AND refused IS NULL"  # said twice, it counts once
-    if packet.answered_at is None and db.execute(change, (code, packet.qn)).rowcount:
+    is_news = packet.answered_at is None and db.execute(change, (code, packet.qn)).rowcount
+    if is_news and _refused_parts(db, packet) == 1:  # all parts of an issue together are one refusal
         refusals = found.refusals + 1
         db.execute(
             "UPDATE delivery SET refusals = ?, retry_after = ?, state = CASE WHEN ? AND state = 0 THEN 1 ELSE state END"
@@ -94,6 +95,12 @@ def refused(db: sqlite3.Connection, platform: str, qn: str, code: str, at_ms: in
             (refusals, at_ms + _wait_ms(refusals), refusals >= ASIDE_AFTER, found.id),
         )
     return delivery.by_id(db, found.id)
+
+
+def _refused_parts(db: sqlite3.Connection, packet: _Packet) -> int:
+    key = packet.delivery, packet.issue
+    found = db.execute("SELECT count(refused) FROM packet WHERE delivery = ? AND issue = ?", key).fetchone()
+    return int(found[0])
 
 
 def gave_up(db: sqlite3.Connection, delivery_id: int, at_ms: int) -> None:

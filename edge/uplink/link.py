@@ -141,6 +141,10 @@ class Link:
             if self._gap_s:
                 await self._clock.sleep(self._gap_s)
 
+    async def send(self, qn: str, frame: bytes) -> None:
+        """An upload: its answer comes with this QN."""
+        await self.write(frame)
+
     def drained(self) -> bool:
         """Whether all that was written has left the send queue and the peer's TCP has acknowledged it (SIOCOUTQ)."""
         writer = self._writer
