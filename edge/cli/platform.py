@@ -16,6 +16,7 @@ from edge.catalogue import explain, text
 from edge.cli.links import list_platforms, packets, reset
 from edge.cli.listening import KEEP, edition_option, listen_option
 from edge.cli.platform_check import check
+from edge.cli.platform_mqtt import mqtt_schema
 from edge.cli.platform_presets import presets
 from edge.cli.platform_window import test
 
@@ -163,5 +164,6 @@ platform_group.add_command(check)
 platform_group.add_command(test)
 platform_group.add_command(list_platforms)
 platform_group.add_command(packets)
+platform_group.add_command(mqtt_schema)
 platform_group.add_command(presets)
 platform_group.add_command(reset)
