@@ -17,6 +17,7 @@ from config.check_controls import controls
 from config.check_edition import codes_of_2005, mn_form
 from config.check_equipment import equipment
 from config.check_gas import gas, is_share_of_gas
+from config.check_links import links
 from config.check_mqtt import mqtt, without_meaning
 from config.check_numbers import numbers
 from config.check_points import batches, totalisers
@@ -261,8 +262,6 @@ def _measures(site: Site, outlet: str, factor: str) -> bool:
 def _platforms(site: Site, merged: Merged) -> Iterator[Problem]:
     for name, platform in site.platforms.items():
         path: Path = ("platforms", name)
-        if not 1 <= int(platform.address.rpartition(":")[2]) <= 65_535:
-            yield merged.problem((*path, "address"), "config.port", got=shown(platform.address))
         if platform.connect_from is not None and not _is_date(platform.connect_from):
             yield merged.problem((*path, "connect_from"), "config.form.date", got=shown(platform.connect_from))
         if not platform.outlets:
@@ -332,8 +331,9 @@ def _accesses(site: Site, merged: Merged) -> Iterator[Problem]:
             if outlet not in known:
                 yield _unknown(merged, path, "config.unknown-outlet", outlet, known)
             st = site.outlets[outlet].st if outlet in site.outlets else None
-            other = owners.setdefault((platform.address, access.mn, st), merged.key(path))
-            if other != merged.key(path):
+            here = merged.key(path)
+            others = {owners.setdefault((one, access.mn, st), here) for one in platform.addresses} - {here}
+            for other in sorted(others):
                 yield merged.problem((*path, "mn"), "config.same-mn", True, got=access.mn, other=other)
             yield from mn_form(merged, path, platform, access)
             if platform.protocol == "hj212" or "allow" not in without_meaning(platform):
@@ -370,6 +370,7 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     alarms,
     totalisers,
     batches,
+    links,
     tls,
     mqtt,
 )

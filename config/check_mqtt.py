@@ -17,6 +17,7 @@ from config.problem import Problem, listed
 from config.site import Platform, Site
 
 OF_LINKS = frozenset({
+    "listen", "allow_from", "interface", "source_address",
     "connection", "acknowledge", "no_answer", "frame_gap", "heartbeat", "heartbeat_every", "connect_from", "retries",
     "preset",
 })  # fmt: skip
@@ -60,6 +61,9 @@ def _foreign(merged: Merged, path: Path, platform: Platform) -> Iterator[Problem
     for key in merged.tree["platforms"][path[1]]:
         if key in foreign and (*path, key) not in merged.filled_in:
             yield merged.problem((*path, key), "config.not-for-mqtt", key=key)
+    for address in platform.addresses:
+        if address.startswith("serial:"):
+            yield merged.problem((*path, "address"), "config.form.address", got=address)
     if platform.role == "official":
         yield merged.problem((*path, "role"), "config.mqtt-official")
 
@@ -84,7 +88,7 @@ def _table(merged: Merged, path: Path, table: Mqtt) -> Iterator[Problem]:
 
 def _shared(site: Site, merged: Merged) -> Iterator[Problem]:
     """A client ID that two connections share throws each of them out in turn; under one topic they mix their data."""
-    owners: dict[tuple[str, str, str], str] = {}
+    owners: dict[tuple[tuple[str, ...], str, str], str] = {}
     for name, platform in site.platforms.items():
         if platform.protocol != "mqtt":
             continue
@@ -93,7 +97,7 @@ def _shared(site: Site, merged: Merged) -> Iterator[Problem]:
             for key in ("client_id", "topic"):
                 got = table.named(getattr(table, key), name, outlet, access.mn)
                 path: Path = ("platforms", name, "mqtt", key)
-                other = owners.setdefault((str(platform.address), key, got), f"{name}/{outlet}")
+                other = owners.setdefault((platform.addresses[:1], key, got), f"{name}/{outlet}")
                 if key == "topic" and _WILD.search(got):  # an MN may hold such a character
                     yield merged.problem(path, "config.form.topic", got=got)
                 if other != f"{name}/{outlet}":

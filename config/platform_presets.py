@@ -20,7 +20,7 @@ from config.problem import ConfigError, listed, nearest
 OWN_PRESETS = "platforms"
 """The folder of a site's own presets, beside its file."""
 GRADES = ("from-notes", "seen-in-field")
-OF_THE_SITE = frozenset({"address", "outlets", "role", "connect_from", "preset"})
+OF_THE_SITE = frozenset({"address", "listen", "outlets", "role", "connect_from", "preset"})
 """Keys that no preset may bring."""
 _SHIPPED = Path(__file__).parent / "presets" / "platforms"
 _TEXTS = ("name_zh", "name_en", "notes")

@@ -228,7 +228,8 @@ def _kind(hint: Any) -> str:
     if "list" not in kinds:
         return "/".join(kinds)
     # a list of numbers is a list; a number or a list of them is both
-    alone = [names[part] for part in get_args(hint) if part in names] if _is_union(hint) else []
+    bare = [get_args(part)[0] if get_origin(part) is Annotated else part for part in get_args(hint)]
+    alone = [names[part] for part in bare if part in names] if _is_union(hint) else []
     return "/".join([*dict.fromkeys(alone), "list"])
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
+from config.addresses import Address, ListenAddress, addresses_of
 from config.alarms import AlarmRules
 from config.batch import NewResult, ResultKind, Source
 from config.controls import Action, Info, RawCode
@@ -291,7 +292,16 @@ class Platform:
     edition: Literal["2005", "2017"]
     """Of HJ 212: HJ/T 212-2005 or HJ 212-2017; MQTT with JSON has none."""
     role: Literal["official", "other", "rehearsal"] = "official"
-    address: Annotated[str, Pattern(r"(\[[0-9A-Fa-f:.]+\]|[^:\s]+):[0-9]{1,5}", "address")]
+    address: Address | tuple[Address, ...] | None = None
+    """Where the logger connects to; several: in order of preference. None: the platform comes to us (`listen`)."""
+    listen: ListenAddress | None = None
+    """Where the platform connects to, for one that does so."""
+    allow_from: tuple[str, ...] = ()
+    """Networks from which it may come."""
+    interface: Annotated[str, Pattern(r"[^\s/]{1,15}", "interface")] | None = None
+    """Network interface that the link is bound to, such as `ppp0`; None: as the routes say."""
+    source_address: str | None = None
+    """Local address that the link leaves from."""
     outlets: dict[str, Access]
     connection: Literal["per-mn", "shared"] = "per-mn"
     realtime: Annotated[int, Duration(), Ge(30_000), Le(3_600_000)] = 60_000
@@ -351,6 +361,11 @@ class Platform:
     """None: plain TCP."""
     mqtt: Mqtt | None = None
     """Of `protocol = "mqtt"`, which has one in any case."""
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All its addresses, the preferred one first; `listen:HOST:PORT` of one that connects to us."""
+        return addresses_of(self.address, self.listen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,6 +149,7 @@ class Daemon:
                 links.close()
             await self._measuring.stop()
             await self._delivering.keep_packets()
+            await self._delivering.keep_links()
             if plausible(self._clock.wall_ms()):
                 await self._note("stopped", {})
 

@@ -15,6 +15,7 @@ from edge.actions import Actions
 from edge.alarms2005 import Alarming
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
+from edge.link_log import LinkLog
 from edge.logs import get_logger
 from edge.measure.engine import Engine
 from edge.measure.rules import decimals_of, factor_rules
@@ -36,6 +37,7 @@ from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import MINUTE_NAMES, Terms, destination
+from edge.uplink.ways import transport
 from edge.uploads import Uploads
 from edge.values import Sample, period_start
 from protocol.edition import edition
@@ -85,11 +87,17 @@ class Delivering:
         self.sessions: dict[tuple[str, str], Session] = {}
         self._builders: dict[tuple[str, str], Builder] = {}
         self.links: list[Link] = []
+        self.link_log = LinkLog(store, clock)
+        self._link_of: dict[tuple[str, str], Link] = {}
         self.link_ups: list[asyncio.Event] = []
         self._alarming = Alarming(store, clock, live, on_event)
         self.uploads = Uploads(self.sessions, store, clock, on_event)
         self._refusals: defaultdict[tuple[str, str], Refusals] = defaultdict(Refusals)
         self._log = get_logger("delivering")
+
+    def link_of(self, session: Session) -> Link:
+        """The link that a session sends over, also while it is down."""
+        return self._link_of[session.terms.platform, session.terms.outlet]
 
     @property
     def terms(self) -> list[Terms]:
@@ -98,6 +106,7 @@ class Delivering:
 
     async def load(self) -> None:
         """Sessions and links of every platform, with what the platforms set earlier."""
+        await self.link_log.begin()
         for name, platform in self._site.platforms.items():
             kept = await self._store.do(settings.get_all, name)
             now_ms = self._clock.wall_ms()
@@ -114,7 +123,10 @@ class Delivering:
                 session.health.misses.update(dict.fromkeys(silent, SILENT_AFTER))
             shared = platform.connection == "shared"
             for users in [sessions] if shared else [[session] for session in sessions]:
-                self.links.append(self._link(name if shared else f"{name}/{users[0].terms.outlet}", platform, users))
+                link = self._link(name if shared else f"{name}/{users[0].terms.outlet}", platform, users)
+                self.links.append(link)
+                self.link_log.watch(link, users)
+                self._link_of |= {(name, user.terms.outlet): link for user in users}
         await self.uploads.load()
 
     def _session(self, name: str, platform: Platform, outlet: str, kept: dict[str, Setting]) -> Session:
@@ -148,7 +160,8 @@ class Delivering:
     def _mqtt_link(self, name: str, session: Session, event: asyncio.Event) -> Link:
         from edge.uplink.mqtt import MqttLink
 
-        return MqttLink(name, session, self._head(session.terms), self._clock, event, self._on_event)
+        parts = session, self._head(session.terms), self._clock, event, self._on_event
+        return MqttLink(name, *parts, watcher=self.link_log)
 
     def _link(self, name: str, platform: Platform, users: list[Session]) -> Link:
         event = asyncio.Event()
@@ -157,7 +170,7 @@ class Delivering:
             return self._mqtt_link(name, users[0], event)
         return Link(
             name,
-            platform.address,
+            transport(name, platform, self._on_event),
             users,
             self._clock,
             frame_gap_s=platform.frame_gap / 1000,
@@ -165,6 +178,7 @@ class Delivering:
             read_packet=edition(platform.edition).read,
             link_up=event,
             on_event=self._on_event,
+            watcher=self.link_log,
         )
 
     def start(self, group: asyncio.TaskGroup, count: Callable[[str], None]) -> None:
@@ -201,6 +215,11 @@ class Delivering:
             with suppress(StoreFailed):
                 await self._store.do_samples(linklog.log, packets)
 
+    async def keep_links(self) -> None:
+        """The rest of the link log, when the daemon stops."""
+        with suppress(StoreFailed):
+            await self.link_log.close()
+
     # realtime
 
     async def _tick_loop(self) -> None:
@@ -208,6 +227,8 @@ class Delivering:
             await self._tick()
             if self._packets and self._packets[0].at_ms < self._clock.wall_ms() - PACKETS_MS:
                 await self.keep_packets()
+            with suppress(StoreFailed):  # begun with the next look
+                await self.link_log.look()
             await self._clock.sleep(TICK_S)
 
     def age_s(self) -> float:

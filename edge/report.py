@@ -42,6 +42,7 @@ def platforms(delivering: Delivering, counts: dict[tuple[str, str], dict[str, in
 
 def _platform(delivering: Delivering, session: Session, counts: dict[str, int]) -> dict[str, Any]:
     terms, health, link = session.terms, session.health, session.link
+    own = delivering.link_of(session)
     return {
         "platform": terms.platform,
         "outlet": terms.outlet,
@@ -49,11 +50,16 @@ def _platform(delivering: Delivering, session: Session, counts: dict[str, int]) 
         "protocol": terms.site.protocol,
         "edition": terms.site.edition,
         "mn": terms.mn,
-        "address": terms.site.address,
+        "address": link.address if link else terms.site.addresses[0],
         "held": terms.held,
         "connected": link is not None,
         "connected_since": when(link.connected_since if link else None),
         "peer": link.peer if link else None,
+        "addresses": list(terms.site.addresses),
+        "rtt_ms": health.last_trip_ms if link else None,
+        "down_since": when(own.down_since),
+        "down_cause": own.last_cause or None,
+        "refused_peers": own.refused(),
         "last_answer": when(health.last_answer),
         "last_received": when(health.last_received),
         "realtime_s": terms.realtime_ms // 1000,

@@ -19,7 +19,7 @@ from edge.catalogue import use_language
 from edge.cli.main import hj212
 from edge.events import Event
 from edge.measure.alarms import Alarm
-from edge.store import alarms, connection, database, delivery, journal, linklog, records, samples
+from edge.store import alarms, connection, database, delivery, journal, linklog, links, records, samples
 from edge.store.connection import Receipt
 from edge.values import HOUR_MS, Kind, Record, Sample
 
@@ -152,6 +152,8 @@ def _fill_records(folder: Path) -> None:
     record = Record("ww1", Kind.MINUTE, "w01018", NOON, min=1.0, avg=2.0, max=3.0, cou=0.1, count=12, mark="N")
     records.seal(db, [record], [delivery.Due("city", "ww1", "2051", NOON)], NOON + HOUR_MS)
     alarms.keep(db, [Alarm("ww1", "w01018", "limit", NOON, None, 41.0, 40.0)])
+    links.begin(db, NOON, NOON)
+    links.keep(db, NOON, [links.Connected("city/ww1", NOON, "127.0.0.1:9212", "127.0.0.1:9212")], {}, NOON + HOUR_MS)
     journal.append(db, "logger", "started", {"version": "0"}, NOON)
     db.close()
 
@@ -219,6 +221,15 @@ def test_keys_of_platform_packets_are_documented_and_the_password_is_masked(site
     row = printed(site, "platform", "packets")[0]
     assert set(row) == set(documented("`platform packets")[0])
     assert row["packet"] == "##0000PW=***;"
+
+
+def test_keys_of_platform_links_are_documented(site: str) -> None:
+    page = printed(site, "platform", "links", "--from", "2026-09-22", "--to", "2026-09-23")
+    top, runs, links_, connections = documented("`platform links")
+    assert list(page) == top
+    assert set(page["runs"][0]) == set(runs)
+    assert set(page["links"][0]) == set(links_)
+    assert set(page["links"][0]["connections"][0]) == set(connections)
 
 
 def test_keys_of_platform_presets_are_documented(site: str) -> None:

@@ -12,7 +12,8 @@ import asyncio
 import functools
 import inspect
 import selectors
-from collections.abc import Awaitable, Callable, Coroutine
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +37,7 @@ from edge.uplink.history import SealedRecords
 from edge.uplink.link import Link
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
+from edge.uplink.transport import Connection
 from edge.uploads import Uploads
 from edge.values import MINUTE_MS, Kind, Record
 from protocol import edition, messages, upload
@@ -247,20 +249,31 @@ class MemoryEnd:
         self.reader = asyncio.StreamReader()
         self._platform = platform
         self._open = True
+        self._under_way: deque[bytes] = deque()
 
     def write(self, frame: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._platform.rtt_s / 2, lambda: self._open and self._platform.take(frame, self))
+        self._under_way.append(frame)
+        asyncio.get_running_loop().call_later(self._platform.rtt_s / 2, self._arrive)
+
+    def _arrive(self) -> None:
+        """The oldest frame: of two timers of the same moment the loop may take either first."""
+        frame = self._under_way.popleft()
+        if self._open:
+            self._platform.take(frame, self)
 
     async def drain(self) -> None:
         if not self._open:
             raise ConnectionResetError("connection lost")
 
-    def close(self) -> None:
+    @property
+    def transport(self) -> MemoryEnd:
+        return self
+
+    def abort(self) -> None:
         self.hang_up()
 
-    def get_extra_info(self, name: str) -> Any:
-        return ("127.0.0.1", 9212) if name == "peername" else None
+    def is_closing(self) -> bool:
+        return not self._open
 
     def deliver(self, frame: bytes, after_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -272,18 +285,31 @@ class MemoryEnd:
             self.reader.feed_eof()
 
 
+class MemoryWire:
+    """A transport without sockets."""
+
+    waits = False
+    refused: Mapping[str, int] = {}
+
+    def __init__(self, address: str, platform: ScriptedPlatform) -> None:
+        self.address = address
+        self.platform = platform
+
+    async def open(self) -> Connection:
+        await asyncio.sleep(self.platform.rtt_s)
+        end: Any = self.platform.accept()
+        return Connection(end.reader, end, self.address, "127.0.0.1:9212")
+
+    def close(self) -> None:
+        pass
+
+
 class MemoryLink(Link):
     """The product's link on an in-memory wire."""
 
-    platform: ScriptedPlatform
-
-    async def _open(self) -> Any:
-        await asyncio.sleep(self.platform.rtt_s)
-        end = self.platform.accept()
-        return end.reader, end
-
     def drained(self) -> bool:
-        return self.platform.drains
+        wire: Any = self.transport
+        return bool(wire.platform.drains)
 
 
 def site_platform(**changes: Any) -> Platform:
@@ -332,7 +358,7 @@ class World:
         site = site_platform(outlets={"ww1": Access(mn=mn, password="123456")}, **changes)
         kept = self.store.now(settings.get_all, name)
         overrides = {key: one.value for (_, key), one in kept.items()}
-        moved_ms = self.store.now(outbox.address_since, name, site.address, self.clock.wall_ms())
+        moved_ms = self.store.now(outbox.address_since, name, site.addresses[0], self.clock.wall_ms())
         terms = Terms(name, "ww1", "32", site, site.outlets["ww1"], overrides, moved_ms)
         builder = Builder(terms, Engine(WATER, "ww1", FACTORS), {})
         self.builders[name] = builder
@@ -340,8 +366,8 @@ class World:
         parts = terms, store, self.clock, builder, self._command, self._event, lambda *args: None
         session = Session(*parts, lambda: self.asks_time and not self.synchronised)
         read = edition.edition(site.edition).read
-        link = MemoryLink(name, site.address, [session], self.clock, read_packet=read, on_event=self._event)
-        link.platform = platform
+        wire = MemoryWire(site.addresses[0], platform)
+        link = MemoryLink(name, wire, [session], self.clock, read_packet=read, on_event=self._event)
         self.sessions[name], self.links[name] = session, link
         self.keyed[name, "ww1"] = session
         self.tasks.append(asyncio.get_running_loop().create_task(link.run()))

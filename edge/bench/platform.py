@@ -11,6 +11,7 @@ for the reader.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from protocol.packet import Packet, Region, examine
 from protocol.split import Incomplete, Reassembler
 from protocol.times import qn_text, time_text
 
+DIAL_AGAIN_S = 1.0
+"""Pause before a logger that listens is connected to again."""
 _ANSWERS = ANSWERS | {"9014"}
 _STARTED_BY = {"2012": "2011", "2022": "2021"}
 
@@ -48,6 +51,10 @@ class Options:
     """Follow a 1013 with a 1012 that brings the platform's time (Table C.4)."""
     keep: int = 100_000
     """How many packets `received` and the search for repeated ones go back."""
+    tls: ssl.SSLContext | None = None
+    """Listen with TLS."""
+    connect: str | None = None
+    """Connect to a logger that listens at this `HOST:PORT`, instead of listening."""
     on_link: Callable[[str, bool], None] = _nothing
     """Gets the peer's address, and whether its link is up."""
     on_result: Callable[[CommandResult], None] = _nothing
@@ -123,12 +130,29 @@ class BenchPlatform:
         self._calibrations: set[asyncio.Task[CommandResult]] = set()
         self._last_qn_ms = 0
         self._server: asyncio.Server | None = None
+        self._dialling: asyncio.Task[None] | None = None
+        self._open = False
         self._news = asyncio.Event()
 
     async def start(self) -> None:
-        """Listen; OSError when the address cannot be had."""
+        """Listen, or connect again and again; OSError when the address cannot be had."""
+        self._open = True
+        if self.options.connect is not None:
+            self._dialling = asyncio.create_task(self._dial(self.options.connect), name="bench-dial")
+            return
         host, _, port = self._listen.rpartition(":")
-        self._server = await asyncio.start_server(self._serve, host.strip("[]"), int(port))
+        self._server = await asyncio.start_server(self._serve, host.strip("[]"), int(port), ssl=self.options.tls)
+
+    async def _dial(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        while True:
+            try:
+                streams = await asyncio.open_connection(host.strip("[]"), int(port))
+            except OSError:
+                await asyncio.sleep(DIAL_AGAIN_S)
+                continue
+            await asyncio.wait({asyncio.create_task(self._serve(*streams))})  # which ends by itself, see `_close`
+            await asyncio.sleep(DIAL_AGAIN_S)
 
     @property
     def port(self) -> int:
@@ -137,7 +161,9 @@ class BenchPlatform:
 
     @property
     def address(self) -> str:
-        """`HOST:PORT` as a site file's `address` has it, once started."""
+        """`HOST:PORT` as a site file's `address` has it, once started; where it connects to, if it does."""
+        if self.options.connect is not None:
+            return self.options.connect
         return f"{self._listen.rpartition(':')[0]}:{self.port}"
 
     @property
@@ -154,7 +180,8 @@ class BenchPlatform:
 
     async def pause(self) -> None:
         """Be away: every link is cut and new ones are refused, until `resume()`."""
-        self._listen = self.address
+        if self.options.connect is None:
+            self._listen = self.address
         await self._close()
 
     async def resume(self) -> None:
@@ -162,9 +189,12 @@ class BenchPlatform:
         await self.start()
 
     async def _close(self) -> None:
+        self._open = False
         if self._server is not None:
             self._server.close()
-        self._server = None
+        if self._dialling is not None:
+            self._dialling.cancel()
+        self._server = self._dialling = None
         # Links end by themselves when they are cut; asyncio 3.11 logs a cancelled one as a fault.
         self.drop_links()
         await asyncio.gather(*self._links.values())
@@ -241,7 +271,7 @@ class BenchPlatform:
         return qn_text(self._last_qn_ms)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._server is None:  # accepted in the moment of closing
+        if not self._open:  # accepted in the moment of closing
             writer.transport.abort()
             return
         link = Link(reader, writer, self._clock, lambda: self.profile, self._arrived)

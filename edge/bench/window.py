@@ -12,7 +12,7 @@ out.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from edge.bench.errors import NotTested
@@ -28,6 +28,7 @@ from protocol.packet import Packet
 from protocol.times import qn_text
 
 CONNECT_S = 10.0
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _ANSWERS = frozenset({"9013", "9014"})
 """Sloppy platforms answer everything with 9014."""
 _REFUSED = "2"
@@ -42,6 +43,16 @@ class Target:
     role: str = "other"
     crc: Variant = "hj212"
     tail: Tail = "crlf"
+    open: Callable[[], Awaitable[Streams]] | None = None
+    """The way there, raises OSError; None: plain TCP."""
+    connect_s: float = CONNECT_S
+
+    async def opened(self) -> Streams:
+        """A connection to it."""
+        if self.open is not None:
+            return await self.open()
+        host, _, port = self.address.rpartition(":")
+        return await asyncio.open_connection(host.strip("[]"), int(port))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +75,12 @@ async def find_window(
     target: Target, most: int, timeout_s: float, clock: Clock, on_trial: Callable[[Trial], None]
 ) -> list[Trial]:
     """Windows 1, 2, 4 … `most`, until one is not answered in full. NotTested: nobody listens at the address."""
-    host, _, port = target.address.rpartition(":")
-    opening = asyncio.open_connection(host.strip("[]"), int(port))
     try:
-        opened = await within(clock, CONNECT_S, opening)
+        opened = await within(clock, target.connect_s, target.opened())
     except OSError as error:
         raise NotTested("bench.window.no_link", address=target.address, reason=error.strerror or error) from error
     if opened is None:
-        raise NotTested("bench.window.no_link", address=target.address, reason=f"{CONNECT_S:g} s")
+        raise NotTested("bench.window.no_link", address=target.address, reason=f"{target.connect_s:g} s")
     probe = _Probe(*opened, target, timeout_s, clock)
     try:
         return await _grow(probe, most, on_trial)

@@ -146,7 +146,7 @@ def set_(config: Path, key: str, value: str, same_platform: bool) -> None:
 
 def _ask_same_platform(config: Path, key: str) -> None:
     """A platform that has answered data has fixed a legal date: another address must be the same platform."""
-    match = re.fullmatch(r"platforms\.([^.]+)\.address", key)
+    match = re.fullmatch(r"platforms\.([^.]+)\.(?:address|listen)", key)
     if match is None:
         return
     try:

@@ -43,7 +43,7 @@ def gaps(config: Path, kind: str, begin: int | None, end: int | None, outlet: st
     """Missing periods, invalid ones, and those that a platform has not answered for."""
     place = where(config)
     in_order(begin, end)
-    now_ms = _now_ms(place)
+    now_ms = now_of(place)
     until = min(now_ms - _LATE_MS - Kind[kind.upper()].ms + 1, now_ms if end is None else end + 1)
     since = now_ms - SPAN_MS[kind] if begin is None else begin
     found = ((each, gap) for each in outlets_of(place, outlet) for gap in _gaps(place, each, kind, since, until))
@@ -64,7 +64,7 @@ def _cell(row: dict[str, Any], key: str) -> Any:
     return row[key].removesuffix("+08:00").replace("T", " ") if key in ("start", "end") else row[key]
 
 
-def _now_ms(place: Where) -> int:
+def now_of(place: Where) -> int:
     """The daemon's time, which a demo sets itself; the machine's where no daemon answers."""
     try:
         page = client.ask(client.candidates(place.socket, place.data_dir), "status")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -21,10 +22,24 @@ def list_platforms(config: Path, as_json: bool) -> None:
         return
     columns = (
         "cli.col-platform", "cli.col-role", "cli.col-outlet", "cli.col-mn", "cli.col-address", "cli.col-link",
-        "cli.col-last-answer", "cli.col-outbox",
+        "cli.col-since", "cli.col-peer", "cli.col-rtt-last", "cli.col-last-answer", "cli.col-outbox",
     )  # fmt: skip
-    keys = ("platform", "role", "outlet", "mn", "address")
-    table(columns, [[*(row[key] for key in keys), _link(row), row["last_answer"], row["outbox"]] for row in rows])
+    keys = "platform", "role", "outlet", "mn", "address"
+    table(
+        columns,
+        [
+            (
+                *(row[key] for key in keys),
+                *_link(row),
+                *(row["peer"], row["rtt_ms"], _moment(row["last_answer"]), row["outbox"]),
+            )
+            for row in rows
+        ],
+    )
+    for row in rows:
+        if row["refused_peers"]:
+            refused = ", ".join(f"{peer} ({count})" for peer, count in row["refused_peers"].items())
+            click.echo(text("cli.refused-peers", platform=row["platform"], refused=refused))
 
 
 @click.command("packets", help=text("cli.verb-platform-packets"))
@@ -61,5 +76,14 @@ def reset(config: Path, platform: str | None, name: str | None, as_json: bool) -
         click.echo(text("remote.reset-none"))
 
 
-def _link(row: dict[str, str]) -> str:
-    return text("cli.connected" if row["connected"] else "cli.disconnected")
+def _link(row: dict[str, Any]) -> tuple[str, str | None]:
+    """Whether there is a link, or why not, and since when."""
+    if row["connected"]:
+        return text("cli.connected"), _moment(row["connected_since"])
+    cause = f" ({text('edge.cause.' + row['down_cause'])})" if row["down_cause"] else ""
+    return text("cli.disconnected") + cause, _moment(row["down_since"])
+
+
+def _moment(iso: str | None) -> str | None:
+    """Month, day and time of day."""
+    return None if iso is None else f"{iso[5:10]} {iso[11:19]}"

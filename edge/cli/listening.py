@@ -12,7 +12,10 @@ KEEP = 10_000
 """Packets that are remembered."""
 
 
-def _listen(_: click.Context, __: click.Parameter, value: str) -> str:
+def address_option(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """`HOST:PORT`, for the callback of an option."""
+    if value is None:
+        return None
     host, colon, port = value.rpartition(":")
     if not (host and colon and port.isdecimal() and int(port) < 65536):
         raise click.BadParameter(text("bench.cli.listen_form", came=value))
@@ -20,7 +23,7 @@ def _listen(_: click.Context, __: click.Parameter, value: str) -> str:
 
 
 listen_option = click.option(
-    "--listen", default=LISTEN, show_default=True, callback=_listen, help=text("bench.cli.listen")
+    "--listen", default=LISTEN, show_default=True, callback=address_option, help=text("bench.cli.listen")
 )
 """`--listen HOST:PORT`."""
 edition_option = click.option(

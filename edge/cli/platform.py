@@ -14,13 +14,16 @@ import click
 
 from edge.catalogue import explain, text
 from edge.cli.links import list_platforms, packets, reset
-from edge.cli.listening import KEEP, edition_option, listen_option
+from edge.cli.listening import KEEP, address_option, edition_option, listen_option
+from edge.cli.online import links
 from edge.cli.platform_check import check
 from edge.cli.platform_mqtt import mqtt_schema
 from edge.cli.platform_presets import presets
 from edge.cli.platform_window import test
 
 if TYPE_CHECKING:
+    import ssl
+
     from edge.bench.conversation import CommandResult
     from edge.bench.notebook import Notebook
     from edge.bench.prompt import Prompt
@@ -41,6 +44,9 @@ class Wish:
     """The options of `serve`."""
 
     listen: str
+    connect: str | None
+    tls_cert: Path | None
+    tls_key: Path | None
     profile: str
     edition: str
     store: Path | None
@@ -52,6 +58,9 @@ class Wish:
 
 @platform_group.command("serve", help=text("bench.cli.serve"))
 @listen_option
+@click.option("--connect", metavar="HOST:PORT", callback=address_option, help=text("bench.cli.connect"))
+@click.option("--tls-cert", type=_FILE, help=text("bench.cli.tls_cert"))
+@click.option("--tls-key", type=_FILE, help=text("bench.cli.tls_key"))
 @click.option("--profile", default="normal", show_default=True, help=text("bench.cli.profile"))
 @edition_option
 @click.option("--store", type=_FILE, help=text("bench.cli.store"))
@@ -93,16 +102,34 @@ async def _serve(wish: Wish) -> int:
         kept = _Kept(screen, book, clock)
         spoken = edition(wish.edition)
         options = Options(
-            edition=spoken, calibrate=wish.calibrate, keep=KEEP, on_link=screen.link, on_result=kept.result
+            edition=spoken,
+            calibrate=wish.calibrate,
+            keep=KEEP,
+            tls=_tls(wish),
+            connect=wish.connect,
+            on_link=screen.link,
+            on_result=kept.result,
         )
         platform = BenchPlatform(wish.listen, profile(wish.profile), clock, kept.packet, options)
         await platform.start()
-        screen.listening(platform.address, wish.profile)
+        if wish.connect is None:
+            screen.listening(platform.address, wish.profile)
         try:
             return await _until_ended(wish.script, Prompt(platform, clock, screen), screen)
         finally:
             await platform.stop()
             screen.summary(platform)
+
+
+def _tls(wish: Wish) -> ssl.SSLContext | None:
+    """Raises OSError (of which ssl.SSLError is one)."""
+    if wish.tls_cert is None:
+        return None
+    import ssl
+
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.load_cert_chain(wish.tls_cert, wish.tls_key)
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +189,7 @@ async def _act(script: TextIO | None, prompt: Prompt, screen: Screen) -> int | N
 
 platform_group.add_command(check)
 platform_group.add_command(test)
+platform_group.add_command(links)
 platform_group.add_command(list_platforms)
 platform_group.add_command(packets)
 platform_group.add_command(mqtt_schema)

@@ -78,7 +78,7 @@ async def _try(site: Site, terms: Terms, timeout_s: float) -> Trial:
     head = Head(site.site.name, terms.outlet, site.outlets[terms.outlet].name, terms.mn, terms.st)
     there = endpoint(terms)
     there = replace(there, client_id=f"{there.client_id}-test", timeout_s=timeout_s)
-    trial = Trial(terms.site.address, there.client_id, f"{root(terms)}/test")
+    trial = Trial(terms.site.addresses[0], there.client_id, f"{root(terms)}/test")
     answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     try:
         client = open_client(there, lambda _number, code: answer.set_result(code))

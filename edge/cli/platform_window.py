@@ -6,19 +6,23 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from edge.catalogue import text
-from edge.cli.common import CHECK_FAILED, WRONG_USE, Stop, json_option, print_json, table
+from edge.cli.common import CHECK_FAILED, WRONG_USE, Stop, json_option, print_json, table, where
 from edge.cli.listening import timeout_option
 from edge.cli.platform_mqtt import try_broker
 
 if TYPE_CHECKING:
-    from config.site import Platform, Site
-    from edge.bench.window import Target, Trial
+    from collections.abc import Awaitable, Callable
 
+    from config.site import Platform, Site
+    from edge.bench.window import Streams, Target, Trial
+
+PATIENCE_S = 120.0
+"""Each address has its own time-outs."""
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -169,5 +173,45 @@ def _of_site(wish: WindowWish, site: Site) -> Target:
         raise NotTested("bench.window.edition", platform=wish.target, edition=platform.edition)
     outlet = _outlet(wish, platform)
     access = platform.outlets[outlet]
+    if platform.listen is not None:
+        _who_came(wish.config or Path(), wish)
     header = Header(site.outlets[outlet].st, access.password, access.mn)
-    return Target(address=platform.address, header=header, role=platform.role, crc=platform.crc, tail=platform.tail)
+    way, address = _way(wish.target, platform), ", ".join(platform.addresses)
+    return Target(
+        address=address,
+        header=header,
+        role=platform.role,
+        crc=platform.crc,
+        tail=platform.tail,
+        open=way,
+        connect_s=PATIENCE_S,
+    )
+
+
+def _way(name: str, platform: Platform) -> Callable[[], Awaitable[Streams]]:
+    """As the daemon goes: addresses in order, TLS, interface, serial DTU."""
+    from edge.uplink.transport import LinkDown, cause_of
+    from edge.uplink.ways import transport
+
+    async def opened() -> Streams:
+        try:
+            made = await transport(name, platform, lambda _code, _params: None).open()
+        except (OSError, LinkDown) as error:
+            cause, detail = cause_of(error)
+            raise OSError(0, text(f"edge.cause.{cause}") + (f" ({detail})" if detail else "")) from error
+        return made.reader, made.writer
+
+    return opened
+
+
+def _who_came(path: Path, wish: WindowWish) -> NoReturn:
+    """A platform that connects by itself cannot be tried out: who is there, or since when nobody is."""
+    rows = [row for row in where(path).ask("status")["platforms"] if row["platform"] == wish.target]
+    if wish.as_json:
+        print_json(rows)
+    for row in rows:
+        code = "cli.listen-connected" if row["connected"] else "cli.listen-waiting"
+        if not wish.as_json:
+            refused = row["refused_peers"]
+            click.echo(text(code, **{**row, "refused": sum(refused.values()), "peers": ", ".join(refused) or "–"}))
+    sys.exit(0 if all(row["connected"] for row in rows) else CHECK_FAILED)

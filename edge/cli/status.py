@@ -71,6 +71,11 @@ def _platforms(rows: list[dict[str, Any]]) -> None:
             for row in rows
         ],
     )
+    for row in rows:
+        if not row["connected"] and row["down_cause"]:
+            cause = text(f"edge.cause.{row['down_cause']}")
+            name = f"{row['platform']}/{row['outlet']}"
+            click.echo(text("cli.down-since", name=name, since=_day_and_clock(row["down_since"]), cause=cause))
 
 
 def _points(rows: list[dict[str, Any]]) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from config.addresses import addresses_in
 from edge.gaps import HISTORY
 from edge.measure.alarms import Alarm
 from edge.store import (
@@ -19,6 +20,7 @@ from edge.store import (
     connection,
     journal,
     linklog,
+    links,
     marks,
     names,
     outbox,
@@ -94,11 +96,12 @@ def receipts(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, Any]:
 
 
 def official_platforms(platforms: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str, int | None]]:
-    """Name, address and `connect_from` (UTC ms) of the platforms of a site file that are official."""
+    """Name, each address and `connect_from` (UTC ms) of the platforms of a site file that are official."""
     return [
-        (name, str(each.get("address", "")), date_ms(each.get("connect_from")))
+        (name, address, date_ms(each.get("connect_from")))
         for name, each in platforms.items()
         if each.get("role", "official") == "official"
+        for address in addresses_in(each)
     ]
 
 
@@ -367,7 +370,24 @@ def again_count(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, int]:
     return again.count(db, again.Range(args["platform"], args["cns"], args["from"], args["to"], args.get("outlet")))
 
 
+def link_log(db: sqlite3.Connection, args: dict[str, Any]) -> dict[str, Any]:
+    """The link log of [from, to): at most a month, so that nobody waits for the store; `figures` counts from it."""
+    begin, end = args["from"], args["to"]
+    return {
+        "last_known": links.last_known(db, _EVER),
+        "known_since": links.known_since(db),
+        "runs": [asdict(each) for each in links.runs(db, begin, end)],
+        "connections": [asdict(each) for each in links.connections(db, begin, end)],
+        "sums": {link: asdict(each) for link, each in links.sums(db, begin, end).items()},
+        "delivered": [
+            {"platform": platform, "outlet": outlet, **counts}
+            for (platform, outlet), counts in links.delivered(db, begin, end).items()
+        ],
+    }
+
+
 QUERIES = {
+    "links": Query(link_log),
     "events": Query(stored_alarms),
     "again_count": Query(again_count),
     "history": Query(history),

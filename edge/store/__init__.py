@@ -7,6 +7,7 @@
     settings               what a platform set
     journal                who changed what, chained
     connection, evidence   official connection time, in the table and in connection.jsonl
+    links                  runs, connections of each link, sums of each hour
     samples, linklog       5 s samples, last packets (samples.db)
     retention              what goes when
 

@@ -11,7 +11,7 @@ import sqlite3
 
 from config.site import Retention
 from edge.clock import plausible
-from edge.store import meta
+from edge.store import links, meta
 from edge.store.delivery import RECORD_KINDS
 from edge.values import HOUR_MS, Kind
 
@@ -35,6 +35,7 @@ def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
     gone += _sweep_deliveries(db, _KEPT, _earlier(now_ms - limits.deliveries, needed), "kept AND state >= 2")
     gone += _sweep_alarms(db, now_ms - limits.hour)
     gone += _sweep_alarms_2005(db, now_ms - limits.deliveries)
+    gone += links.sweep(db, now_ms - limits.deliveries)
     return gone + _strip_bytes(db, now_ms - BYTES_MS)
 
 

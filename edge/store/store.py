@@ -74,6 +74,7 @@ class Store:
             os.close(self._lock)
             raise
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._riders: list[_Job] = []
         self._gate = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="store", daemon=True)
@@ -86,6 +87,15 @@ class Store:
     def call_samples(self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """The same on samples.db (`samples`, `linklog`)."""
         return self._submit(lambda db: fn(db, *args, **kwargs), samples=True)
+
+    def ride(self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """`call` that makes no transaction of its own: it runs in the next one on records.db, or at `close`."""
+        job = self._job(lambda db: fn(db, *args, **kwargs), samples=False)
+        with self._gate:
+            if self._closed:
+                raise errors.StoreClosed("store.closed")
+            self._riders.append(job)
+        return job.future
 
     async def do(self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`call` for asyncio. Cancelled before the thread got to it, the job is not run."""
@@ -168,7 +178,14 @@ class Store:
             # samples first: a crash between the two commits leaves samples without their record, never the
             # reverse
             self._samples.run([job for job in batch if job.samples])
-            self._records.run([job for job in batch if not job.samples])
+            records = [job for job in batch if not job.samples]
+            self._records.run([*self._riding(), *records] if records or not going else [])
+
+    def _riding(self) -> list[_Job]:
+        """The jobs that have waited for a transaction."""
+        with self._gate:
+            riders, self._riders = self._riders, []
+        return [job for job in riders if job.future.set_running_or_notify_cancel()]
 
     def _take(self, batch: list[_Job]) -> bool:
         """Fill `batch` with what has queued up, waiting for the first; False when the store is closing."""

@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from edge.catalogue import explain
 from edge.clock import Clock, plausible
@@ -29,6 +29,13 @@ WAITING_LIMIT = 256
 """Answers that wait for the disk at most; the packets of further ones are sent and answered again."""
 REMEMBERED = 256
 """Packets whose last writing is remembered for an answer that comes late."""
+
+
+class End(Protocol):
+    """Where an answer came from: the address of the site file that is in use, and who is there."""
+
+    address: str
+    peer: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +89,14 @@ class Answers:
         if len(self._written) > REMEMBERED:
             del self._written[next(iter(self._written))]
 
-    def take(self, qn: str, refusal: str | None, frame: bytes, peer: str) -> None:
+    def take(self, qn: str, refusal: str | None, frame: bytes, end: End) -> None:
         """An answer that has just arrived; `refusal`: the code with which it says no."""
         if len(self._jobs) >= WAITING_LIMIT:
             self._on_event("edge.answers-flood", {"platform": self._terms.platform})
             return
         out = self._written.get(qn)
         written_ms = out.written_ms if out else _made_at(qn, self._clock.wall_ms())
-        answer = self.evidence(frame, written_ms, peer)
+        answer = self.evidence(frame, written_ms, end)
         came = _Came(qn, refusal, answer, out.backlog if out else True)
         job = asyncio.get_running_loop().create_task(
             self._settle(came, out.packet.delivery if out else None), name=f"answer[{self._terms.platform}]"
@@ -97,7 +104,7 @@ class Answers:
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
 
-    def evidence(self, frame: bytes, written_ms: int, peer: str) -> Answer:
+    def evidence(self, frame: bytes, written_ms: int, end: End) -> Answer:
         """What is kept of an answer that is here now (no bytes: of the moment when the packet left the send queue)."""
         now_ms = self._clock.wall_ms()
         site = self._terms.site
@@ -106,8 +113,8 @@ class Answers:
             data=frame,
             at_ms=now_ms,
             written_ms=written_ms,
-            peer=peer,
-            address=site.address,
+            peer=end.peer,
+            address=end.address,
             role=site.role,
             clock_plausible=plausible(now_ms),
             connect_from_ms=parse_time(begin.replace("-", "") + "000000") if begin else None,

@@ -24,6 +24,13 @@ class Health:
     """Packets given up in a row, by CN."""
     damaged: int = 0
     """Commands whose check code was wrong."""
+    trips: int = 0
+    """Round trips measured: of packets that were written once."""
+    trips_ms: int = 0
+    """All of them together."""
+    longest_ms: int = 0
+    """Since it was last taken (`take_longest`)."""
+    last_trip_ms: int | None = None
     unheard: int = 0
     """Packets in a row during which nothing at all arrived."""
     looks: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=LOOKS))
@@ -40,6 +47,19 @@ class Health:
             return None
         (first_s, first), (last_s, last) = self.looks[0], self.looks[-1]
         return (last - first) * 60 / (last_s - first_s)
+
+    def trip(self, seconds: float) -> None:
+        """A packet was answered so long after its only writing."""
+        ms = max(0, round(seconds * 1000))
+        self.trips += 1
+        self.trips_ms += ms
+        self.longest_ms = max(self.longest_ms, ms)
+        self.last_trip_ms = ms
+
+    def take_longest(self) -> int:
+        """The longest round trip since the last call, ms."""
+        longest, self.longest_ms = self.longest_ms, 0
+        return longest
 
     def missed(self, cn: str) -> bool:
         """A packet got no answer; whether its kind has just become silent."""

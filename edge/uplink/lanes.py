@@ -54,6 +54,9 @@ class Outgoing:
     cn: str
     backlog: bool
     written_ms: int = 0
+    written_s: float = 0.0
+    """Monotonic."""
+    writings: int = 0
     asked: Asked | None = None
     """The request that it belongs to; None: a delivery of the outbox."""
 

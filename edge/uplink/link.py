@@ -1,44 +1,37 @@
-"""One TCP link to a platform: connects, reads frames, writes frames; what they mean is the sessions' business.
+"""One link to a platform: connects, reads frames, writes frames; what they mean is the sessions' business.
 
-    Link.run ─ connect ─ serve ─┬─ read ──▶ Session.received (by MN, answers by QN)
-             ▲                  ├─ Session.pump   one per MN on this link
-             └── back-off ◀─────┘  ends when the peer closes, TCP dies, or a session asks for it
+    Link.run ─ open ─ serve ─┬─ read ──▶ Session.received (by MN, answers by QN)
+             ▲               ├─ Session.pump   one per MN on this link
+             └── back-off ◀──┘  ends when the peer closes, TCP dies, or a session asks for it
 
-One frame per write and TCP_NODELAY (some platforms take a segment for a packet), `frame_gap` between frames.
+What the bytes go over is the transport's business (`ways`). One frame per write (some platforms take a segment for a
+packet), `frame_gap` between frames.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import random
-import socket
-import struct
-import termios
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from edge.catalogue import explain
+from edge.catalogue import explain, text
 from edge.clock import Clock
 from edge.logs import get_logger
+from edge.uplink.transport import Connection, LinkDown, Transport, cause_of
 from protocol.crc import Variant
 from protocol.errors import ProtocolError
 from protocol.frame import Dropped, Frame, FrameDecoder
 from protocol.packet import Packet, damaged
 
-CONNECT_TIMEOUT_S = 10.0
-USER_TIMEOUT_MS = 30_000
-"""Written bytes unacknowledged by the peer's TCP for this long: the link is dead (TCP_USER_TIMEOUT)."""
 BACKOFF_S = (1.0, 60.0)
 STEADY_S = 60.0
 """A link that lived this long starts the back-off anew."""
 READ_SIZE = 16_384
+WRITE_S = 60.0
+"""Longer than TCP waits for its peer (`dial.USER_TIMEOUT_MS`)."""
 LISTEN_S = 5.0
 """How often half a frame that stalled is looked at."""
-
-
-class LinkDown(Exception):
-    """The link ended; the text says why."""
 
 
 class LinkUser(Protocol):
@@ -64,28 +57,25 @@ class LinkUser(Protocol):
         ...
 
 
-def split_address(address: str) -> tuple[str, int]:
-    """`host:port` or `[v6]:port`."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
+class LinkWatcher(Protocol):
+    """Who keeps the link log."""
 
+    def up(self, link: Link) -> None:
+        """A connection has begun."""
+        ...
 
-def _tune(sock: socket.socket) -> None:
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
+    def down(self, link: Link, cause: str, detail: str) -> None:
+        """It has ended."""
+        ...
 
 
 class Link:
-    """One TCP connection for one or several MNs of one platform."""
+    """One connection at a time, for one or several MNs of one platform."""
 
     def __init__(
         self,
         name: str,
-        address: str,
+        transport: Transport,
         users: Sequence[LinkUser],
         clock: Clock,
         *,
@@ -95,14 +85,25 @@ class Link:
         cap: int = 9_999,
         link_up: asyncio.Event | None = None,
         on_event: Callable[[str, dict[str, Any]], None] = lambda _code, _params: None,
+        watcher: LinkWatcher | None = None,
     ) -> None:
         self.name = name
-        self.address = address
+        self.transport = transport
+        self.address = ""
+        """The site file's address that is in use, or was last."""
         self.peer = ""
         self.connected_since: int | None = None
+        self.down_since: int | None = None
+        """UTC ms; None while connected, and until the first attempt."""
         self.connects = 0
+        self.failures = 0
+        """Attempts to connect that came to nothing."""
+        self.bytes_in = 0
+        self.bytes_out = 0
         self.bad_frames = 0
         self.last_error = ""
+        self.last_cause = ""
+        """Of the last end or failed attempt, of `transport.CAUSES`."""
         self._users = users
         self._clock = clock
         self._gap_s = frame_gap_s
@@ -111,33 +112,35 @@ class Link:
         self._cap = cap
         self._link_up = link_up or asyncio.Event()
         self._on_event = on_event
-        self._writer: asyncio.StreamWriter | None = None
+        self._watcher = watcher
+        self._connection: Connection | None = None
         self._write_lock = asyncio.Lock()
-        self._closing = ""
         self._log = get_logger("link", link=name)
 
     async def run(self) -> None:
         """Stay connected for ever; every failure is a back-off and another try."""
         wait_s = BACKOFF_S[0]
-        while True:
-            began = self._clock.mono_s()
-            try:
-                await self._once()
-            except* (OSError, LinkDown, TimeoutError) as group:
-                self._lost(_reason(group))
-            if self._clock.mono_s() - began > STEADY_S:
-                wait_s = BACKOFF_S[0]
-            await self._back_off(wait_s)
-            wait_s = min(wait_s * 2, BACKOFF_S[1])
+        self.down_since = self._clock.wall_ms()
+        try:
+            while True:
+                began = self._clock.mono_s()
+                served = await self._once()
+                if self._clock.mono_s() - began > STEADY_S or (served and self.transport.waits):
+                    wait_s = BACKOFF_S[0]
+                await self._back_off(wait_s)
+                wait_s = min(wait_s * 2, BACKOFF_S[1])
+        finally:
+            self.transport.close()
 
     async def write(self, frame: bytes) -> None:
         """One frame, one write; raises OSError when the link is dead."""
-        writer = self._writer
-        if writer is None:
+        connection = self._connection
+        if connection is None:
             raise LinkDown("closed")
         async with self._write_lock:
-            writer.write(frame)
-            await writer.drain()
+            connection.writer.write(frame)
+            self.bytes_out += len(frame)
+            await self._drain(connection)
             if self._gap_s:
                 await self._clock.sleep(self._gap_s)
 
@@ -145,51 +148,75 @@ class Link:
         """An upload: its answer comes with this QN."""
         await self.write(frame)
 
-    def drained(self) -> bool:
-        """Whether all that was written has left the send queue and the peer's TCP has acknowledged it (SIOCOUTQ)."""
-        writer = self._writer
-        if writer is None or writer.transport.get_write_buffer_size():
-            return False
-        sock = writer.get_extra_info("socket")
-        left = fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-        return bool(struct.unpack("i", left)[0] == 0)
-
-    def close(self, why: str) -> None:
-        """End this connection (the link connects again after the back-off)."""
-        self._closing = why
-        if self._writer is not None:
-            self._writer.close()
-
-    async def _once(self) -> None:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            reader, writer = await self._open()
-        self._closing = ""
-        self._link_up.clear()  # what came up until now has served
+    async def _drain(self, connection: Connection) -> None:
+        """Until there is room for more; a serial port may be stuck, where TCP gives up by itself. Raises LinkDown."""
         try:
-            self.peer = _peer(writer)
-            self._writer = writer
-            self.connected_since = self._clock.wall_ms()
-            self.connects += 1
-            self._on_event("edge.link-up", {"link": self.name, "peer": self.peer})
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._read(reader), name=f"read[{self.name}]")
-                for user in self._users:
-                    group.create_task(user.pump(self), name=f"pump[{self.name}/{user.mn}]")
-        finally:
-            self._writer = None
-            self.connected_since = None
-            writer.close()
+            async with asyncio.timeout(WRITE_S) as limit:
+                await connection.writer.drain()
+        except TimeoutError:
+            raise (LinkDown("not-drained") if limit.expired() else LinkDown("timeout")) from None
 
-    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        host, port = split_address(self.address)
-        reader, writer = await asyncio.open_connection(host, port)
-        _tune(writer.get_extra_info("socket"))
-        return reader, writer
+    def refused(self) -> dict[str, int]:
+        """How often whom was not let in, where the platform connects to us."""
+        return dict(self.transport.refused)
 
-    async def _read(self, reader: asyncio.StreamReader) -> None:
+    def drained(self) -> bool:
+        """Whether all that was written has left the send queue and, by TCP, is acknowledged by the peer."""
+        return self._connection is not None and self._connection.drained()
+
+    async def _once(self) -> bool:
+        """One connection from its beginning to its end, or an attempt; whether there was one."""
+        try:
+            connection = await self.transport.open()
+        except (OSError, LinkDown) as error:
+            self.failures += 1
+            self._lost(*cause_of(error))
+            return False
+        self._began(connection)
+        # a task of its own: a TaskGroup whose part fails at the moment of our cancellation forgets the cancellation
+        serving = asyncio.get_running_loop().create_task(self._serve(connection), name=f"serve[{self.name}]")
+        try:
+            await asyncio.wait({serving})
+        except asyncio.CancelledError:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
+            self._ended(connection, "stopped", "")
+            raise
+        fault = serving.exception()
+        self._ended(connection, *cause_of(connection.closing or fault or LinkDown("failed")))
+        if isinstance(fault, BaseExceptionGroup) and fault.split((OSError, LinkDown))[1] is not None:
+            raise fault
+        return True
+
+    def _began(self, connection: Connection) -> None:
+        self._link_up.clear()  # what came up until now has served
+        self._connection = connection
+        self.address, self.peer = connection.address, connection.peer
+        self.connected_since, self.down_since = self._clock.wall_ms(), None
+        self.connects += 1
+        self._on_event("edge.link-up", {"link": self.name, "peer": self.peer})
+        if self._watcher is not None:
+            self._watcher.up(self)
+
+    async def _serve(self, connection: Connection) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._read(connection), name=f"read[{self.name}]")
+            for user in self._users:
+                group.create_task(user.pump(self), name=f"pump[{self.name}/{user.mn}]")
+
+    def _ended(self, connection: Connection, cause: str, detail: str) -> None:
+        connection.close(LinkDown(cause, detail))
+        self._connection = None
+        self.connected_since, self.down_since = None, self._clock.wall_ms()
+        if self._watcher is not None:
+            self._watcher.down(self, cause, detail)
+        if cause != "stopped":
+            self._lost(cause, detail)
+
+    async def _read(self, connection: Connection) -> None:
         decoder = FrameDecoder(cap=self._cap, variant=self._crc)
         while True:
-            data = await self._read_some(reader)
+            data = await self._read_some(connection)
             found = decoder.feed(data, self._clock.mono_s()) if data else decoder.tick(self._clock.mono_s())
             for item in found:
                 if isinstance(item, Dropped):
@@ -203,15 +230,18 @@ class Link:
         for packet in damaged(item.data):
             min(self._users, key=lambda user: user.mn != packet.mn).received_damaged(packet)
 
-    async def _read_some(self, reader: asyncio.StreamReader) -> bytes:
+    async def _read_some(self, connection: Connection) -> bytes:
         """Bytes; empty after LISTEN_S without any; raises LinkDown at the end."""
         try:
-            async with asyncio.timeout(LISTEN_S / self._clock.speed):
-                data = await reader.read(READ_SIZE)
+            async with asyncio.timeout(LISTEN_S / self._clock.speed) as limit:
+                data = await connection.reader.read(READ_SIZE)
         except TimeoutError:
+            if not limit.expired():
+                raise  # TCP has given the peer up: ETIMEDOUT is a TimeoutError too
             return b""
         if not data:
-            raise LinkDown(self._closing or "closed by the platform")
+            raise connection.closing or LinkDown(connection.end_cause)
+        self.bytes_in += len(data)
         return data
 
     def _dispatch(self, frame: Frame) -> None:
@@ -226,7 +256,9 @@ class Link:
         if not any(user.received(packet, frame.raw, self) for user in owners):
             self._on_event("edge.stray-packet", {"link": self.name, "cn": packet.cn, "qn": packet.qn or ""})
 
-    def _lost(self, why: str) -> None:
+    def _lost(self, cause: str, detail: str) -> None:
+        self.last_cause = cause
+        why = text(f"edge.cause.{cause}") + (f" ({detail})" if detail else "")
         if why != self.last_error or self.peer:
             self._on_event("edge.link-down", {"link": self.name, "why": why})
         self.last_error = why
@@ -240,18 +272,3 @@ class Link:
         except TimeoutError:
             return
         self._link_up.clear()
-
-
-def _peer(writer: asyncio.StreamWriter) -> str:
-    """`host:port` of the other end; raises LinkDown where it has hung up already."""
-    peer = writer.get_extra_info("peername")
-    if peer is None:
-        raise LinkDown("closed by the platform")
-    return f"{peer[0]}:{peer[1]}"
-
-
-def _reason(group: BaseExceptionGroup[Any]) -> str:
-    first: BaseException = group
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return str(first) or type(first).__name__

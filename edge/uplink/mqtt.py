@@ -13,44 +13,98 @@ with QoS 0 and never taken when they were retained: one of an hour ago would set
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 import aiomqtt
 
+from config.addresses import HostPort, parse_address
 from edge.clock import Clock
-from edge.uplink.link import CONNECT_TIMEOUT_S, Link, LinkDown, split_address
+from edge.uplink.link import Link, LinkWatcher
 from edge.uplink.mqtt_client import FIRST_FAILURE, Client, Endpoint, open_client, why
 from edge.uplink.mqtt_messages import Head, root, topic
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
+from edge.uplink.transport import Connection, LinkDown
+from edge.uplink.ways import InOrder
 from protocol.frame import Dropped, FrameDecoder
 
+CONNACK_S = 10.0
 BLAMED = frozenset({0x87, 0x90, 0x95, 0x99})
 """Not authorized, topic name invalid, packet too large, payload format invalid: the broker hangs up because of what it
 was sent."""
 
 
-def endpoint(terms: Terms, *, client_id: str | None = None, will: aiomqtt.Will | None = None) -> Endpoint:
-    """Where an outlet's connection goes."""
+def endpoint(terms: Terms, address: str | None = None, *, will: aiomqtt.Will | None = None) -> Endpoint:
+    """Where an outlet's connection goes; `address` None: the preferred one."""
     mqtt, site = terms.site.mqtt, terms.site
+    end = parse_address(address or site.addresses[0])
     assert mqtt is not None  # `config.merge` gives every MQTT platform its table
-    host, port = split_address(site.address)
-    own = mqtt.named(mqtt.client_id, terms.platform, terms.outlet, terms.mn)
+    assert isinstance(end, HostPort)  # `config.check_mqtt` refuses others
     return Endpoint(
-        host=host,
-        port=port,
-        client_id=client_id or own,
+        host=end.host,
+        port=end.port,
+        client_id=mqtt.named(mqtt.client_id, terms.platform, terms.outlet, terms.mn),
         mqtt=mqtt,
         tls=site.tls,
-        timeout_s=CONNECT_TIMEOUT_S,
+        timeout_s=CONNACK_S,
         will=will,
     )
 
 
+class MqttConnection(Connection):
+    """A connection whose bytes are the client's business."""
+
+    def __init__(self, client: Client, address: str) -> None:
+        self.client = client
+        self.address = address
+        self.peer = client.peer() or address
+        self.closing = None
+
+    def close(self, why: LinkDown) -> None:
+        """End it now: what the broker has not taken is in the outbox anyway."""
+        if self.closing is None:
+            self.closing = why
+            self.client.drop()
+
+    def drained(self) -> bool:
+        """Every upload asks for an answer here."""
+        return True
+
+
+class Way:
+    """One address of a broker; a client of its own for each connection: one used again sends what it still has."""
+
+    waits = False
+    refused: Mapping[str, int] = MappingProxyType({})
+
+    def __init__(self, address: str, connect: Callable[[str], Client]) -> None:
+        self._address = address
+        self._connect = connect
+
+    async def open(self) -> Connection:
+        """A new connection, accepted by the broker; raises OSError and LinkDown."""
+        client = self._connect(self._address)
+        try:
+            await client.__aenter__()
+        except aiomqtt.MqttError as error:
+            client.drop()
+            if client.fault is not None:
+                raise client.fault from error
+            raise LinkDown("refused" if client.refused else "closed", why(error)) from error
+        except BaseException:
+            client.drop()
+            raise
+        return MqttConnection(client, self._address)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
 class MqttLink(Link):
-    """Stays connected as a TCP link does; the connection itself is another."""
+    """Stays connected as a TCP link does; what goes over the connection are messages."""
 
     def __init__(
         self,
@@ -61,18 +115,21 @@ class MqttLink(Link):
         link_up: asyncio.Event,
         on_event: Callable[[str, dict[str, Any]], None],
         connect: Callable[[Endpoint, Callable[[int, int], None]], Client] = open_client,
+        watcher: LinkWatcher | None = None,
     ) -> None:
         """`head`: what the outlet's messages begin with."""
         terms = session.terms
+        ways = [(address, Way(address, self._new_client)) for address in terms.site.addresses]
         super().__init__(
             name,
-            terms.site.address,
+            ways[0][1] if len(ways) == 1 else InOrder(ways),
             [session],
             clock,
             crc=terms.site.crc,
             read_packet=terms.edition.read,
             link_up=link_up,
             on_event=on_event,
+            watcher=watcher,
         )
         self._session = session
         self._terms = terms
@@ -90,23 +147,19 @@ class MqttLink(Link):
         """Publish what answers a command."""
         self._publish(f"{root(self._terms)}/answer", frame)
 
-    def drained(self) -> bool:
-        """Every upload asks for an answer here."""
-        return not self._published
-
-    def close(self, why: str) -> None:
-        """End this connection (the link connects again after the back-off)."""
-        self._closing = why
-        if self._client is not None:
-            self._client.drop()
-
     def _publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         if self._client is None:
             raise LinkDown("closed")
         try:
-            return self._client.send(topic, payload, retain=retain)
+            number = self._client.send(topic, payload, retain=retain)
         except aiomqtt.MqttError as error:
-            raise LinkDown(why(error)) from error
+            raise LinkDown("closed", why(error)) from error
+        self.bytes_out += len(payload)
+        return number
+
+    def _publish_status(self, *, online: bool) -> None:
+        status = self._head.status(online=online, at_ms=self._clock.wall_ms())
+        self._publish(f"{root(self._terms)}/status", status, retain=True)
 
     def _on_puback(self, number: int, code: int) -> None:
         qn = self._published.pop(number, None)
@@ -115,33 +168,26 @@ class MqttLink(Link):
         refusal = str(code) if code >= FIRST_FAILURE else None
         self._session.confirmed(qn, refusal, f"PUBACK {qn} {code}".encode(), self)
 
-    async def _once(self) -> None:
-        """A connection with a client of its own: one that is used again sends what it still has."""
-        status = f"{root(self._terms)}/status"
+    def _new_client(self, address: str) -> Client:
         last = self._head.status(online=False, at_ms=self._clock.wall_ms())
-        will = aiomqtt.Will(status, last, qos=1, retain=True)
-        client = self._connect(endpoint(self._terms, will=will), self._on_puback)
-        self._closing = ""
+        will = aiomqtt.Will(f"{root(self._terms)}/status", last, qos=1, retain=True)
+        return self._connect(endpoint(self._terms, address, will=will), self._on_puback)
+
+    async def _serve(self, connection: Connection) -> None:
+        assert isinstance(connection, MqttConnection)
+        client = self._client = connection.client
         try:
-            await client.__aenter__()
-            self._client = client
-            self._link_up.clear()  # what came up until now has served
-            await self._serve(client, status)
+            await self._talk(client)
         except* aiomqtt.MqttError as group:
             self._blame(client)
-            raise LinkDown(self._closing or why(group)) from group
+            raise LinkDown("closed", why(group)) from group
         finally:
-            self._client, self.connected_since = None, None
+            self._client = None
             self._published.clear()
-            client.drop()
 
-    async def _serve(self, client: Client, status: str) -> None:
-        self.peer = client.peer() or self.address
-        self.connected_since = self._clock.wall_ms()
-        self.connects += 1
+    async def _talk(self, client: Client) -> None:
         self._session.exchange.window = min(self._terms.site.window, max(1, client.most - 1))  # one for an answer
-        self._on_event("edge.link-up", {"link": self.name, "peer": self.peer})
-        self._publish(status, self._head.status(online=True, at_ms=self.connected_since), retain=True)
+        self._publish_status(online=True)
         if self._takes_commands:
             await client.subscribe(f"{root(self._terms)}/command", qos=0)
         try:
@@ -150,7 +196,7 @@ class MqttLink(Link):
                 group.create_task(self._session.pump(self), name=f"pump[{self.name}]")
         except asyncio.CancelledError:  # the daemon stops; a link that fails leaves its will
             with suppress(LinkDown):
-                self._publish(status, self._head.status(online=False, at_ms=self._clock.wall_ms()), retain=True)
+                self._publish_status(online=False)
             await client.leave()
             raise
 
@@ -160,6 +206,7 @@ class MqttLink(Link):
             # a session that the broker has kept may have a subscription of another site file
             if message.retain or not self._takes_commands or not isinstance(message.payload, bytes):
                 continue
+            self.bytes_in += len(message.payload)
             decoder = FrameDecoder(cap=self._cap, variant=self._crc)
             for item in decoder.feed(message.payload, self._clock.mono_s()):
                 if isinstance(item, Dropped):

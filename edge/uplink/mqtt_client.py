@@ -62,6 +62,12 @@ class Client(aiomqtt.Client):
     """One connection. `on_puback(number, reason code)` is called in the loop's thread."""
 
     on_puback: Callable[[int, int], None]
+    half_open: list[socket.socket]
+    """Sockets that TLS was begun on; the library forgets that of a handshake that fails."""
+    fault: OSError | None = None
+    """What came of the socket before there was a connection, which the library gives as a text alone."""
+    refused: bool = False
+    """The broker has answered CONNECT with a reason code that says no."""
     most: int = MOST_IN_FLIGHT
     """The broker's Receive Maximum: it hangs up on one unanswered message more (MQTT 5)."""
     goodbye: int | None = None
@@ -95,6 +101,15 @@ class Client(aiomqtt.Client):
             return ""
         return f"{host}:{port}"
 
+    def _client_connect(self) -> None:
+        try:
+            super()._client_connect()
+        except OSError as error:
+            self.fault = error
+            for sock in self.half_open:
+                sock.close()
+            raise
+
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: Any, properties: Any) -> None:
         super()._on_publish(client, userdata, mid, reason_code, properties)
         self.on_puback(mid, int(reason_code.value))
@@ -107,6 +122,7 @@ class Client(aiomqtt.Client):
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
+        self.refused = bool(reason_code.is_failure)
         self.most = getattr(properties, "ReceiveMaximum", MOST_IN_FLIGHT)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
@@ -137,7 +153,7 @@ def why(error: BaseException) -> str:
 
 def open_client(endpoint: Endpoint, on_puback: Callable[[int, int], None]) -> Client:
     """A new client, not connected. Raises OSError for a file that is missing or no good."""
-    mqtt = endpoint.mqtt
+    mqtt, half_open = endpoint.mqtt, list[socket.socket]()
     made = Client(
         endpoint.host,
         endpoint.port,
@@ -149,11 +165,11 @@ def open_client(endpoint: Endpoint, on_puback: Callable[[int, int], None]) -> Cl
         timeout=endpoint.timeout_s,
         keepalive=mqtt.keepalive // 2000,  # a ping each half, so that silence is noticed within the whole
         max_inflight_messages=MOST_IN_FLIGHT,
-        tls_context=_tls(endpoint.tls),
+        tls_context=_tls(endpoint.tls, half_open),
         socket_options=SOCKET_OPTIONS,
         **_session(mqtt, lasting=endpoint.will is not None),
     )
-    made.on_puback = on_puback
+    made.on_puback, made.half_open = on_puback, half_open
     return made
 
 
@@ -173,16 +189,20 @@ def _password(mqtt: Mqtt) -> str | None:
     return lines[0] if lines else ""
 
 
-def _tls(tls: Tls | None) -> Any:
+def _tls(tls: Tls | None, half_open: list[socket.socket]) -> Any:
     if tls is None:
         return None
     from edge.uplink.tls import context
 
     made = context(tls)
-    if tls.server_name is not None:  # paho asks for the name of the host
-        made.wrap_socket = partial(_named, made.wrap_socket, tls.server_name)  # type: ignore[method-assign]
+    made.wrap_socket = partial(_wrapped, made.wrap_socket, tls.server_name, half_open)  # type: ignore[assignment,method-assign]
     return made
 
 
-def _named(wrap: Callable[..., Any], name: str, sock: Any, **others: Any) -> Any:
-    return wrap(sock, **{**others, "server_hostname": name})
+def _wrapped(
+    wrap: Callable[..., socket.socket], name: str | None, half_open: list[socket.socket], sock: Any, **others: Any
+) -> socket.socket:
+    """A socket with TLS, for the name that the site file says: paho asks for the host's."""
+    made = wrap(sock, **(others if name is None else {**others, "server_hostname": name}))
+    half_open.append(made)
+    return made

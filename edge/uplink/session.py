@@ -27,9 +27,10 @@ from edge.uplink.heartbeat import Heartbeat
 from edge.uplink.history import TIMEOUT, Asked, Source
 from edge.uplink.kinds import KIND_OF_CN
 from edge.uplink.lanes import BACKLOG_PAUSE_S, Lanes, Outgoing
-from edge.uplink.link import Link, LinkDown
+from edge.uplink.link import Link
 from edge.uplink.terms import Terms
 from edge.uplink.time_request import TimeRequest
+from edge.uplink.transport import LinkDown
 from protocol.errors import ProtocolError
 from protocol.exchange import Exchange, Resend
 from protocol.messages import asked_qn, refusal, request_answer
@@ -208,8 +209,11 @@ class Session:
     def _answered(self, qn: str, refusal: str | None, answer: bytes, link: Link) -> None:
         if refusal is None:
             self.exchange.landed(qn, self._clock.mono_s())
+        out = self._flying.get(qn)
+        if out is not None and out.writings == 1:  # of two writings nobody knows which one was answered
+            self.health.trip(self._clock.mono_s() - out.written_s)
         self._forget(qn)
-        self._answers.take(qn, refusal, answer, link.peer)
+        self._answers.take(qn, refusal, answer, link)
         self._wake.set()
 
     def _asked_answered(self, qn: str, asked: Asked) -> None:
@@ -343,7 +347,7 @@ class Session:
 
     def _check_heard(self) -> None:
         if self.health.unheard >= self.terms.unheard_limit:
-            raise LinkDown("no answer")
+            raise LinkDown("no-answer")
 
     async def _asked_due(self, link: Link, out: Outgoing, asked: Asked, *, resend: bool) -> None:
         """Resent as the same bytes; unanswered to the end, it ends its request."""
@@ -394,6 +398,7 @@ class Session:
 
     async def _write_out(self, link: Link, out: Outgoing) -> None:
         self._answers.wrote(out)
+        out.written_s, out.writings = self._clock.mono_s(), out.writings + 1
         await self._upload(link, out)
 
     async def _upload(self, link: Link, out: Outgoing) -> None:
@@ -409,9 +414,9 @@ class Session:
         until = self._clock.mono_s() + self.terms.timeout_s
         while not link.drained():
             if self._clock.mono_s() > until:
-                raise LinkDown("not drained")
+                raise LinkDown("not-drained")
             await self._clock.sleep(DRAIN_STEP_S)
-        where = self._answers.evidence(b"", out.written_ms, link.peer)
+        where = self._answers.evidence(b"", out.written_ms, link)
         await self._store.do(outbox.written_unconfirmed, out.packet.qn, where.at_ms, where)
 
     async def _sleep(self) -> None:

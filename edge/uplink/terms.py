@@ -30,7 +30,8 @@ DEFAULT_WARN_S = 60
 def destination(site: Platform) -> str:
     """For whom packets are made: one that was made for another address or check code is of no use to a platform."""
     usual = site.crc == "hj212" and site.tail == "crlf"
-    return site.address if usual else f"{site.address} {site.crc} {site.tail}"
+    addresses = " ".join(sorted(site.addresses))  # another order of the same ones is no other place
+    return addresses if usual else f"{addresses} {site.crc} {site.tail}"
 
 
 @dataclass(slots=True)

@@ -24,6 +24,17 @@ def context(tls: Tls) -> ssl.SSLContext:
     return made
 
 
+def server_context(tls: Tls) -> ssl.SSLContext:
+    """Of a logger that a platform connects to; `ca`: the platform needs a certificate of its own. Raises OSError."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.load_cert_chain(tls.certificate or "", tls.key, password=lambda: "")
+    if tls.ca is not None:
+        made.load_verify_locations(tls.ca)
+        made.verify_mode = ssl.CERT_REQUIRED
+    return made
+
+
 def _pin(made: ssl.SSLContext, digest: bytes) -> None:
     """Accept the certificate of this SHA-256, and no other."""
 

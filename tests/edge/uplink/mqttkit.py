@@ -103,6 +103,8 @@ class FakeClient:
 
     def __init__(self, broker: FakeBroker, number: int, on_puback: Callable[[int, int], None]) -> None:
         self.goodbye: int | None = None
+        self.fault: OSError | None = None
+        self.refused = False
         self.most = broker.most
         self.on_puback = on_puback
         self.left = False

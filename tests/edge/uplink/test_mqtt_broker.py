@@ -230,8 +230,6 @@ async def test_what_the_rights_forbid_is_refused_and_the_rest_goes_on(guarded: B
         await world.stop()
 
 
-# paho leaves the socket of a failed handshake to the collector
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_tls_with_an_authority_and_a_certificate_of_our_own(tmp_path: Path) -> None:
     authority = certificate(tmp_path, "authority", "DNS:authority")
     server = certificate(tmp_path, "server", "DNS:broker.example", authority)

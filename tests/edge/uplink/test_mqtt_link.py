@@ -56,7 +56,7 @@ async def test_a_broker_that_answers_nothing_holds_one_window_and_is_left_within
     broker.acks = lambda topic, payload: None
     before = len(broker.got)
     await world.sleep(10.5)
-    assert ("edge.link-down", {"link": "fleet", "why": "no answer"}) in world.events
+    assert ("edge.link-down", {"link": "fleet", "why": "no answer from the platform"}) in world.events
     assert 1 <= len([one for one in broker.got[before:] if one[3] == 1]) <= 4
     broker.acks = lambda topic, payload: 0
     await world.sleep(120)
