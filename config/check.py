@@ -18,6 +18,7 @@ from config.check_equipment import equipment
 from config.check_filed import filed, is_date
 from config.check_gas import gas, is_share_of_gas
 from config.check_links import links
+from config.check_mqtt import mqtt, without_meaning
 from config.check_numbers import numbers
 from config.check_points import batches, totalisers
 from config.check_sampler import samplers
@@ -330,7 +331,8 @@ def _accesses(site: Site, merged: Merged) -> Iterator[Problem]:
             for other in sorted(others):
                 yield merged.problem((*path, "mn"), "config.same-mn", True, got=access.mn, other=other)
             yield from mn_form(merged, path, platform, access)
-            yield from _access(merged, path, access)
+            if platform.protocol == "hj212" or "allow" not in without_meaning(platform):
+                yield from _access(merged, path, access)
 
 
 def _access(merged: Merged, path: Path, access: Access) -> Iterator[Problem]:
@@ -368,4 +370,5 @@ _RULES: tuple[Callable[[Site, Merged], Iterator[Problem]], ...] = (
     batches,
     links,
     tls,
+    mqtt,
 )

@@ -4,7 +4,7 @@
       points[i]           ← the model's points; a point of the file over the model's of the same factor
         outlet            ← the point's, else the instrument's, else the site's only one
       infos[i], actions.x ← the model's; one of the file instead of the model's of the same name
-    platforms.city      ← keys of the file over those of its preset
+    platforms.city      ← keys of the file over those of its preset, of MQTT over its own defaults
       states[i]           ← the file's, else the model's
 
 Tables of a wrong shape pass unchanged: the schema says what is wrong with them. A path here counts the merged
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any
 
-from config import platform_presets, sampler
+from config import mqtt, platform_presets, sampler
 from config.batch import SOURCES
 from config.document import NAMED_BY, Document, point_name
 from config.lines import Path, join_key
@@ -43,7 +43,7 @@ class Merged:
     from_model: set[Path] = field(default_factory=set)
     from_preset: set[Path] = field(default_factory=set)
     filled_in: set[Path] = field(default_factory=set)
-    """Keys that stand neither in the file nor in a model: the outlet of a point."""
+    """Keys that stand neither in the file nor in a model: the outlet of a point, what goes without saying of MQTT."""
     written: dict[Path, Path] = field(default_factory=dict)
     """Merged point → the file's point; a point of the model alone is not in it."""
     problems: list[Problem] = field(default_factory=list)
@@ -114,10 +114,13 @@ def _put_presets(merged: Merged, presets_dir: FilePath | None) -> None:
         return
     merged.tree["platforms"] = dict(platforms)
     for name, table in platforms.items():
+        path: Path = ("platforms", name)
+        if isinstance(table, dict) and table.get("protocol") == "mqtt":
+            _put_mqtt(merged, path, table)
+            continue
         wanted = table.get("preset") if isinstance(table, dict) else None
         if not isinstance(wanted, str):
             continue
-        path: Path = ("platforms", name)
         try:
             found = platform_presets.preset(wanted, presets_dir)
         except ConfigError as error:
@@ -125,6 +128,15 @@ def _put_presets(merged: Merged, presets_dir: FilePath | None) -> None:
             continue
         merged.from_preset.update((*path, key) for key in found.keys if key not in table)
         merged.tree["platforms"][name] = {**found.keys, **table}
+
+
+def _put_mqtt(merged: Merged, path: Path, table: Table) -> None:
+    """What the keys of HJ 212 mean to an MQTT platform; `config.check_mqtt` refuses those that mean nothing."""
+    own = table.get("mqtt", {})
+    is_json = not isinstance(own, dict) or own.get("payload", "json") == "json"
+    defaults = {**mqtt.DEFAULTS, **(mqtt.JSON_DEFAULTS if is_json else {})}
+    merged.filled_in.update((*path, key) for key in defaults if key not in table)
+    merged.tree["platforms"][path[1]] = defaults | table
 
 
 def _instrument(merged: Merged, name: str, table: Table) -> Table:

@@ -20,6 +20,7 @@ from config.controls import Action, Info, Read, Until, Write
 from config.filed import Filed
 from config.lines import Path
 from config.markers import Duration, OneOf, Pattern, duration_text
+from config.mqtt import Mqtt
 from config.problem import toml_text
 from config.sampler import Sampler
 from config.site import (
@@ -67,6 +68,7 @@ TABLES: dict[str, type] = {
     "[platforms.NAME]": Platform,
     "[platforms.NAME.outlets.NAME]": Access,
     "[platforms.NAME.tls]": Tls,
+    "[platforms.NAME.mqtt]": Mqtt,
     "[store]": Retention,
     "[maintenance]": Maintenance,
     "[[maintenance.switches]]": MaintenanceSwitch,

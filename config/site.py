@@ -18,6 +18,7 @@ from config.batch import NewResult, ResultKind, Source
 from config.controls import Action, Info, RawCode
 from config.filed import Filed
 from config.markers import Duration, NumberAsText, OneOf, Pattern
+from config.mqtt import Mqtt
 from config.sampler import Sampler
 from config.states import State
 from config.switches import Contact, Derived, Maintenance, StopSource
@@ -307,9 +308,9 @@ class Access:
 class Platform:
     """`[platforms.NAME]`: who receives the packets."""
 
-    protocol: Literal["hj212"] = "hj212"
+    protocol: Literal["hj212", "mqtt"] = "hj212"
     edition: Literal["2005", "2017"]
-    """Of HJ 212: HJ/T 212-2005 or HJ 212-2017."""
+    """Of HJ 212: HJ/T 212-2005 or HJ 212-2017; MQTT with JSON has none."""
     role: Literal["official", "other", "rehearsal"] = "official"
     address: Address | tuple[Address, ...] | None = None
     """Where the logger connects to; several: in order of preference. None: the platform comes to us (`listen`)."""
@@ -383,6 +384,8 @@ class Platform:
     """Decimals of the masses in Cou. Unset: 6; edition 2005: 2, and 6 or more for one that would be 0.00."""
     tls: Tls | None = None
     """None: plain TCP."""
+    mqtt: Mqtt | None = None
+    """Of `protocol = "mqtt"`, which has one in any case."""
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -246,9 +246,9 @@ class Text:
         """Sends one text for all values, and waits for the answer that confirms it."""
         if not isinstance(options, WriteOptions):
             raise BadOption("drivers.text.read-only")
-        (value, *more) = values
-        if more:
+        if len(values) != 1:
             raise BadOption("drivers.text.one-value")
+        (value,) = values
         key = options.request or options.request_hex or ""
         number = int(value) if isinstance(value, float) and value.is_integer() else value
         data = self._data(key, options.request, options.request_hex, value=number)

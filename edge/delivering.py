@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config.site import Platform, Site
 from edge.actions import ActionResult, Actions
@@ -47,6 +47,9 @@ from protocol.messages import startup, states
 from protocol.packet import Packet
 from protocol.region import Body, write
 from protocol.upload import realtime
+
+if TYPE_CHECKING:
+    from edge.uplink.mqtt_messages import Head
 
 TICK_S = 0.5
 PACKETS = 500
@@ -131,21 +134,44 @@ class Delivering:
         await self.uploads.load()
 
     def _session(self, name: str, platform: Platform, outlet: str, kept: dict[str, Setting]) -> Session:
-        settled = self._site.outlets[outlet]
-        terms = Terms(name, outlet, settled.st, platform, platform.outlets[outlet])
+        terms = Terms(name, outlet, self._site.outlets[outlet].st, platform, platform.outlets[outlet])
         for key, one in kept.items():
             terms.override({key: one.value}, one.at_ms)
-        engine = Engine(settled, outlet, factor_rules(self._site, outlet))
-        builder = Builder(terms, engine, decimals_of(self._site, outlet), self._on_event, self.stops)
+        builder = self._builder(terms)
         self._builders[name, outlet] = builder
         parts = terms, self._store, self._clock, builder, self._command, self._on_event, self._packet
         session = Session(*parts, lambda: not self.synchronised and platform.time != "refuse")
         self.sessions[name, outlet] = session
         return session
 
+    def _builder(self, terms: Terms) -> Builder:
+        settled = self._site.outlets[terms.outlet]
+        engine = Engine(settled, terms.outlet, factor_rules(self._site, terms.outlet))
+        parts = terms, engine, decimals_of(self._site, terms.outlet), self._on_event, self.stops
+        if terms.site.mqtt is None or terms.site.mqtt.payload == "hj212":
+            return Builder(*parts)
+        from edge.uplink.mqtt_messages import JsonBuilder  # no part of a site without MQTT
+
+        return JsonBuilder(*parts, head=self._head(terms))
+
+    def _head(self, terms: Terms) -> Head:
+        """What the messages of an outlet begin with."""
+        from edge.uplink.mqtt_messages import Head
+
+        outlet = self._site.outlets[terms.outlet]
+        return Head(self._site.site.name, terms.outlet, outlet.name, terms.mn, terms.st)
+
+    def _mqtt_link(self, name: str, session: Session, event: asyncio.Event) -> Link:
+        from edge.uplink.mqtt import MqttLink
+
+        parts = session, self._head(session.terms), self._clock, event, self._on_event
+        return MqttLink(name, *parts, watcher=self.link_log)
+
     def _link(self, name: str, platform: Platform, users: list[Session]) -> Link:
         event = asyncio.Event()
         self.link_ups.append(event)
+        if platform.protocol == "mqtt":
+            return self._mqtt_link(name, users[0], event)
         return Link(
             name,
             transport(name, platform, self._on_event),

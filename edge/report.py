@@ -59,6 +59,7 @@ def _platform(delivering: Delivering, session: Session, counts: dict[str, int]) 
         "platform": terms.platform,
         "outlet": terms.outlet,
         "role": terms.site.role,
+        "protocol": terms.site.protocol,
         "edition": terms.site.edition,
         "mn": terms.mn,
         "address": link.address if link else terms.site.addresses[0],

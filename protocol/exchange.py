@@ -75,10 +75,14 @@ class Exchange:
         open_ = self._open.get(qn) if qn else None
         if qn is None or open_ is None or packet.cn not in open_.expect:
             return None
-        del self._open[qn]
-        self.last_answer = now
-        self._size = min(self._size + 1, self.window)
+        self.landed(qn, now)
         return qn
+
+    def landed(self, qn: str, now: float) -> None:
+        """A packet is answered: the window grows."""
+        if self._open.pop(qn, None) is not None:
+            self.last_answer = now
+            self._size = min(self._size + 1, self.window)
 
     def poll(self, now: float) -> list[Resend | GaveUp]:
         """What is overdue now, oldest first."""

@@ -17,6 +17,7 @@ from edge.cli.links import list_platforms, packets, reset
 from edge.cli.listening import KEEP, address_option, edition_option, listen_option
 from edge.cli.online import links
 from edge.cli.platform_check import check
+from edge.cli.platform_mqtt import mqtt_schema
 from edge.cli.platform_presets import presets
 from edge.cli.platform_window import test
 
@@ -191,5 +192,6 @@ platform_group.add_command(test)
 platform_group.add_command(links)
 platform_group.add_command(list_platforms)
 platform_group.add_command(packets)
+platform_group.add_command(mqtt_schema)
 platform_group.add_command(presets)
 platform_group.add_command(reset)

@@ -13,11 +13,12 @@ import click
 from edge.catalogue import text
 from edge.cli.common import CHECK_FAILED, WRONG_USE, Stop, json_option, print_json, table, where
 from edge.cli.listening import timeout_option
+from edge.cli.platform_mqtt import try_broker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from config.site import Platform
+    from config.site import Platform, Site
     from edge.bench.window import Streams, Target, Trial
 
 PATIENCE_S = 120.0
@@ -76,7 +77,14 @@ def _test(wish: WindowWish) -> None:
     from edge.bench.window import find_window, largest
     from edge.clock import SystemClock
 
-    target = _of_site(wish) if wish.config else _of_options(wish)
+    if wish.config:
+        site = _site(wish)
+        platform = site.platforms[wish.target]
+        if platform.protocol == "mqtt":
+            try_broker(site, wish.target, _outlet(wish, platform), wish.timeout_s, as_json=wish.as_json)
+        target = _of_site(wish, site)
+    else:
+        target = _of_options(wish)
     if target.role == "official" and not wish.official_too:
         raise NotTested("bench.window.official", platform=wish.target)
     most = wish.most if wish.window else 1
@@ -126,15 +134,12 @@ def _of_options(wish: WindowWish) -> Target:
     return Target(address=wish.target, header=Header(wish.st, wish.pw, wish.mn))
 
 
-def _of_site(wish: WindowWish) -> Target:
-    """Address, role and access of a platform of the site file."""
+def _site(wish: WindowWish) -> Site:
+    """The site, which has the platform."""
     from config.load import load
     from config.problem import ConfigErrors
     from edge.bench.errors import NotTested
-    from edge.bench.window import Target
     from edge.problems import problem_text
-    from protocol.edition import edition
-    from protocol.messages import Header
 
     path = wish.config or Path()
     try:
@@ -142,17 +147,34 @@ def _of_site(wish: WindowWish) -> Target:
     except ConfigErrors as error:
         click.echo("\n".join(problem_text(path, problem) for problem in error.problems), err=True)
         sys.exit(WRONG_USE)
-    platform = site.platforms.get(wish.target)
-    if platform is None:
+    if wish.target not in site.platforms:
         raise NotTested("bench.window.no_platform", came=wish.target, known=" ".join(site.platforms) or "-")
+    return site
+
+
+def _outlet(wish: WindowWish, platform: Platform) -> str:
+    from edge.bench.errors import NotTested
+
+    outlet = wish.outlet or next(iter(platform.outlets), "-")
+    if outlet not in platform.outlets:
+        raise NotTested("bench.window.no_outlet", came=outlet, known=" ".join(platform.outlets))
+    return outlet
+
+
+def _of_site(wish: WindowWish, site: Site) -> Target:
+    """Address, role and access of a platform of the site file."""
+    from edge.bench.errors import NotTested
+    from edge.bench.window import Target
+    from protocol.edition import edition
+    from protocol.messages import Header
+
+    platform = site.platforms[wish.target]
     if not edition(platform.edition).carries("1013"):
         raise NotTested("bench.window.edition", platform=wish.target, edition=platform.edition)
-    outlet = wish.outlet or next(iter(platform.outlets))
-    access = platform.outlets.get(outlet)
-    if access is None:
-        raise NotTested("bench.window.no_outlet", came=outlet, known=" ".join(platform.outlets))
+    outlet = _outlet(wish, platform)
+    access = platform.outlets[outlet]
     if platform.listen is not None:
-        _who_came(path, wish)
+        _who_came(wish.config or Path(), wish)
     header = Header(site.outlets[outlet].st, access.password, access.mn)
     way, address = _way(wish.target, platform), ", ".join(platform.addresses)
     return Target(

@@ -88,7 +88,8 @@ def refused(
     if packet is None or found is None or found.platform != platform:
         return None
     change = "UPDATE packet SET refused = ? WHERE qn = ? AND refused IS NULL"  # said twice, it counts once
-    if packet.answered_at is None and db.execute(change, (code, packet.qn)).rowcount:
+    is_news = packet.answered_at is None and db.execute(change, (code, packet.qn)).rowcount
+    if is_news and _refused_parts(db, packet) == 1:  # all parts of an issue together are one refusal
         refusals = found.refusals + 1
         db.execute(
             "UPDATE delivery SET refusals = ?, retry_after = ?, state = CASE WHEN ? AND state = 0 THEN 1 ELSE state END"
@@ -96,6 +97,12 @@ def refused(
             (refusals, at_ms + _wait_ms(refusals), refusals >= aside_after, found.id),
         )
     return delivery.by_id(db, found.id)
+
+
+def _refused_parts(db: sqlite3.Connection, packet: _Packet) -> int:
+    key = packet.delivery, packet.issue
+    found = db.execute("SELECT count(refused) FROM packet WHERE delivery = ? AND issue = ?", key).fetchone()
+    return int(found[0])
 
 
 def gave_up(db: sqlite3.Connection, delivery_id: int, at_ms: int) -> None:

@@ -100,7 +100,8 @@ def note(
     db: sqlite3.Connection, found: Delivery, qn: str, packet: bytes, answer: Answer, *, confirmed: bool
 ) -> Receipt | None:
     """The receipt for an answered (or, unconfirmed, written) packet, where one is due; else None."""
-    if found.cn not in POLLUTANT_DATA or answer.role == "rehearsal" or not answer.clock_plausible:
+    is_due = found.cn in POLLUTANT_DATA and answer.is_evidence and answer.clock_plausible
+    if not is_due or answer.role == "rehearsal":
         return None
     mn = _MN.search(packet)
     receipt = Receipt(

@@ -114,6 +114,8 @@ class Answer:
     role: str
     clock_plausible: bool
     connect_from_ms: int | None = None
+    is_evidence: bool = True
+    """Whether it can prove a connection: a broker that has taken a message is not the platform."""
 
 
 _COLUMNS = (

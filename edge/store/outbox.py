@@ -96,16 +96,25 @@ def open_deliveries(
 
 
 def prepare(
-    db: sqlite3.Connection, delivery_id: int, build: Build, fresh: Callable[[OpenPacket], bool], now_ms: int
+    db: sqlite3.Connection,
+    delivery_id: int,
+    build: Build,
+    fresh: Callable[[OpenPacket], bool],
+    now_ms: int,
+    *,
+    repeat: bool = False,
 ) -> list[OpenPacket]:
     """The packets of a delivery to send now; empty where it is no longer open or `build` has nothing to send.
 
     Packets that exist, are all `fresh` and not refused come back as they are, without the parts already
     answered. Otherwise `build` makes a new issue, whole: parts of another issue may hold other factors.
+    `repeat`: what was refused is sent as the same bytes, too: its parts are messages that stand alone.
     """
     found = delivery.by_id(db, delivery_id)
     if found is None or found.state is not State.OPEN:
         return []
+    if repeat:
+        db.execute("UPDATE packet SET refused = NULL WHERE delivery = ? AND answered_at IS NULL", (delivery_id,))
     waiting = _unanswered(db, delivery_id)
     if waiting and all(map(fresh, waiting)):
         return waiting

@@ -22,8 +22,6 @@ from edge.store.store import Store
 from edge.uplink.health import Health
 from edge.uplink.lanes import Outgoing
 from edge.uplink.terms import Terms
-from protocol.messages import refusal
-from protocol.packet import Packet
 from protocol.times import parse_time
 
 STORE_RETRY_S = 5.0
@@ -91,15 +89,15 @@ class Answers:
         if len(self._written) > REMEMBERED:
             del self._written[next(iter(self._written))]
 
-    def take(self, qn: str, packet: Packet, frame: bytes, end: End) -> None:
-        """An answer that has just arrived."""
+    def take(self, qn: str, refusal: str | None, frame: bytes, end: End) -> None:
+        """An answer that has just arrived; `refusal`: the code with which it says no."""
         if len(self._jobs) >= WAITING_LIMIT:
             self._on_event("edge.answers-flood", {"platform": self._terms.platform})
             return
         out = self._written.get(qn)
         written_ms = out.written_ms if out else _made_at(qn, self._clock.wall_ms())
         answer = self.evidence(frame, written_ms, end)
-        came = _Came(qn, refusal(packet), answer, out.backlog if out else True)
+        came = _Came(qn, refusal, answer, out.backlog if out else True)
         job = asyncio.get_running_loop().create_task(
             self._settle(came, out.packet.delivery if out else None), name=f"answer[{self._terms.platform}]"
         )
@@ -120,6 +118,7 @@ class Answers:
             role=site.role,
             clock_plausible=plausible(now_ms),
             connect_from_ms=parse_time(begin.replace("-", "") + "000000") if begin else None,
+            is_evidence=not self._terms.is_mqtt,
         )
 
     async def _settle(self, came: _Came, delivery: int | None) -> None:

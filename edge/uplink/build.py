@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from edge.measure.engine import Engine
 from edge.measure.stops import OUT_OF_OPERATION, Stops
@@ -56,6 +57,8 @@ class Broken:
 class Builder:
     """Builds the packets of one platform and outlet; runs in the store's thread."""
 
+    repeats: ClassVar[bool] = False
+    """Whether what was refused is sent again as the same bytes."""
     terms: Terms
     engine: Engine
     """The outlet's rules, for intervals longer than a minute; no samples go in here."""
@@ -109,9 +112,14 @@ class Builder:
             db,
             delivery_id,
             lambda delivery, found: self._issue(db, delivery, found, now_ms),
-            lambda packet: packet.created >= max(fresh_from_ms, self.terms.address_since_ms) and self.holds(packet),
+            lambda packet: self._is_fresh(packet, fresh_from_ms),
             now_ms,
+            repeat=self.repeats,
         )
+
+    def _is_fresh(self, packet: OpenPacket, fresh_from_ms: int) -> bool:
+        """Whether a packet that exists is sent as it is, or its delivery issued anew."""
+        return packet.created >= max(fresh_from_ms, self.terms.address_since_ms) and self.holds(packet)
 
     def _issue(
         self, db: sqlite3.Connection, delivery: Delivery, found: list[Record], now_ms: int

@@ -144,6 +144,10 @@ class Link:
             if self._gap_s:
                 await self._clock.sleep(self._gap_s)
 
+    async def send(self, qn: str, frame: bytes) -> None:
+        """An upload: its answer comes with this QN."""
+        await self.write(frame)
+
     async def _drain(self, connection: Connection) -> None:
         """Until there is room for more; a serial port may be stuck, where TCP gives up by itself. Raises LinkDown."""
         try:

@@ -22,7 +22,7 @@ from edge.store.errors import StoreFailed
 from edge.store.store import Store
 from edge.uplink.answers import STORE_RETRY_S, Answers
 from edge.uplink.build import Builder
-from edge.uplink.health import SILENT_AFTER, Health
+from edge.uplink.health import Health
 from edge.uplink.heartbeat import Heartbeat
 from edge.uplink.history import TIMEOUT, Asked, Source
 from edge.uplink.kinds import KIND_OF_CN
@@ -142,9 +142,7 @@ class Session:
     def received(self, packet: Packet, frame: bytes, link: Link) -> bool:
         """A packet from the platform; answers are matched by QN, all else is a command."""
         self._on_packet(self.terms, True, frame)
-        self.health.last_received = self._clock.wall_ms()
-        self.health.unheard = 0
-        self._heartbeat.heard()
+        self._heard()
         if self._heartbeat.answered_by(packet):
             return True
         if packet.cn in ANSWERS or packet.cn == "9011":
@@ -157,6 +155,11 @@ class Session:
         else:
             self._inbox.put_nowait(packet)
         return True
+
+    def _heard(self) -> None:
+        self.health.last_received = self._clock.wall_ms()
+        self.health.unheard = 0
+        self._heartbeat.heard()
 
     def received_damaged(self, packet: Packet) -> None:
         """A command whose check code is wrong is never carried out; it is answered where the site says so."""
@@ -186,21 +189,36 @@ class Session:
             self._time.close()
             return True
         if qn and out is not None and out.asked is not None:
-            self._asked_answered(qn, packet, out.asked)
+            self._asked_answered(qn, out.asked)
             return True
         if not qn or (packet.cn == "9011" and (qn not in self._flying or refusal(packet) is None)):
             return qn in self._flying
-        self.exchange.answer(packet, self._clock.mono_s())
+        self._answered(qn, refusal(packet), frame, link)
+        return True
+
+    def confirmed(self, qn: str, refusal: str | None, answer: bytes, link: Link) -> None:
+        """A broker's answer to a packet; `refusal`: the code with which it says no."""
+        self._on_packet(self.terms, True, answer)
+        self._heard()
+        out = self._flying.get(qn)
+        if out is not None and out.asked is not None:
+            self._asked_answered(qn, out.asked)
+        else:
+            self._answered(qn, refusal, answer, link)
+
+    def _answered(self, qn: str, refusal: str | None, answer: bytes, link: Link) -> None:
+        if refusal is None:
+            self.exchange.landed(qn, self._clock.mono_s())
+        out = self._flying.get(qn)
         if out is not None and out.writings == 1:  # of two writings nobody knows which one was answered
             self.health.trip(self._clock.mono_s() - out.written_s)
         self._forget(qn)
-        self._answers.take(qn, packet, frame, link)
+        self._answers.take(qn, refusal, answer, link)
         self._wake.set()
-        return True
 
-    def _asked_answered(self, qn: str, packet: Packet, asked: Asked) -> None:
+    def _asked_answered(self, qn: str, asked: Asked) -> None:
         """A packet of the data asked for has arrived: nothing of it is kept."""
-        self.exchange.answer(packet, self._clock.mono_s())
+        self.exchange.landed(qn, self._clock.mono_s())
         self._forget(qn)
         self.health.misses.pop(asked.cn, None)
         asked.landed(qn)
@@ -327,14 +345,14 @@ class Session:
         self._check_heard()
 
     def _check_heard(self) -> None:
-        if self.terms.site.no_answer == "close" and self.health.unheard >= SILENT_AFTER:
+        if self.health.unheard >= self.terms.unheard_limit:
             raise LinkDown("no-answer")
 
     async def _asked_due(self, link: Link, out: Outgoing, asked: Asked, *, resend: bool) -> None:
         """Resent as the same bytes; unanswered to the end, it ends its request."""
         if resend and not self._yields(out):
             self.health.resent += 1
-            await self._put(link, out.packet.data)
+            await self._upload(link, out)
             return
         self._forget(out.packet.qn)
         if resend:
@@ -368,7 +386,7 @@ class Session:
             self.exchange.send(out.packet.qn, out.packet.data, self._clock.mono_s(), retries=retries, expect=ANSWERS)
         if out.asked is not None:
             out.asked.sending(out.packet)
-            await self._put(link, out.packet.data)
+            await self._upload(link, out)
             if not asks:
                 out.asked.landed(out.packet.qn)
             return
@@ -380,12 +398,13 @@ class Session:
     async def _write_out(self, link: Link, out: Outgoing) -> None:
         self._answers.wrote(out)
         out.written_s, out.writings = self._clock.mono_s(), out.writings + 1
-        await self._put(link, out.packet.data)
+        await self._upload(link, out)
 
-    async def _put(self, link: Link, frame: bytes) -> None:
+    async def _upload(self, link: Link, out: Outgoing) -> None:
         """Write as the sending loop: a peer that takes nothing is no fault of ours, until the link is found dead."""
         self.rests_until = self._clock.mono_s() + WRITE_S
-        await self._write(link, frame)
+        self._on_packet(self.terms, False, out.packet.data)
+        await link.send(out.packet.qn, out.packet.data)
         self.rests_until = self._clock.mono_s()
 
     async def _write(self, link: Link, frame: bytes) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from config.site import Access, Platform, UploadKind
+from edge.uplink.health import SILENT_AFTER
 from edge.uplink.kinds import ALARM_NOTICE, ALARMS, KIND_OF_CN
 from edge.values import BEIJING_MS
 from protocol.edition import Edition, edition
@@ -81,6 +82,21 @@ class Terms:
     def edition(self) -> Edition:
         """The edition that the platform speaks."""
         return edition(self.site.edition)
+
+    @property
+    def is_mqtt(self) -> bool:
+        """Whether a broker stands between the logger and the platform."""
+        return self.site.protocol == "mqtt"
+
+    @property
+    def unheard_limit(self) -> float:
+        """Packets in a row, during which nothing at all arrived, that end the link.
+
+        A publish is not repeated on the same MQTT connection; one without PUBACK is a dead broker.
+        """
+        if self.is_mqtt:
+            return 1
+        return SILENT_AFTER if self.site.no_answer == "close" else math.inf
 
     @property
     def mn(self) -> str:

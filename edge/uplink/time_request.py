@@ -64,8 +64,8 @@ class TimeRequest:
             self._drifted.set()
 
     async def run(self, write: Callable[[bytes], Awaitable[None]]) -> None:
-        """While a link is up; an edition without 1013 has nothing to ask with."""
-        if not self._terms.edition.carries(ASK_TIME):
+        """While a link is up; an edition without 1013 has nothing to ask with, and a broker has no time."""
+        if self._terms.is_mqtt or not self._terms.edition.carries(ASK_TIME):
             return
         if self._wants():
             await self._ask(write)
