@@ -30,10 +30,10 @@ from edge.store.tables import Table, read_row, roots_of_new, tables
 from edge.values import HOUR_MS
 from protocol.times import parse_time
 
-LATER = ("record", "payload", "frame", "packet", "delivery", "tick")
+LATER = ("record", "link_hour", "payload", "frame", "packet", "delivery", "tick")
 """What is large, in the order in which it must come: a delivery behind all that it needs."""
 _BY_HAND = frozenset({"name", "meta", "tally", "receipt", "salvage", "channel", "sqlite_sequence"})
-_NAMED = frozenset({"platform", "outlet", "factor"})
+_NAMED = frozenset({"platform", "outlet", "factor", "link"})
 """Columns that hold the number of a name, where they hold numbers."""
 RECENT_MS = 25 * HOUR_MS
 """So much of records and samples comes at once: the periods that are still open are made of it."""

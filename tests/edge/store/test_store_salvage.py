@@ -14,7 +14,8 @@ from storekit import NOON, Events
 
 from config.site import Retention
 from edge.clock import SimulatedClock
-from edge.store import journal, meta, migrate, outbox, records, salvage
+from edge.store import fill as filling
+from edge.store import journal, kept, links, meta, migrate, names, outbox, records, salvage
 from edge.store.database import RECORDS
 from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
@@ -112,6 +113,35 @@ def test_what_waits_in_the_outbox_comes_out_byte_for_byte_and_counts_as_before(
     assert [code for code, _ in events] == ["store.damaged", "store.salvaged"]
     assert not list(tmp_path.glob("*.damaged-*"))
     assert [path.name for path in tmp_path.glob("records.db.salvaged-*")] == ["records.db.salvaged-20260922120000"]
+
+
+def test_link_log_keep_log_filings_and_fillings_come_out_under_their_names(
+    open_store: Callable[[], Store], tmp_path: Path
+) -> None:
+    store = open_store()
+    fill(store, 3)
+    connection = links.Connected("county/ww1", NOON, "county:2", "10.0.0.2:9212")
+    store.call(links.keep, NOON, [connection], {"county/ww1": links.Sums(bytes_in=7, sent=3)}, NOON).result(5)
+    store.call(kept.add, kept.Kept(NOON, "sampler", "ww1", 3, 1000.0, "alarm", "w01018")).result(5)
+    store.call(filling.decide, "county", "ww1", NOON - DAY_MS, MINUTE_MS).result(5)
+    looks: list[Callable[[sqlite3.Connection], object]] = [
+        lambda db: links.connections(db, 0, NOON + DAY_MS),
+        lambda db: links.sums(db, 0, NOON + DAY_MS),
+        lambda db: kept.newest(db, 9),
+        filling.unfinished,
+    ]
+    before = [store.call(look).result(5) for look in looks]
+    store.close()
+    damaged = (tmp_path / "records.db").rename(tmp_path / "records.db.damaged-20260101000000")
+    destroy(damaged, 1)
+    with sqlite3.connect(tmp_path / "records.db") as other:  # the same names have other numbers here
+        migrate.migrate(other, "records")
+        for text in ("city", "county/ww1", "w01001", "county", "ww1"):
+            names.intern(other, text)
+    again = open_store()
+    mend(again)
+    assert [again.call(look).result(5) for look in looks] == before
+    assert all(before)
 
 
 def test_deliveries_that_cannot_be_read_are_counted_as_lost(open_store: Callable[[], Store], tmp_path: Path) -> None:
