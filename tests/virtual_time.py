@@ -140,7 +140,7 @@ class InlineStore:
             self.longest_page = max(self.longest_page, len(result))
         return result
 
-    do_samples = do
+    do_samples = do_soon = do
 
     def now(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """The same for the test itself."""

@@ -39,6 +39,8 @@ from protocol.times import time_text
 T = TypeVar("T")
 P = ParamSpec("P")
 Db = sqlite3.Connection
+SOON_S = 1.0
+"""Longer than the answers to the packets of one moment take, with two platforms and a slow link."""
 _BATCH = 256
 """Jobs in one transaction at most: bounds the wait of the first."""
 
@@ -48,6 +50,8 @@ class _Job:
     run: Callable[[Db], Any]
     future: Future[Any]
     samples: bool
+    soon: bool = False
+    """It may wait up to SOON_S for others."""
 
 
 class Store:
@@ -107,6 +111,11 @@ class Store:
     async def do(self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`call` for asyncio. Cancelled before the thread got to it, the job is not run."""
         return await asyncio.wrap_future(self.call(fn, *args, **kwargs))
+
+    async def do_soon(self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`do` that waits up to SOON_S for others to share its transaction: each one costs flash."""
+        job = _Job(lambda db: fn(db, *args, **kwargs), Future(), samples=False, soon=True)
+        return await asyncio.wrap_future(self._put(job))
 
     async def do_samples(self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`call_samples` for asyncio."""
@@ -187,7 +196,9 @@ class Store:
             raise
 
     def _submit(self, run: Callable[[Db], T], *, samples: bool) -> Future[T]:
-        job = self._job(run, samples=samples)
+        return self._put(self._job(run, samples=samples))
+
+    def _put(self, job: _Job) -> Future[Any]:
         with self._gate:
             if self._closed:
                 raise errors.StoreClosed("store.closed")
@@ -218,15 +229,21 @@ class Store:
         return [job for job in riders if job.future.set_running_or_notify_cancel()]
 
     def _take(self, batch: list[_Job]) -> bool:
-        """Fill `batch` with what has queued up, waiting for the first; False when the store is closing."""
+        """Fill `batch` with what has queued up, waiting for the first; False when the store is closing.
+
+        As long as nothing but jobs that may wait has come, more is waited for.
+        """
         job = self._jobs.get()
+        until = time.monotonic() + SOON_S
         try:
             while job is not None:
+                until = until if job.soon else 0.0
                 if job.future.set_running_or_notify_cancel():
                     batch.append(job)
                 if len(batch) >= _BATCH:
                     return True
-                job = self._jobs.get_nowait()
+                wait_s = until - time.monotonic()
+                job = self._jobs.get(timeout=wait_s) if wait_s > 0 else self._jobs.get_nowait()
         except Empty:
             return True
         return False

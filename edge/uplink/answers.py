@@ -20,6 +20,7 @@ from edge.store.errors import StoreFailed
 from edge.store.outbox import Answer, Answered
 from edge.store.store import Store
 from edge.uplink.health import Health
+from edge.uplink.kinds import kept
 from edge.uplink.lanes import Outgoing
 from edge.uplink.terms import Terms
 from protocol.times import parse_time
@@ -46,6 +47,8 @@ class _Came:
     refusal: str | None
     answer: Answer
     backlog: bool
+    fleeting: bool
+    """Of an upload that is not sent again after a restart."""
 
 
 class Answers:
@@ -97,7 +100,8 @@ class Answers:
         out = self._written.get(qn)
         written_ms = out.written_ms if out else _made_at(qn, self._clock.wall_ms())
         answer = self.evidence(frame, written_ms, end)
-        came = _Came(qn, refusal, answer, out.backlog if out else True)
+        fleeting = out is not None and not kept(out.cn, self._terms.site.backfill) and out.cn in self._proven
+        came = _Came(qn, refusal, answer, out.backlog if out else True, fleeting)
         job = asyncio.get_running_loop().create_task(
             self._settle(came, out.packet.delivery if out else None), name=f"answer[{self._terms.platform}]"
         )
@@ -153,7 +157,9 @@ class Answers:
 
     async def _answered(self, came: _Came) -> None:
         platform = self._terms.platform
-        found = await self._store.do(outbox.answered, platform, came.qn, came.answer, backfilled=came.backlog)
+        # the first of a link may be a receipt, and what is kept would be sent again after a restart: at once
+        do = self._store.do_soon if came.fleeting else self._store.do
+        found = await do(outbox.answered, platform, came.qn, came.answer, backfilled=came.backlog)
         if found is None:
             self._on_event("edge.unknown-qn", {"platform": platform, "qn": came.qn})
             return

@@ -16,6 +16,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from sqlite3 import Connection
 from typing import Any
@@ -26,7 +27,7 @@ from edge.store import outbox
 from edge.store.errors import StoreFailed
 from edge.store.outbox import Due, OpenPacket
 from edge.store.store import Store
-from edge.uplink.build import Builder
+from edge.uplink.build import Broken, Builder, Prepared
 from edge.uplink.history import TIMEOUT, Asked, build_page
 from edge.uplink.kinds import BACKLOG, EVENTS, kept
 from edge.uplink.spread import Held, delay_ms, to_hold
@@ -44,6 +45,8 @@ EXPIRED_BATCH = 60
 UNKEPT_LIMIT = 2_000
 """Uploads to be kept that wait in memory while the disk refuses them: more than a day at one a minute."""
 _ALL = 1 << 62
+Enqueue = Callable[..., list[int]]
+"""Makes deliveries in the transaction in which their packets are made: `(db, now_ms=…)` → their numbers."""
 
 
 @dataclass(slots=True)
@@ -285,7 +288,8 @@ class Lanes:
         yields = self._kept_next and self._live and self._fleeting.keys() & set(self._silent())
         self._kept_next = bool(self._fleeting) and not yields
         if self._kept_next:
-            self._live.extendleft(reversed(await self._issue_fleeting()))
+            self._ready_live.extend(await self._prepare_fleeting())
+            return
         ids = list(islice(self._live, max(1, room)))
         if not ids:
             return
@@ -306,12 +310,13 @@ class Lanes:
         for wait_ms, delivery in waits:
             self.spreading.hold(self._clock.mono_s() + wait_ms / 1000, delivery)
 
-    async def _issue_fleeting(self) -> list[int]:
+    async def _prepare_fleeting(self) -> list[Outgoing]:
+        """Their deliveries and their packets are one commit: it comes at every tick, and flash wears."""
         items, self._fleeting = self._fleeting, {}
         self._issued |= items.keys()
         dues = [self._due(cn, item) for cn, item in items.items()]
         try:
-            return await self._store.do(_enqueue_fleeting, self._key, dues, self._clock.wall_ms())
+            return await self._prepare(partial(_enqueue_fleeting, key=self._key, dues=dues), backlog=False)
         except (StoreFailed, asyncio.CancelledError):
             self._expired.update(items.keys() & self._fleeting.keys())
             self._fleeting = items | self._fleeting
@@ -343,10 +348,14 @@ class Lanes:
                 found = await self._store.do(outbox.open_deliveries, *self._key, 1, None, [cn], now_ms) + found
         return [delivery.id for delivery in found]
 
-    async def _prepare(self, ids: list[int], *, backlog: bool) -> list[Outgoing]:
+    async def _prepare(self, ids: list[int] | Enqueue, *, backlog: bool) -> list[Outgoing]:
         """Packets of these deliveries, committed: QN and bytes are on disk before the first byte leaves."""
-        now_ms = self._clock.wall_ms()
-        prepared, broken = await self._store.do(self._builder.prepare, ids, self._fresh_from_ms, now_ms)
+        prepare, fresh_from_ms, now_ms = self._builder.prepare, self._fresh_from_ms, self._clock.wall_ms()
+
+        def job(db: Connection) -> tuple[list[Prepared], list[Broken]]:
+            return prepare(db, ids if isinstance(ids, list) else ids(db, now_ms=now_ms), fresh_from_ms, now_ms)
+
+        prepared, broken = await self._store.do(job)
         for each in broken:
             self._on_event("edge.unbuildable", {"platform": self._terms.platform, "delivery": each.id, "why": each.why})
         return [Outgoing(one.packet, one.cn, backlog) for one in prepared]
@@ -357,7 +366,7 @@ class Lanes:
         return Due(*self._key, cn, item.start, kept=keep, payload=item.body.encode(), edition=edition)
 
 
-def _enqueue_fleeting(db: Connection, key: tuple[str, str], dues: list[Due], now_ms: int) -> list[int]:
+def _enqueue_fleeting(db: Connection, *, key: tuple[str, str], dues: list[Due], now_ms: int) -> list[int]:
     """New fleeting uploads end the open ones of their kinds, also those of before a restart or a clock step."""
     for due in dues:
         outbox.expire(db, *key, due.cn, _ALL)

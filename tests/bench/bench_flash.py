@@ -1,7 +1,8 @@
 """What the store writes to the disk: an hour of 30 factors of 5 s samples and two platforms.
 
 Counted by the kernel (`write_bytes` of /proc/self/io: pages of 4 KiB that went to the disk), with every sync. One
-commit a minute for samples; one each for what is due, its packets, and each answer.
+commit a minute for samples; one each for realtime data with their packets, for the answers to them, for what is
+sealed, its packets, and each answer.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import random
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +40,30 @@ def _commit(db: sqlite3.Connection, work: Callable[[], Any]) -> Any:
     return done
 
 
-def _send(db: sqlite3.Connection, ids: list[int], fields: int, now_ms: int) -> None:
+def _send(db: sqlite3.Connection, ids: list[int], fields: int, now_ms: int, live: Sequence[Due] = ()) -> None:
+    """Packets and answers; `live`: realtime data, which are enqueued with their packets and answered together."""
     size = 25 + len(FACTORS) * (17 * fields + 14)
     parts = [b"#" * 105 + b"v" * min(900, size - place) for place in range(0, size, 900)]
 
     def build(found: object, _: object) -> list[tuple[str, int, int, bytes]]:
         return [(outbox.qn_for(db, now_ms), number, len(parts), part) for number, part in enumerate(parts, 1)]
 
-    made = _commit(db, lambda: [outbox.prepare(db, key, build, lambda packet: True, now_ms) for key in ids])
+    def prepare() -> list[list[outbox.OpenPacket]]:
+        wanted = [*ids, *outbox.enqueue(db, live, now_ms)]
+        return [outbox.prepare(db, key, build, lambda packet: True, now_ms) for key in wanted]
+
+    made = _commit(db, prepare)
     reply = Answer(b"answer", now_ms, now_ms, "", "", "rehearsal", clock_plausible=True)
-    for platform, packets in zip(PLATFORMS, made, strict=True):
-        for packet in packets:
-            _commit(db, lambda qn=packet.qn, name=platform: outbox.answered(db, name, qn, reply))  # type: ignore[misc]
+    answers = [
+        partial(outbox.answered, db, name, one.qn, reply)
+        for name, sent in zip(PLATFORMS, made, strict=True)
+        for one in sent
+    ]
+    if live:
+        _commit(db, lambda: [answered() for answered in answers])
+        return
+    for answered in answers:
+        _commit(db, answered)
 
 
 def _minute(db: sqlite3.Connection, ticks: sqlite3.Connection, chance: random.Random, number: int) -> None:
@@ -61,7 +75,7 @@ def _minute(db: sqlite3.Connection, ticks: sqlite3.Connection, chance: random.Ra
 
     _commit(ticks, sample)
     live = [Due(name, "ww1", "2011", start, kept=False, payload=b"v" * 955) for name in PLATFORMS]
-    _send(db, _commit(db, lambda: outbox.enqueue(db, live, start)), 1, start)
+    _send(db, [], 1, start, live)
     sealed = [Record("ww1", Kind.MINUTE, f, start, avg=chance.random(), **VALUES) for f in FACTORS]
     due = (number + 1) % 10 == 0
     dues = [Due(name, "ww1", "2051", start, end=start + 10 * MINUTE_MS) for name in PLATFORMS if due]

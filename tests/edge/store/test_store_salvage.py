@@ -135,7 +135,8 @@ def test_link_log_keep_log_filings_and_fillings_come_out_under_their_names(
     store.close()
     damaged = (tmp_path / "records.db").rename(tmp_path / "records.db.damaged-20260101000000")
     destroy(damaged, 1)
-    with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as other:  # the same names have other numbers here
+    # the same names have other numbers here
+    with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as other:
         migrate.migrate(other, "records")
         for text in ("city", "county/ww1", "w01001", "county", "ww1"):
             names.intern(other, text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
@@ -45,6 +46,19 @@ def test_jobs_that_queue_up_share_one_commit(store: Store) -> None:
     for future in futures:
         future.result(5)
     assert len(commits) == 2  # the job that held the thread, and the fifty
+
+
+async def test_a_job_that_may_wait_shares_the_commit_of_one_that_may_not(store: Store) -> None:
+    commits: list[str] = []
+    store.call(lambda db: db.set_trace_callback(lambda sql: commits.append(sql) if sql == "COMMIT" else None)).result(5)
+    commits.clear()
+    waiting = asyncio.create_task(store.do_soon(meta.put, "n", 1))
+    await asyncio.sleep(0)  # it is in the queue now
+    await store.do(meta.put, "m", 2)
+    await waiting
+    assert commits == ["COMMIT"]
+    await store.do_soon(meta.put, "n", 3)  # and by itself after a while
+    assert commits == ["COMMIT", "COMMIT"]
 
 
 def test_a_future_resolves_only_after_its_rows_are_committed(store: Store, tmp_path: Path) -> None:

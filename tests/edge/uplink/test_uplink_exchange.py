@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -284,12 +285,9 @@ async def _killed_at(folder: Path, call: int, after: bool) -> bool:
     """One life that ends at a call, and the next; whether the call was reached."""
     world, city = World(folder), ScriptedPlatform()
     world.store.kill_at, world.store.kill_after = call, after
-    reached = False
-    try:
+    with suppress(Killed, BaseExceptionGroup):
         await one_life(world, city)
-    except (Killed, BaseExceptionGroup):
-        reached = True
-    reached = reached or any(task.done() for task in world.tasks)
+    reached = world.store.calls >= call
     await world.stop()
     before = {seen.packet.qn: seen.frame for seen in city.seen}
     sealed = World(folder, NOON + 20_000)
