@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,6 +16,9 @@ from config.document import parse
 from config.problem import ConfigErrors
 from edge.catalogue import text, use_language
 from edge.control import client
+
+if TYPE_CHECKING:
+    from config.site import Site
 
 DEFAULT_CONFIG = Path("/etc/hj212-edge/site.toml")
 CHECK_FAILED, WRONG_USE, NO_DAEMON = 1, 2, 3
@@ -122,6 +125,19 @@ def where(config: Path) -> Where:
         raise Stop("cli.site-no-table", file=config) from error
     use_language(general.get("language") if general.get("language") in ("zh", "en") else None)
     return Where(config, data_dir, general.get("socket"), tuple(content.get("outlets", {})), _platforms(content))
+
+
+def load_site(path: Path) -> Site:
+    """The checked site file; ends with every error that was found, and exit code 2."""
+    from config.load import load
+    from edge.problems import problem_text
+
+    try:
+        return load(path)
+    except ConfigErrors as error:
+        for problem in error.problems:
+            click.echo(problem_text(str(path), problem), err=True)
+        raise click.exceptions.Exit(WRONG_USE) from error
 
 
 def _platforms(content: Mapping[str, Any]) -> Mapping[str, Any]:

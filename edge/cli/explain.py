@@ -13,7 +13,7 @@ import click
 
 from config.site import FLOW, TOTAL, Site
 from edge.catalogue import language, text
-from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, print_json, table, where
+from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, load_site, print_json, table, where
 from edge.cli.moments import Time
 from edge.cli.ranges import outlets_of, rows_of
 from edge.control.queries import TOTALS
@@ -70,7 +70,7 @@ class Answer:
 def explain(config: Path, factor: str, kind: str, start: int, outlet: str | None, as_json: bool) -> None:
     """One record, traced back to what the instruments said."""
     place = where(config)
-    site = _site(config)
+    site = load_site(config)
     length = Kind[kind.upper()]
     label = period_start(start, length.ms)
     name, stored = _found(place, length, label, factor, outlet)
@@ -79,16 +79,6 @@ def explain(config: Path, factor: str, kind: str, start: int, outlet: str | None
         print_json(as_object(answer))
     else:
         _print(answer)
-
-
-def _site(path: Path) -> Site:
-    from config.load import load
-    from config.problem import ConfigErrors
-
-    try:
-        return load(path)
-    except ConfigErrors as error:
-        raise Stop(error.code, **error.params) from error
 
 
 def _found(place: Where, kind: Kind, start: int, factor: str, wanted: str | None) -> tuple[str, list[Record]]:

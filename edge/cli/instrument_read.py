@@ -15,7 +15,17 @@ from drivers.bus import Caller
 from drivers.decode import block
 from drivers.errors import DriverError
 from edge.catalogue import text
-from edge.cli.common import CHECK_FAILED, WRONG_USE, Stop, config_option, json_option, print_json, table, where
+from edge.cli.common import (
+    CHECK_FAILED,
+    WRONG_USE,
+    Stop,
+    config_option,
+    json_option,
+    load_site,
+    print_json,
+    table,
+    where,
+)
 from edge.cli.decode import show_guesses
 from edge.cli.line_tools import borrowed, target
 from edge.clock import SystemClock
@@ -167,16 +177,7 @@ def _asking(config: Path) -> Iterator[Ask]:
 
 
 def _here(config: Path) -> Ask:
-    from config.load import load
-    from config.problem import ConfigErrors
-    from edge.problems import problem_text
-
-    try:
-        return _Here(config, load(config)).ask
-    except ConfigErrors as error:
-        for problem in error.problems:
-            click.echo(problem_text(str(config), problem), err=True)
-        raise SystemExit(WRONG_USE) from error
+    return _Here(config, load_site(config)).ask
 
 
 class _Here:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
-from edge.cli.common import Where
+from edge.cli.common import Where, load_site
 
 
 def with_manual(place: Where, outlet: str, rows: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
@@ -21,17 +21,11 @@ def with_manual(place: Where, outlet: str, rows: list[dict[str, Any]]) -> Iterab
 
 def _counting(place: Where, outlet: str, found: list[dict[str, Any]]) -> Callable[[str, int], str | None]:
     """Factor and time → mark, by the rules of the site."""
-    from config.load import load
-    from config.problem import ConfigErrors
-    from edge.cli.common import Stop
     from edge.measure.derived import DerivedPoints
     from edge.revising import manual_marks
     from edge.store.marks import Mark
 
-    try:
-        site = load(place.config)
-    except ConfigErrors as error:
-        raise Stop(error.code, **error.params) from error
+    site = load_site(place.config)
     states = [
         Mark(
             kind=mark["kind"],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from edge.catalogue import text
-from edge.cli.common import CHECK_FAILED, WRONG_USE, Stop, json_option, print_json, table, where
+from edge.cli.common import CHECK_FAILED, WRONG_USE, Stop, json_option, load_site, print_json, table, where
 from edge.cli.listening import timeout_option
 from edge.cli.platform_mqtt import try_broker
 
@@ -136,17 +136,9 @@ def _of_options(wish: WindowWish) -> Target:
 
 def _site(wish: WindowWish) -> Site:
     """The site, which has the platform."""
-    from config.load import load
-    from config.problem import ConfigErrors
     from edge.bench.errors import NotTested
-    from edge.problems import problem_text
 
-    path = wish.config or Path()
-    try:
-        site = load(path)
-    except ConfigErrors as error:
-        click.echo("\n".join(problem_text(path, problem) for problem in error.problems), err=True)
-        sys.exit(WRONG_USE)
+    site = load_site(wish.config or Path())
     if wish.target not in site.platforms:
         raise NotTested("bench.window.no_platform", came=wish.target, known=" ".join(site.platforms) or "-")
     return site

@@ -15,7 +15,17 @@ import click
 from config.markers import parse_duration
 from config.site import Retention
 from edge.catalogue import text
-from edge.cli.common import CHECK_FAILED, DEFAULT_CONFIG, Stop, config_option, json_option, print_json, table, where
+from edge.cli.common import (
+    CHECK_FAILED,
+    DEFAULT_CONFIG,
+    Stop,
+    config_option,
+    json_option,
+    load_site,
+    print_json,
+    table,
+    where,
+)
 from edge.clock import SystemClock
 from edge.store import checkup
 from edge.store.errors import StoreError, StoreLocked
@@ -140,15 +150,7 @@ def _retention(config: Path) -> Retention:
     """Of the site file; a file that is named must be there."""
     if config == DEFAULT_CONFIG and not config.exists():
         return Retention()
-    from config.load import load
-    from config.problem import ConfigErrors
-
-    try:
-        return load(config).store
-    except ConfigErrors as error:
-        raise Stop("cli.bad-config", file=config, why=error) from error
-    except OSError as error:
-        raise Stop("cli.no-config", file=config, why=error.strerror) from error
+    return load_site(config).store
 
 
 def _read(path: Path, progress: checkup.Progress) -> dict[str, Part]:
