@@ -35,6 +35,10 @@ LATER = ("record", "link_hour", "payload", "frame", "packet", "delivery", "tick"
 _BY_HAND = frozenset({"name", "meta", "tally", "receipt", "salvage", "channel", "sqlite_sequence"})
 _NAMED = frozenset({"platform", "outlet", "factor", "link"})
 """Columns that hold the number of a name, where they hold numbers."""
+_MADE_AGAIN = """
+SELECT id, issue FROM delivery WHERE start = :start AND platform = :platform AND outlet = :outlet AND cn = :cn
+AND revision = :revision AND factor = :factor AND kept
+"""
 RECENT_MS = 25 * HOUR_MS
 """So much of records and samples comes at once: the periods that are still open are made of it."""
 AHEAD = 1_000
@@ -322,18 +326,27 @@ class Salvage:
         return next(self._walk, None)
 
     def _take_deliveries(self, db: sqlite3.Connection, table: Table, rows: list[tuple[Any, ...]], state: State) -> int:
+        """One that was made again meanwhile, since the logger did not know of it, gives way while it is unsent."""
         columns = [column.name for column in table.columns]
         taken = 0
         for row in rows:
-            if not self._insert(db, table, [row]):
-                continue
-            taken += 1
             values = dict(zip(columns, row, strict=True))
-            if values["kept"] and values["state"] < 2:
-                key = values["platform"], values["outlet"], values["cn"]
-                tally.add(db, key, kept=1)
+            again, issue = db.execute(_MADE_AGAIN, values).fetchone() or (None, 0)
+            if again == values["id"]:  # its page stands in the tree twice
+                continue
+            if again is not None and not issue:
+                db.execute("DELETE FROM delivery WHERE id = ?", (again,))
+            inserted = self._insert(db, table, [row])
+            taken += inserted
+            if not values["kept"]:
+                continue
+            key = values["platform"], values["outlet"], values["cn"]
+            if values["state"] < 2:
+                tally.add(db, key, kept=int(again is None))
                 text = json.dumps(key)
                 state.waiting[text] = state.waiting.get(text, 0) - 1
+            elif again is not None and inserted:
+                tally.add(db, key, kept_done=1)
         return taken
 
     @staticmethod

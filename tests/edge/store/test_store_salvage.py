@@ -146,6 +146,25 @@ def test_link_log_keep_log_filings_and_fillings_come_out_under_their_names(
     assert all(before)
 
 
+def test_a_delivery_that_is_made_again_before_it_is_salvaged_is_neither_lost_nor_sent_anew(
+    open_store: Callable[[], Store], tmp_path: Path
+) -> None:
+    store = open_store()
+    (done, waiting) = fill(store, 2, answered=lambda minute: minute == 0)
+    store.close()
+    destroy(tmp_path / "records.db", 1)
+    again = open_store()
+    ids = again.call(outbox.enqueue, [Due("city", "ww1", "2051", NOON + n * MINUTE_MS) for n in (0, 1)], NOON).result(5)
+    mend(again)
+    (counts,) = again.call(outbox.counts).result(5)
+    assert (counts.sent, counts.answered, counts.lost) == (2, 1, 0)
+    (found,) = again.call(outbox.open_deliveries, "city", "ww1").result(5)
+    assert (found.start, found.id in ids) == (NOON + MINUTE_MS, False)
+    none_new = lambda found, _: pytest.fail("a new packet")  # noqa: E731  # one use
+    (packet,) = again.call(outbox.prepare, found.id, none_new, lambda packet: True, NOON).result(5)
+    assert packet.qn == waiting > done
+
+
 def test_deliveries_that_cannot_be_read_are_counted_as_lost(open_store: Callable[[], Store], tmp_path: Path) -> None:
     store = open_store()
     fill(store, 60)
