@@ -58,17 +58,17 @@ def tell_commits(marks: Path) -> None:
     def run_and_tell(side: Any, jobs: Any) -> None:
         if not jobs:
             return
-        after = side._after_commit
+        settle = side.mending.settle  # what it does first behind the COMMIT
 
         def told() -> None:
             os.write(handle, f"{side.file} {digest(side.db)}\n".encode())
-            after()
+            settle()
 
-        side._after_commit = told
+        side.mending.settle = told
         try:
             run(side, jobs)
         finally:
-            side._after_commit = after
+            side.mending.settle = settle
 
     store._Side.run = run_and_tell  # type: ignore[method-assign]
 

@@ -28,6 +28,7 @@ from config.site import Instrument, Platform
 from drivers.bus import Counters
 from drivers.driver import Reading
 from drivers.line import LineState, PollResult
+from drivers.poller import Breaker
 from drivers.simulated import site_blocks
 from edge import app, delivering, measuring, supervise, uploads
 from edge.store.store import Store
@@ -105,7 +106,16 @@ class Wire:
 
     def counters(self) -> LineState:
         """Nothing goes wrong."""
-        return LineState(True, None, 1, 0, 0, {name: Counters() for name in self._instruments})
+        names = self._instruments
+        return LineState(
+            open=True,
+            error=None,
+            opened=1,
+            lost=0,
+            foreign=0,
+            instruments={name: Counters() for name in names},
+            breakers={name: Breaker("answers", 0, None) for name in names},
+        )
 
     async def _run(self) -> None:
         while True:
