@@ -21,7 +21,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from virtual_time import MemoryEnd, MemoryLink, Profile, ScriptedPlatform, VirtualClock
+from virtual_time import MemoryEnd, MemoryLink, MemoryWire, Profile, ScriptedPlatform, VirtualClock
 
 from config.load import load_in_child
 from config.site import Instrument, Platform
@@ -171,9 +171,8 @@ def daemon(folder: Path, clock: SoakClock, platform: Tally) -> app.Daemon:
 
     def link(self: delivering.Delivering, name: str, terms: Platform, users: list[Any]) -> MemoryLink:
         read = edition(terms.edition).read
-        made = MemoryLink(name, terms.address, users, clock, read_packet=read, on_event=self._on_event)
-        made.platform = platform
-        return made
+        wire = MemoryWire(terms.addresses[0], platform)
+        return MemoryLink(name, wire, users, clock, read_packet=read, on_event=self._on_event)
 
     def worker(self: measuring.Measuring, name: str, _line: object, on_result: Callable[[PollResult], None]) -> Wire:
         return Wire({key: one for key, one in site.instruments.items() if one.line == name}, on_result, clock)
