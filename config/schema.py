@@ -99,7 +99,7 @@ def _take_out(tree: Table, path: Path, kind: str) -> None:
         path = path[:-1]
     key = key_at(path)
     if kind == "missing" or (key is not None and key.required):
-        path = path[:2] if not isinstance(path[1], int) else path[:1]  # of a list at the top all of it
+        path = path[:1] if len(path) > 1 and isinstance(path[1], int) else path[:2]  # of a list at the top all of it
     if path[:1] == ("site",):
         tree["site"] = {"name": "–"}
         return
