@@ -74,7 +74,9 @@ def _span(seconds: int) -> str:
 @json_option
 def retry(platform: str, config: Path, as_json: bool) -> None:
     """Try at once what waits for its next round or was refused."""
-    count = where(config).ask("outbox-retry", {"platform": platform})
+    place = where(config)
+    place.must_have(platform)
+    count = place.ask("outbox-retry", {"platform": platform})
     if as_json:
         print_json({"platform": platform, "count": count})
     else:
@@ -88,7 +90,9 @@ def retry(platform: str, config: Path, as_json: bool) -> None:
 @json_option
 def hold(platform: str, release: bool, config: Path, as_json: bool) -> None:
     """Send nothing to a platform, or begin again."""
-    done = where(config).ask("outbox-hold", {"platform": platform, "on": not release})
+    place = where(config)
+    place.must_have(platform)
+    done = place.ask("outbox-hold", {"platform": platform, "on": not release})
     if as_json:
         print_json({"platform": platform, **done})
         return
@@ -119,8 +123,7 @@ def send_again(
 ) -> None:
     """Send delivered data of a range once more, behind live data."""
     place = where(config)
-    if place.platforms and platform not in place.platforms:
-        raise Stop("remote.unknown-platform", platform=platform)
+    place.must_have(platform, outlet)
     cns = [KINDS[kind] for kind in kinds or KINDS]
     in_order(begin, end)
     asked = {"platform": platform, "cns": cns, "from": begin, "to": end, "outlet": outlet}
@@ -135,7 +138,7 @@ def send_again(
         print_json({"platform": platform, "dry_run": dry_run, "count": total, "kinds": counts})
     else:
         code = "cli.outbox-would-send" if dry_run else "cli.outbox-sends-again"
-        each = ", ".join(f"{cn}: {number}" for cn, number in sorted(counts.items())) or "0"
+        each = ", ".join(f"{cn}: {number}" for cn, number in sorted(counts.items())) or None
         click.echo(text(code, platform=platform, count=total, kinds=each))
     if wait and not dry_run and total and not _watch(place, platform, quiet=as_json):
         raise Stop("cli.outbox-waits-held", CHECK_FAILED, platform=platform)
