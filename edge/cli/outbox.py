@@ -19,6 +19,7 @@ from edge.values import DAY_MS, HOUR_MS
 COLUMNS = ("platform", "outlet", "open", "oldest", "rate", "left", "sent", "answered", "backfilled", "unconfirmed",
            "expired", "rejected", "lost")  # fmt: skip
 KINDS = {"minute": "2051", "hour": "2061", "day": "2031", "runtime": "2041"}
+UPLOADS = (*KINDS, "realtime", "state", "startup", "sample", "identity", "info")
 LOOK_S = 1.0
 STEP_MS = 10 * DAY_MS
 """So much of a range is ordered at once: the daemon answers in a moment, and does other things in between."""
@@ -44,10 +45,10 @@ def show(config: Path, as_json: bool) -> None:
     table(titles, [_row(row) for row in page["platforms"]], text("cli.title-outbox"))
     if page["kinds"]:
         keys = ("platform", "outlet", "kind", "cn", "count", "oldest", "aside")
-        table([f"cli.col-{key}" for key in keys], [[row[key] for key in keys] for row in page["kinds"]])
+        table([f"cli.col-{key}" for key in keys], [_waiting(row, keys) for row in page["kinds"]])
     if page["aside"]:
         keys = ("platform", "outlet", "kind", "cn", "code", "count", "oldest")
-        rows = [[row[key] for key in keys] for row in page["aside"]]
+        rows = [_waiting(row, keys) for row in page["aside"]]
         table([f"cli.col-{key}" for key in keys], rows, text("cli.title-aside"))
     for row in page["filling"]:
         click.echo(text("cli.outbox-filling", **row))
@@ -59,6 +60,12 @@ def _row(row: dict[str, Any]) -> list[Any]:
     rate, left = row["rate_per_min"], row["time_left_s"]
     shown = {"rate": None if rate is None else f"{rate:g}/min", "left": None if left is None else _span(left)}
     return [shown.get(name, row.get(name)) for name in COLUMNS]
+
+
+def _waiting(row: dict[str, Any], keys: tuple[str, ...]) -> list[Any]:
+    """A kind in words; one that has no name (an alarm of 2005) is its CN."""
+    kind = text(f"cli.upload-{row['kind']}") if row["kind"] in UPLOADS else row["kind"]
+    return [kind if key == "kind" else row[key] for key in keys]
 
 
 def _span(seconds: int) -> str:
