@@ -41,8 +41,13 @@ def _owners(site: Site, merged: Merged) -> Iterator[Problem]:
 def _one_way(merged: Merged, path: Path, platform: Platform) -> Iterator[Problem]:
     if platform.listen is not None and platform.address is not None:
         yield merged.problem((*path, "listen"), "config.address-and-listen")
-    if platform.listen is None and not platform.addresses:
+    if not platform.addresses and not _tried_to_listen(merged, path):
         yield merged.problem((*path, "address"), "config.no-address")
+
+
+def _tried_to_listen(merged: Merged, path: Path) -> bool:
+    """`listen` is given, though perhaps not as it should be: that is said already."""
+    return (*path, "listen") in merged.document.lines
 
 
 def _ends(merged: Merged, path: Path, platform: Platform) -> Iterator[Problem]:
@@ -69,7 +74,7 @@ def _one_link(merged: Merged, path: Path, platform: Platform) -> Iterator[Proble
 
 def _listening(merged: Merged, path: Path, platform: Platform) -> Iterator[Problem]:
     if platform.listen is None:
-        if platform.allow_from:
+        if platform.allow_from and not _tried_to_listen(merged, path):
             yield merged.problem((*path, "allow_from"), "config.only-listening")
         return
     way = parse_address(platform.listen)

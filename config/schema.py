@@ -99,8 +99,7 @@ def _take_out(tree: Table, path: Path, kind: str) -> None:
         path = path[:-1]
     key = key_at(path)
     if kind == "missing" or (key is not None and key.required):
-        is_list = len(path) > 1 and isinstance(path[1], int)
-        path = path[:1] if is_list else path[:2]  # of a list at the top all of it
+        path = path[:1] if len(path) > 1 and isinstance(path[1], int) else path[:2]  # of a list at the top all of it
     if path[:1] == ("site",):
         tree["site"] = {"name": "–"}
         return

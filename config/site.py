@@ -22,7 +22,7 @@ from config.mqtt import Mqtt
 from config.sampler import Sampler
 from config.states import State
 from config.switches import Contact, Derived, Maintenance, StopSource
-from config.tls import Tls
+from config.tls import FilePath, Tls
 
 Millis = Annotated[int, Duration()]
 Name = Annotated[str, Pattern(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}", "name")]
@@ -408,7 +408,7 @@ class Retention:
     """What the store may take on the disk; None: what there is. Beyond it the least needed goes before its time."""
     keep_free: Size = "2MB"
     """When no more is free on the disk, nor in the store's files, the same."""
-    backup_to: str | None = None
+    backup_to: FilePath | None = None
     """Folder, on another disk, for backups that the daemon makes by itself; None: none."""
     backup_every: Annotated[int, Duration(), Ge(3_600_000)] = 86_400_000
     backup_keep: Annotated[int, Ge(1), Le(1_000)] = 7

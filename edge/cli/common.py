@@ -69,6 +69,13 @@ class Where:
     outlets: tuple[str, ...]
     platforms: Mapping[str, Any]
 
+    def must_have(self, platform: str, outlet: str | None = None) -> None:
+        """Stop where the site file has no such platform or outlet; who may not read the file is believed."""
+        if self.platforms and platform not in self.platforms:
+            raise Stop("cli.unknown-platform", platform=platform, known=", ".join(self.platforms))
+        if outlet is not None and self.outlets and outlet not in self.outlets:
+            raise Stop("cli.unknown-outlet", outlet=outlet, known=", ".join(self.outlets))
+
     def ask(self, what: str, args: dict[str, Any] | None = None) -> Any:
         """Ask the daemon; ends with exit code 3 where there is none."""
         try:
@@ -132,6 +139,7 @@ def load_site(path: Path) -> Site:
     from config.load import load
     from edge.problems import problem_text
 
+    where(path)  # whose language holds
     try:
         return load(path)
     except ConfigErrors as error:

@@ -66,7 +66,10 @@ def packets(config: Path, platform: str | None, limit: int, raw: bool, as_json: 
 @json_option
 def reset(config: Path, platform: str | None, name: str | None, as_json: bool) -> None:
     """One line for each value that was undone; asked of the running daemon, which needs the right to change."""
-    undone = where(config).ask("platform-reset", {"platform": platform, "name": name})
+    place = where(config)
+    if platform is not None:
+        place.must_have(platform)
+    undone = place.ask("platform-reset", {"platform": platform, "name": name})
     if as_json:
         print_json(undone)
         return

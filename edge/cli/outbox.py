@@ -19,6 +19,7 @@ from edge.values import DAY_MS, HOUR_MS
 COLUMNS = ("platform", "outlet", "open", "oldest", "rate", "left", "sent", "answered", "backfilled", "unconfirmed",
            "expired", "rejected", "lost")  # fmt: skip
 KINDS = {"minute": "2051", "hour": "2061", "day": "2031", "runtime": "2041"}
+UPLOADS = (*KINDS, "realtime", "state", "startup", "sample", "identity", "info")
 LOOK_S = 1.0
 STEP_MS = 10 * DAY_MS
 """So much of a range is ordered at once: the daemon answers in a moment, and does other things in between."""
@@ -44,10 +45,10 @@ def show(config: Path, as_json: bool) -> None:
     table(titles, [_row(row) for row in page["platforms"]], text("cli.title-outbox"))
     if page["kinds"]:
         keys = ("platform", "outlet", "kind", "cn", "count", "oldest", "aside")
-        table([f"cli.col-{key}" for key in keys], [[row[key] for key in keys] for row in page["kinds"]])
+        table([f"cli.col-{key}" for key in keys], [_waiting(row, keys) for row in page["kinds"]])
     if page["aside"]:
         keys = ("platform", "outlet", "kind", "cn", "code", "count", "oldest")
-        rows = [[row[key] for key in keys] for row in page["aside"]]
+        rows = [_waiting(row, keys) for row in page["aside"]]
         table([f"cli.col-{key}" for key in keys], rows, text("cli.title-aside"))
     for row in page["filling"]:
         click.echo(text("cli.outbox-filling", **row))
@@ -59,6 +60,12 @@ def _row(row: dict[str, Any]) -> list[Any]:
     rate, left = row["rate_per_min"], row["time_left_s"]
     shown = {"rate": None if rate is None else f"{rate:g}/min", "left": None if left is None else _span(left)}
     return [shown.get(name, row.get(name)) for name in COLUMNS]
+
+
+def _waiting(row: dict[str, Any], keys: tuple[str, ...]) -> list[Any]:
+    """A kind in words; one that has no name (an alarm of 2005) is its CN."""
+    kind = text(f"cli.upload-{row['kind']}") if row["kind"] in UPLOADS else row["kind"]
+    return [kind if key == "kind" else row[key] for key in keys]
 
 
 def _span(seconds: int) -> str:
@@ -74,7 +81,9 @@ def _span(seconds: int) -> str:
 @json_option
 def retry(platform: str, config: Path, as_json: bool) -> None:
     """Try at once what waits for its next round or was refused."""
-    count = where(config).ask("outbox-retry", {"platform": platform})
+    place = where(config)
+    place.must_have(platform)
+    count = place.ask("outbox-retry", {"platform": platform})
     if as_json:
         print_json({"platform": platform, "count": count})
     else:
@@ -88,7 +97,9 @@ def retry(platform: str, config: Path, as_json: bool) -> None:
 @json_option
 def hold(platform: str, release: bool, config: Path, as_json: bool) -> None:
     """Send nothing to a platform, or begin again."""
-    done = where(config).ask("outbox-hold", {"platform": platform, "on": not release})
+    place = where(config)
+    place.must_have(platform)
+    done = place.ask("outbox-hold", {"platform": platform, "on": not release})
     if as_json:
         print_json({"platform": platform, **done})
         return
@@ -119,8 +130,7 @@ def send_again(
 ) -> None:
     """Send delivered data of a range once more, behind live data."""
     place = where(config)
-    if place.platforms and platform not in place.platforms:
-        raise Stop("remote.unknown-platform", platform=platform)
+    place.must_have(platform, outlet)
     cns = [KINDS[kind] for kind in kinds or KINDS]
     in_order(begin, end)
     asked = {"platform": platform, "cns": cns, "from": begin, "to": end, "outlet": outlet}
@@ -135,7 +145,7 @@ def send_again(
         print_json({"platform": platform, "dry_run": dry_run, "count": total, "kinds": counts})
     else:
         code = "cli.outbox-would-send" if dry_run else "cli.outbox-sends-again"
-        each = ", ".join(f"{cn}: {number}" for cn, number in sorted(counts.items())) or "0"
+        each = ", ".join(f"{cn}: {number}" for cn, number in sorted(counts.items())) or None
         click.echo(text(code, platform=platform, count=total, kinds=each))
     if wait and not dry_run and total and not _watch(place, platform, quiet=as_json):
         raise Stop("cli.outbox-waits-held", CHECK_FAILED, platform=platform)

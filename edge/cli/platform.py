@@ -122,13 +122,19 @@ async def _serve(wish: Wish) -> int:
 
 
 def _tls(wish: Wish) -> ssl.SSLContext | None:
-    """Raises OSError (of which ssl.SSLError is one)."""
+    """Ends with exit code 2 where the files cannot be used."""
     if wish.tls_cert is None:
+        if wish.tls_key is not None:
+            _refuse(text("bench.cli.tls_key_alone"))
         return None
     import ssl
 
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(wish.tls_cert, wish.tls_key)
+    try:
+        made.load_cert_chain(wish.tls_cert, wish.tls_key)
+    except OSError as error:
+        files = ", ".join(str(path) for path in (wish.tls_cert, wish.tls_key) if path)
+        _refuse(text("bench.cli.bad_tls", files=files, reason=error.strerror or error))
     return made
 
 

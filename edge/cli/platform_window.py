@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from edge.catalogue import text
-from edge.cli.common import CHECK_FAILED, WRONG_USE, Stop, json_option, load_site, print_json, table, where
+from edge.cli.common import CHECK_FAILED, DEFAULT_CONFIG, WRONG_USE, Stop, json_option, load_site, print_json, table, where
 from edge.cli.listening import timeout_option
 from edge.cli.platform_mqtt import try_broker
 
@@ -77,6 +77,8 @@ def _test(wish: WindowWish) -> None:
     from edge.bench.window import find_window, largest
     from edge.clock import SystemClock
 
+    if wish.config is None and ":" not in wish.target:  # the name of a platform
+        wish = replace(wish, config=DEFAULT_CONFIG)
     if wish.config:
         site = _site(wish)
         platform = site.platforms[wish.target]

@@ -31,6 +31,10 @@ from edge.store import checkup
 from edge.store.errors import StoreError, StoreLocked
 from edge.store.salvage import Part
 from edge.store.sizing import Plan, sizes
+from edge.values import SLOT_MS
+from protocol.parameters import MINUTE_INTERVALS
+
+_MINUTES = [f"{minutes}min" for minutes in MINUTE_INTERVALS]
 
 
 @click.group(name="store", help=text("cli.verb-store"))
@@ -71,29 +75,33 @@ def recover(file: Path | None, dry_run: bool, config: Path, as_json: bool) -> No
         files = [file] if file else waiting
         with _lock(data_dir, needed=not dry_run), _spinner(as_json) as progress:
             done = [(path, _read(path, progress) if dry_run else _recover(data_dir, path, progress)) for path in files]
+    unreadable = [str(path) for path, parts in done if _is_nothing(parts)]
     if as_json:
         rows = [{"file": str(path), "tables": {name: asdict(p) for name, p in parts.items()}} for path, parts in done]
         print_json({"dry_run": dry_run, "files": rows})
-        return
+        sys.exit(CHECK_FAILED if unreadable else 0)
     if not done:
         click.echo(text("cli.recover-nothing", data_dir=data_dir))
     for path, parts in done:
         titles = ("cli.col-table", "cli.col-rows", "cli.col-bad-pages", "cli.col-nameless")
         rows_of = [(name, part.rows, part.bad_pages, part.nameless) for name, part in parts.items() if part != Part()]
         table(titles, rows_of, str(path))
+    if unreadable:
+        raise Stop("cli.recover-unreadable", CHECK_FAILED, file=", ".join(unreadable))
 
 
 @store_group.command(help=text("cli.store-size"))
 @click.option("--points", type=click.IntRange(1, 2_000), required=True, help=text("cli.size-points"))
 @click.option("--every", default="5s", show_default=True, help=text("cli.size-every"))
 @click.option("--platforms", type=click.IntRange(0, 20), default=1, show_default=True, help=text("cli.size-platforms"))
-@click.option("--minute", default="10min", show_default=True, help=text("cli.size-minute"))
+@click.option("--minute", type=click.Choice(_MINUTES), default="10min", show_default=True, help=text("cli.size-minute"))
 @config_option
 @json_option
 def size(points: int, every: str, platforms: int, minute: str, config: Path, as_json: bool) -> None:
     """The sizing formula's result, at the site file's retention where there is one, else at the defaults."""
-    plan = Plan(points, _duration("--every", every), platforms, _duration("--minute", minute))
-    shares = sizes(plan, _retention(config))
+    limits = _retention(config)
+    plan = Plan(points, _every(every), platforms, parse_duration(minute))
+    shares = sizes(plan, limits)
     total = sum(share.total for share in shares)
     per_day = sum(share.per_day for share in shares)
     if as_json:
@@ -119,7 +127,8 @@ def _show(files: list[checkup.FileFound], aside: list[checkup.AsideFound]) -> No
         sizes_of = {"size": _mb(file.size), "free": _mb(file.free), "wal": _mb(file.wal)}
         click.echo(text("cli.store-file", file=file.file, version=version, **sizes_of))
         rows = [(each.name, each.rows, each.problem or "") for each in file.tables]
-        table(("cli.col-table", "cli.col-rows", "cli.col-problem"), rows)
+        if rows:
+            table(("cli.col-table", "cli.col-rows", "cli.col-problem"), rows)
         if file.problem is not None:
             click.echo(f"{file.file}: {file.problem}")
         for what, count in file.dropped.items():
@@ -136,14 +145,14 @@ def _mb(count: int) -> str:
     return f"{count / 1e6:.1f}"
 
 
-def _duration(option: str, value: str) -> int:
+def _every(value: str) -> int:
     try:
-        duration = parse_duration(value)
+        every = parse_duration(value)
     except ValueError:
-        duration = 0
-    if not duration:
-        raise Stop("cli.bad-duration", option=option, value=value)
-    return duration
+        every = 0
+    if not every or every % SLOT_MS:
+        raise Stop("cli.bad-every", option="--every", value=value)
+    return every
 
 
 def _retention(config: Path) -> Retention:
@@ -160,6 +169,11 @@ def _read(path: Path, progress: checkup.Progress) -> dict[str, Part]:
 def _recover(data_dir: Path, path: Path, progress: checkup.Progress) -> dict[str, Part]:
     state = checkup.recover(data_dir, path, SystemClock().wall_ms(), lambda state: progress(_come_to(state)))
     return state.parts
+
+
+def _is_nothing(parts: dict[str, Part]) -> bool:
+    """No row came, and pages could not be read: rubbish, or no store at all."""
+    return not any(part.rows for part in parts.values()) and any(part.bad_pages for part in parts.values())
 
 
 def _come_to(state: Any) -> str:

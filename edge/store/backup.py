@@ -214,7 +214,7 @@ def _file_entry(path: Path) -> dict[str, Any]:
 
 
 def _check_version(path: Path, layout: database.Layout) -> None:
-    db = database.read_only(path)
+    db = database.read_only(path, unchanging=True)
     try:
         found, known = migrate.version(db), migrate.newest(layout.migrations)
     finally:

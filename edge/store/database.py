@@ -113,12 +113,15 @@ def _version(path: Path) -> int:
     return int.from_bytes(_head(path)[60:64], "big")
 
 
-def read_only(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write or checkpoint; raises StoreClosed where there is no file that can be read."""
+def read_only(path: Path, *, unchanging: bool = False) -> sqlite3.Connection:
+    """A connection that cannot write or checkpoint; raises StoreClosed where there is no file that can be read.
+
+    `unchanging`: nobody writes to the file, and no `-wal` and `-shm` are made beside it.
+    """
     if not path.is_file():
         raise errors.StoreClosed("store.not_there", file=str(path))
     try:
-        return _read_only(path, "mode=ro")
+        return _read_only(path, "immutable=1" if unchanging else "mode=ro")
     except sqlite3.Error as error:
         if errors.primary_code(error) != _CANTOPEN or Path(f"{path}-wal").exists():
             raise _unreadable(path, error) from error

@@ -112,3 +112,8 @@ def test_all_addresses_of_a_platform_are_known_in_order(tmp_path: Any, site_text
     assert addresses_in({"address": "a:1"}) == ("a:1",)
     assert addresses_in({"listen": "0.0.0.0:1"}) == ("listen:0.0.0.0:1",)
     assert addresses_in({}) == ()
+
+
+def test_a_listen_that_cannot_be_read_is_one_finding(find: Find, site_text: str) -> None:
+    text = site_text.replace(ADDRESS, 'listen = "0.0.0.0"\nallow_from = ["10.0.0.0/8"]')
+    assert found(find, text) == [("platforms.city.listen", "config.form.listen")]

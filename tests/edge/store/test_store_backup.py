@@ -77,6 +77,13 @@ def test_a_backup_of_a_store_that_is_written_meanwhile_is_one_moment_of_it(store
     assert stored(site.parent) == list(range(number))  # and nothing was held up or lost
 
 
+def test_looking_at_a_backup_leaves_nothing_in_it(store: Store, site: Path) -> None:
+    seal(store, 0)
+    folder = backup.make(site.parent, site, site.parent, NOON)
+    backup.check(folder)
+    assert {path.name for path in folder.iterdir()} == {"manifest.json", "records.db", "samples.db", "site.toml"}
+
+
 @pytest.mark.parametrize("how", ["changed", "cut", "gone", "no manifest", "bad manifest", "outside"])
 def test_a_backup_that_is_not_whole_is_refused_by_name(store: Store, site: Path, how: str) -> None:
     seal(store, 0)
