@@ -1,4 +1,4 @@
-"""One simulated instrument of each driver, those of Modbus and DL/T 645 from the instrument models.
+"""One simulated instrument of each driver, also from the instrument models.
 
     of_model("scs-900cpm", 1, {"a34013": 12.5})     values in the units of the model's points
     Adam(2, [12.8, …])   Cjt188("…", 123.0)   Hj212Speaker(1, {"w01018": 35.6})   Replay(3, capture)
@@ -20,6 +20,7 @@ from drivers.capture import Capture
 from drivers.dlt645 import ITEMS
 from drivers.simulated.bus import Slave
 from drivers.simulated.sets import crc_bytes
+from drivers.simulated.text import TextModel
 
 _BEIJING = timezone(timedelta(hours=8))
 _LETTERS = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f", "float64": "d"}
@@ -29,9 +30,21 @@ _NO_FUNCTION, _NO_REGISTER = 1, 2
 def of_model(name: str, address: int | str, values: Mapping[str, float], models_dir: Path | None = None) -> Slave:
     """An instrument of a model; `values` by factor, in the units of its points. KeyError for another driver's model."""
     model = models.model(name, models_dir)
-    kinds: dict[str, Any] = {"modbus": ModbusModel, "dlt645": Dlt645Model}
+    kinds: dict[str, Any] = {
+        "modbus": ModbusModel,
+        "dlt645": Dlt645Model,
+        "cjt188": lambda _, meter, total: Cjt188(meter, *total.values()),
+        "adam": _adam,
+        "text": TextModel,
+    }
     slave: Slave = kinds[model["model"]["driver"]](model, address, values)
     return slave
+
+
+def _adam(model: Mapping[str, Any], address: int, values: Mapping[str, float]) -> Adam:
+    """A module with the channels of a model; those that no value is given for are 0."""
+    channels = {int(point["channel"]): values.get(point["factor"], 0.0) for point in model["points"]}
+    return Adam(address, [channels.get(one, 0.0) for one in range(int(model["instrument"].get("channels", 8)))])
 
 
 def _raw(point: Mapping[str, Any], value: float) -> float:
