@@ -20,7 +20,7 @@ from drivers.capture import Capture
 from drivers.dlt645 import ITEMS
 from drivers.simulated.bus import Slave
 from drivers.simulated.sets import crc_bytes
-from drivers.simulated.text import TextModel
+from drivers.simulated.text import TextModel, channel
 
 _BEIJING = timezone(timedelta(hours=8))
 _LETTERS = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f", "float64": "d"}
@@ -70,10 +70,14 @@ class ModbusModel:
 
     def set(self, factor: str, value: float) -> None:
         """Let a point have this value, in its unit."""
-        point = next(point for point in self._model["points"] if point["factor"] == factor)
-        kind, raw = point["type"], _raw(point, value)
-        data = struct.pack(">" + _LETTERS[kind], raw if kind.startswith("float") else round(raw))
-        self._put(int(point["register"]), data, str(point.get("order", "ABCD")))
+        point = next(point for point in self._model["points"] if channel(point) == factor)
+        raw, register = _raw(point, value), int(point["register"])
+        parts = point["type"].split("+")
+        for kind in parts:
+            part = raw if len(parts) == 1 else int(raw) if kind is parts[0] else raw - int(raw)
+            data = struct.pack(">" + _LETTERS[kind], part if kind.startswith("float") else round(part))
+            self._put(register, data, str(point.get("order", "ABCD")))
+            register += len(data) // 2
 
     def set_state(self, index: int, code: int) -> None:
         """Let the model's state of this number have a code."""
@@ -128,7 +132,7 @@ class Dlt645Model:
     def __init__(self, model: Mapping[str, Any], address: str, values: Mapping[str, float]) -> None:
         self.address = address
         self.values = dict(values)
-        self._points = {point["factor"]: point for point in model["points"]}
+        self._points = {channel(point): point for point in model["points"]}
         self._edition = str(model["instrument"].get("edition", "2007"))
         self._head = b"\x68" + bytes.fromhex(address)[::-1] + b"\x68"
 

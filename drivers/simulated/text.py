@@ -23,7 +23,7 @@ class TextModel:
         self.address = address
         self.values = dict(values)
         self._said = str(model["model"]["answer"])
-        self._points = {point["factor"]: point for point in model["points"]}
+        self._points = {channel(point): point for point in model["points"]}
         terminator = str(model["instrument"].get("terminator", "\r"))
         self._requests = {_request(point, address, terminator) for point in model["points"]}
 
@@ -38,6 +38,11 @@ class TextModel:
         """What it says, with its values."""
         shown = {factor: _shown(self._points[factor], value) for factor, value in self.values.items()}
         return self._said.format(**shown).encode("latin-1")
+
+
+def channel(point: Mapping[str, Any]) -> str:
+    """What a point is called here: its factor, of a totaliser `w00000-total`."""
+    return str(point["factor"]) + ("-total" if point.get("kind") == "total" else "")
 
 
 def _request(point: Mapping[str, Any], address: int | str, terminator: str) -> bytes:

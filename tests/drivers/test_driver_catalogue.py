@@ -55,7 +55,7 @@ def test_shipped_models_are_complete_and_their_driver_takes_them(name: str) -> N
     assert parsed["model"]["grade"] in ("from-notes", "from-book", "seen-in-field", "template")
     driver = registry.driver_class(parsed["model"]["driver"])
     keys = {field.name for field in dataclasses.fields(driver.PointOptions)}
-    assert all(set(p) <= keys | {"factor", "unit", "range", "scale", "offset"} for p in parsed["points"])
+    assert all(set(p) <= keys | {"factor", "kind", "unit", "range", "scale", "offset"} for p in parsed["points"])
 
 
 def test_own_model_takes_precedence_and_unknown_ones_are_told(tmp_path: Path) -> None:

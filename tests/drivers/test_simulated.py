@@ -113,21 +113,21 @@ def test_simulated_instrument_is_read(name: str) -> None:
 
 
 TEXTS = {
-    "shimadzu-4100": ("w01020", 35.62),
-    "wtw-trescon": ("w21003", 1.254),
-    "yuxing-old-cod": ("w01018", 35.62),
-    "huanke-cod": ("w01018", 35.75),
-    "jiubo-ultrasonic": ("w00000", 360.0),
+    "shimadzu-4100": {"w01020": 35.62},
+    "wtw-trescon": {"w21003": 1.254},
+    "yuxing-old-cod": {"w01018": 35.62},
+    "huanke-cod": {"w01018": 35.75},
+    "jiubo-ultrasonic": {"w00000": 360.0, "w00000-total": 6789.1},
 }
-"""Of each text model the value of its capture, in the instrument's unit."""
+"""Of each text model the values of its capture, in the instrument's units."""
 
 
 def test_text_model_is_simulated_as_its_capture_has_it() -> None:
     assert set(TEXTS) == {name for name in models.names() if models.model(name)["model"]["driver"] == "text"}
-    for name, (factor, value) in TEXTS.items():
+    for name, values in TEXTS.items():
         taken = Capture.from_text((CASES / f"{name}.capture").read_text(encoding="utf-8"))
         ((request, frames),) = taken.exchanges()
-        slave = of_model(name, 1, {factor: value})
+        slave = of_model(name, 1, values)
         assert [slave.length(request[:cut]) for cut in range(1, len(request))] == [None] * (len(request) - 1)
         assert slave.length(request) == len(request)
         assert slave.answer(request, 0) == b"".join(frame.data for frame in frames), name
@@ -138,6 +138,13 @@ def test_adam_and_water_meter_models_are_simulated_with_their_values() -> None:
     assert box.answer(b"#01\r", 0) == b">+12.800+04.000" + b"+00.000" * 6 + b"\r"
     with on_a_pty(of_model("cjt188-2004", WATER, {"w00000": 123.45})) as (_, bus):
         assert instrument("cjt188", WATER, {}, {"item": "total"}).read(bus)[0].value == 123.45
+
+
+def test_whole_number_and_fraction_of_a_model_are_simulated() -> None:
+    slave = of_model("tuf-2000", 1, {"w00000": 360.0, "w00000-total": 12345.25})
+    taken = Capture.from_text((CASES / "tuf-2000.capture").read_text(encoding="utf-8"))
+    ((request, frames),) = taken.exchanges()
+    assert slave.answer(request, 0) == frames[0].data
 
 
 def test_fault_of_the_bus_is_made_on_demand() -> None:

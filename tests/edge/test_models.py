@@ -74,7 +74,9 @@ OF_THE_SITE = {
     ),
     "dlt645-2007": METER,
     "dlt645-1997": METER,
-    "cjt188-2004": 'address = "00000805000001"\n',
+    "cjt188-2004": 'address = "00000805000001"\n'
+    + point("w00000", 'kind = "total"\nmax_flow = 100.0')
+    + '[outlets.o.water]\nflow_from = "totaliser"\n',
 }  # fmt: skip
 """What a site has to say beside the model: units and ranges that no map knows, points of modules, meters' addresses."""
 
@@ -167,7 +169,7 @@ def told(instrument: Instrument, driver: Any, bus: Replay) -> Iterator[tuple[str
 def test_model_is_only_refused_for_what_the_site_has_to_say(tmp_path: Path, model: str) -> None:
     """A unit that converts to nothing keeps a current or a share from being taken for a value."""
     errors = {problem.code for problem in problems(written(tmp_path, model)) if not problem.warning}
-    assert errors <= {"config.unit", "drivers.dlt645.address", "drivers.cjt188.address"}
+    assert errors <= {"config.unit", "drivers.dlt645.address", "drivers.cjt188.address", "config.no-flow"}
     assert bool(errors) == (model in OF_THE_SITE and not model.startswith("adam"))
 
 
