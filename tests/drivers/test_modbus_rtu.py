@@ -58,7 +58,9 @@ def instrument(*points: dict[str, Any], address: int = 1, **options: Any) -> Mod
 def from_model(name: str) -> Modbus:
     parsed = models.model(name)
     keys = ("function", "register", "type", "order")
-    points = [PointSpec(p["factor"] + p.get("kind", ""), PointOptions(**{k: p[k] for k in keys})) for p in parsed["points"]]
+    points = [
+        PointSpec(p["factor"] + p.get("kind", ""), PointOptions(**{k: p[k] for k in keys})) for p in parsed["points"]
+    ]
     blocks = tuple(tuple(block) for block in parsed["instrument"].get("blocks", ()))
     return Modbus(InstrumentSpec(name, 1, points, InstrumentOptions(blocks=blocks)))
 
