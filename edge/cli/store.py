@@ -146,7 +146,9 @@ def _retention(config: Path) -> Retention:
     try:
         return load(config).store
     except ConfigErrors as error:
-        raise Stop("cli.bad-config", file=config, why=error) from error
+        first = error.problems[0]
+        why = text(first.code, **first.params)
+        raise Stop("cli.bad-config", file=config, line=first.line or "–", why=why) from error
     except OSError as error:
         raise Stop("cli.no-config", file=config, why=error.strerror) from error
 
