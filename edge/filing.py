@@ -198,7 +198,9 @@ class Filings:
         before = in_force(self._filed.get(key, ()), now_ms)
         if not str(args.get("no") or "").strip() or not str(args.get("why") or "").strip():
             raise Denied("edge.filed-reason")
-        is_number = not key.owner or (before is not None and _is_number(before.value))
+        compared = self._compared.get(key)
+        known = [before.value if before else "", compared.now.value if compared and compared.now else ""]
+        is_number = not key.owner or any(map(_is_number, known))
         if is_number and not _is_number(args["value"]):
             raise Denied("edge.filed-number", owner=owner_of(key), parameter=key.info, got=str(args["value"]))
         filed = Filed(

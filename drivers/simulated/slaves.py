@@ -263,15 +263,18 @@ def _annex_a(segment: bytes) -> int:
 
 
 class Replay:
-    """Answers as an instrument once did: each request of the capture with what came then, again from the start."""
+    """Answers as an instrument once did: each request of the capture with what came then, again from the start.
 
-    every_s: float | None = None
+    What came before the first request it says by itself, a frame a second.
+    """
 
     def __init__(self, address: int, capture: Capture) -> None:
         self.address = address
         self._answers: dict[bytes, list[bytes]] = {}
         for request, frames in capture.exchanges():
-            self._answers.setdefault(request, []).append(b"".join(frame.data for frame in frames))
+            said = [frame.data for frame in frames]
+            self._answers.setdefault(request, []).extend([b"".join(said)] if request else said)
+        self.every_s: float | None = 1.0 if b"" in self._answers else None
 
     def length(self, pending: bytes) -> int | None:
         """The length of a request that the capture has."""

@@ -133,6 +133,14 @@ def test_text_model_is_simulated_as_its_capture_has_it() -> None:
         assert slave.answer(request, 0) == b"".join(frame.data for frame in frames), name
 
 
+def test_capture_of_a_speaker_is_said_frame_by_frame_and_from_the_start_again() -> None:
+    frames = "0.1 < 23 23 30 31\n1.1 < 41 42\n"
+    slave = Replay(1, Capture.from_text(f"source: made\n{frames}2.0 > 11\n2.1 < 06\n"))
+    assert slave.every_s == 1.0
+    assert [slave.answer(b"", 0) for _ in range(3)] == [b"##01", b"AB", b"##01"]
+    assert (slave.length(b"\x11"), slave.answer(b"\x11", 0)) == (1, b"\x06")
+
+
 def test_adam_and_water_meter_models_are_simulated_with_their_values() -> None:
     box = of_model("sick-4017-box", 1, {"a01014": 12.8, "a21026": 4.0})
     assert box.answer(b"#01\r", 0) == b">+12.800+04.000" + b"+00.000" * 6 + b"\r"
