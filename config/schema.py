@@ -99,7 +99,8 @@ def _take_out(tree: Table, path: Path, kind: str) -> None:
         path = path[:-1]
     key = key_at(path)
     if kind == "missing" or (key is not None and key.required):
-        path = path[:1] if len(path) > 1 and isinstance(path[1], int) else path[:2]  # of a list at the top all of it
+        # of a list at the top all of it; `site = 1` has no more than its name
+        path = path[:1] if len(path) == 1 or isinstance(path[1], int) else path[:2]
     if path[:1] == ("site",):
         tree["site"] = {"name": "–"}
         return

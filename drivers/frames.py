@@ -27,6 +27,7 @@ _ADAM = re.compile(rb"(?P<request>[#$@%~][0-9A-F]{2}[0-9A-Z]*)\r|(?P<answer>[>!?
 _HJ212 = re.compile(rb"##(\d{4})")
 _HJ212_AROUND = 12
 MAX_RTU = 256
+_REQUEST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,13 @@ def frame(data: bytes) -> Frame | None:
     return None
 
 
-def first(data: bytes) -> Frame | None:
+def first(data: bytes, answers: bool = False) -> Frame | None:
     """The frame with a right check code that begins at the first byte of a stream; None: none does, or not yet whole.
 
-    Modbus TCP and ADAM's text are not looked for: without a check code anything could be one.
+    `answers`: an answer is due. Modbus TCP and ADAM's text are not looked for: without a check code anything could be
+    one.
     """
-    for find in (_hj212, _ascii, _dlt645, _cjt188, _rtu_prefix):
+    for find in (_hj212, _ascii, _dlt645, _cjt188, lambda data: _rtu_prefix(data, answers)):
         found = find(data)
         if found is not None and found.check is not False:
             return found
@@ -122,8 +124,12 @@ def _rtu_exact(data: bytes) -> Frame | None:
     return found if right or (found is not None and (found.data or "count" in found.fields)) else None
 
 
-def _rtu_prefix(data: bytes) -> Frame | None:
-    for size in _rtu_sizes(data):
+def _rtu_prefix(data: bytes, answers: bool) -> Frame | None:
+    sizes = _rtu_sizes(data)
+    if answers and sizes == [_REQUEST, _REQUEST + 1]:
+        # a CRC that ends in 00: without its last byte the answer would be a right request
+        sizes = sizes[::-1] if len(data) > _REQUEST else []
+    for size in sizes:
         if size <= len(data) and crc16(data[:size]) == 0:
             return _rtu_exact(data[:size])
     return None
@@ -136,7 +142,7 @@ def _rtu_sizes(data: bytes) -> list[int]:
     if data[1] & 0x80:
         return [5]
     if data[1] in _READS:
-        return [8, data[2] + 5]
+        return [_REQUEST, data[2] + 5]
     if data[1] in (5, 6):
         return [8]
     if data[1] in (15, 16):

@@ -120,7 +120,8 @@ def _judged(bus: Bus, name: str, model: Mapping[str, Any], address: int, framing
     scores += [_state_score(state, readings[f"{_STATE}{index}"]) for index, state in enumerate(states)]
     if None in scores or not any(scores):
         return None
-    values = {point["factor"]: _scaled(point, readings[str(index)]) for index, point in enumerate(points)}
+    flows = [(index, point) for index, point in enumerate(points) if point.get("kind") != "total"]
+    values = {point["factor"]: _scaled(point, readings[str(index)]) for index, point in flows}
     return Candidate(name, sum(score or 0 for score in scores), {k: v for k, v in values.items() if v is not None})
 
 

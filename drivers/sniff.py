@@ -65,7 +65,7 @@ class Splitter:
         found: list[Heard] = []
         at = 0
         while at < len(self._pending):
-            frame = frames.first(self._pending[at:])
+            frame = frames.first(self._pending[at:], self._answer_is_due(self._pending[at:]))
             if frame is None:
                 at += 1
                 continue
@@ -77,6 +77,13 @@ class Splitter:
         if len(self._pending) > _LONGEST:
             found += self.flush()
         return found
+
+    def _answer_is_due(self, data: bytes) -> bool:
+        """From the instrument by its direction, or by its turn: from whom was asked, with the function asked for."""
+        if self._direction is not None:
+            return not self._direction
+        asked = self._request
+        return asked is not None and asked.protocol == "modbus-rtu" and asked.raw[:2] == data[:2]
 
     def _heard(self, data: bytes, frame: Frame | None) -> Heard:
         direction = self._direction if self._direction is not None else self._told(frame)

@@ -9,6 +9,7 @@ A difference is never taken over by itself: it ends when the value is right agai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -162,7 +163,7 @@ class Filings:
         compared, row = self._compared.get(key), table_row(key.info)
         now = compared.now if compared else None
         return {
-            "owner": key.owner or key.outlet,
+            "owner": owner_of(key),
             "outlet": key.outlet,
             "factor": key.factor or None,
             "parameter": key.info,
@@ -197,6 +198,11 @@ class Filings:
         before = in_force(self._filed.get(key, ()), now_ms)
         if not str(args.get("no") or "").strip() or not str(args.get("why") or "").strip():
             raise Denied("edge.filed-reason")
+        compared = self._compared.get(key)
+        known = [before.value if before else "", compared.now.value if compared and compared.now else ""]
+        is_number = not key.owner or any(map(_is_number, known))
+        if is_number and not _is_number(args["value"]):
+            raise Denied("edge.filed-number", owner=owner_of(key), parameter=key.info, got=str(args["value"]))
         filed = Filed(
             value=_short(args["value"]) or "",
             tolerance=float(args["tolerance"]) if "tolerance" in args else before.tolerance if before else 0.0,
@@ -231,6 +237,18 @@ class Filings:
         known = list(site_file.CONSTANTS)
         near = nearest(parameter, known) or "–"
         raise Denied("edge.filed-unknown", owner=owner, got=parameter, nearest=near, known=listed(known))
+
+
+def owner_of(key: InfoKey) -> str:
+    """The instrument, or the outlet of a constant."""
+    return key.owner or key.outlet
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except ValueError:
+        return False
 
 
 def constant_text(rules: GasRules, name: str) -> str:

@@ -1,6 +1,6 @@
 """Instrument models: register maps as TOML beside this file, one a model, editable on site.
 
-    [model]        name maker kind source grade driver
+    [model]        name maker kind source grade driver; of a text instrument also `answer`, for the simulated one
     [instrument]   defaults of the instrument: the keys of the site file
     [[points]]     the site file's points without `outlet`
     [[states]]     the site file's states: what marks the values bear

@@ -1,4 +1,4 @@
-"""One simulated instrument of each driver, those of Modbus and DL/T 645 from the instrument models.
+"""One simulated instrument of each driver, also from the instrument models.
 
     of_model("scs-900cpm", 1, {"a34013": 12.5})     values in the units of the model's points
     Adam(2, [12.8, …])   Cjt188("…", 123.0)   Hj212Speaker(1, {"w01018": 35.6})   Replay(3, capture)
@@ -20,6 +20,7 @@ from drivers.capture import Capture
 from drivers.dlt645 import ITEMS
 from drivers.simulated.bus import Slave
 from drivers.simulated.sets import crc_bytes
+from drivers.simulated.text import TextModel, channel
 
 _BEIJING = timezone(timedelta(hours=8))
 _LETTERS = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f", "float64": "d"}
@@ -29,9 +30,21 @@ _NO_FUNCTION, _NO_REGISTER = 1, 2
 def of_model(name: str, address: int | str, values: Mapping[str, float], models_dir: Path | None = None) -> Slave:
     """An instrument of a model; `values` by factor, in the units of its points. KeyError for another driver's model."""
     model = models.model(name, models_dir)
-    kinds: dict[str, Any] = {"modbus": ModbusModel, "dlt645": Dlt645Model}
+    kinds: dict[str, Any] = {
+        "modbus": ModbusModel,
+        "dlt645": Dlt645Model,
+        "cjt188": lambda _, meter, total: Cjt188(meter, *total.values()),
+        "adam": _adam,
+        "text": TextModel,
+    }
     slave: Slave = kinds[model["model"]["driver"]](model, address, values)
     return slave
+
+
+def _adam(model: Mapping[str, Any], address: int, values: Mapping[str, float]) -> Adam:
+    """A module with the channels of a model; those that no value is given for are 0."""
+    channels = {int(point["channel"]): values.get(point["factor"], 0.0) for point in model["points"]}
+    return Adam(address, [channels.get(one, 0.0) for one in range(int(model["instrument"].get("channels", 8)))])
 
 
 def _raw(point: Mapping[str, Any], value: float) -> float:
@@ -57,10 +70,14 @@ class ModbusModel:
 
     def set(self, factor: str, value: float) -> None:
         """Let a point have this value, in its unit."""
-        point = next(point for point in self._model["points"] if point["factor"] == factor)
-        kind, raw = point["type"], _raw(point, value)
-        data = struct.pack(">" + _LETTERS[kind], raw if kind.startswith("float") else round(raw))
-        self._put(int(point["register"]), data, str(point.get("order", "ABCD")))
+        point = next(point for point in self._model["points"] if channel(point) == factor)
+        raw, register = _raw(point, value), int(point["register"])
+        parts = point["type"].split("+")
+        for kind in parts:
+            part = raw if len(parts) == 1 else int(raw) if kind is parts[0] else raw - int(raw)
+            data = struct.pack(">" + _LETTERS[kind], part if kind.startswith("float") else round(part))
+            self._put(register, data, str(point.get("order", "ABCD")))
+            register += len(data) // 2
 
     def set_state(self, index: int, code: int) -> None:
         """Let the model's state of this number have a code."""
@@ -115,7 +132,7 @@ class Dlt645Model:
     def __init__(self, model: Mapping[str, Any], address: str, values: Mapping[str, float]) -> None:
         self.address = address
         self.values = dict(values)
-        self._points = {point["factor"]: point for point in model["points"]}
+        self._points = {channel(point): point for point in model["points"]}
         self._edition = str(model["instrument"].get("edition", "2007"))
         self._head = b"\x68" + bytes.fromhex(address)[::-1] + b"\x68"
 
@@ -246,15 +263,18 @@ def _annex_a(segment: bytes) -> int:
 
 
 class Replay:
-    """Answers as an instrument once did: each request of the capture with what came then, again from the start."""
+    """Answers as an instrument once did: each request of the capture with what came then, again from the start.
 
-    every_s: float | None = None
+    What came before the first request it says by itself, a frame a second.
+    """
 
     def __init__(self, address: int, capture: Capture) -> None:
         self.address = address
         self._answers: dict[bytes, list[bytes]] = {}
         for request, frames in capture.exchanges():
-            self._answers.setdefault(request, []).append(b"".join(frame.data for frame in frames))
+            said = [frame.data for frame in frames]
+            self._answers.setdefault(request, []).extend([b"".join(said)] if request else said)
+        self.every_s: float | None = 1.0 if b"" in self._answers else None
 
     def length(self, pending: bytes) -> int | None:
         """The length of a request that the capture has."""

@@ -31,7 +31,7 @@ def list_actions(config: Path, as_json: bool) -> None:
         click.echo(text("cli.no-actions"))
     else:
         rows = [[one["instrument"], one["action"], one["cn"], _busy(one)] for one in found]
-        table([f"cli.col-{title}" for title in ("instrument", "action", "cn", "state")], rows)
+        table([f"cli.col-{title}" for title in ("instrument", "act", "cn", "state")], rows)
 
 
 def _busy(row: dict[str, Any]) -> str:

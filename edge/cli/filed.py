@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
+from config.problem import listed, nearest
 from edge.catalogue import language, text
-from edge.cli.common import CHECK_FAILED, config_option, json_option, print_json, table, where
+from edge.cli.common import CHECK_FAILED, WRONG_USE, Stop, config_option, json_option, print_json, table, where
 from edge.cli.moments import Time
+from edge.tools.own_line import site_tables
 
 _COLUMNS = ("owner", "factor", "parameter", "name", "filed", "now", "unit", "verdict", "since", "filed-no")
 
@@ -20,6 +22,10 @@ _COLUMNS = ("owner", "factor", "parameter", "name", "filed", "now", "unit", "ver
 @json_option
 def list_filed(config: Path, name: str | None, as_json: bool) -> None:
     """Each filed parameter, what it is now, and since when; exit code 1 where one differs."""
+    owners = [*site_tables(config, "instruments"), *site_tables(config, "outlets")]
+    if name is not None and name not in owners:
+        near, known = nearest(name, owners) or "–", listed(owners)
+        raise Stop("edge.filed-owner", WRONG_USE, got=name, nearest=near, known=known)
     found = [row for row in where(config).ask("status")["filed"] if name in (None, row["owner"])]
     if as_json:
         print_json(found)

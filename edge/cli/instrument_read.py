@@ -197,7 +197,9 @@ class _Here:
             if what == "instrument-registers":
                 job = reading.registers_job(one, args["function"], args["register"], args["count"])
                 return reading.registers_row(name, self._run(name, job))
-            points = [(point, reading.point_job(name, one, point)) for point in reading.chosen(one, args["factor"])]
+            points = [
+                (point, reading.point_job(name, one, point)) for point in reading.chosen(name, one, args["factor"])
+            ]
             return [reading.point_row(name, one, point, self._run(name, job)) for point, job in points]
         except Denied as error:
             raise Stop(error.code, WRONG_USE, **error.params) from error

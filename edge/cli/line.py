@@ -21,7 +21,7 @@ from edge.cli.common import CHECK_FAILED, WRONG_USE, Stop, config_option, json_o
 from edge.cli.decode import frame_object, summary
 from edge.cli.line_find import find
 from edge.cli.line_scan import scan_line
-from edge.cli.line_tools import Target, borrowed, target
+from edge.cli.line_tools import Format, Target, borrowed, target
 from edge.clock import SystemClock
 from edge.control import client
 from protocol.times import iso_text
@@ -51,7 +51,7 @@ line_group.add_command(find)
 @click.option("--model", default=NONE, help=text("tools.sniff-model-option"))
 @click.option("--firmware", default=NONE, help=text("tools.sniff-firmware-option"))
 @click.option("--baud", type=click.IntRange(50, 4_000_000), help=text("tools.baud-option"))
-@click.option("--format", "line_format", metavar="8N1", help=text("tools.format-option"))
+@click.option("--format", "line_format", type=Format(), metavar="8N1", help=text("tools.format-option"))
 @json_option
 def sniff(line: str, config: Path, seconds: float | None, save: Path | None, as_json: bool, **more: Any) -> None:
     """Print frame after frame until Ctrl-C; `--save` writes them as a capture."""

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from drivers import find as core
+from drivers import models
 from drivers.bus import Caller
 from drivers.errors import DeviceRefused, DeviceSilent, DriverError, PortLost
 from drivers.modbus_frame import Framing, FramingName
@@ -29,7 +30,7 @@ from edge.cli.common import (
     table,
     where,
 )
-from edge.cli.line_tools import Numbers, Progress, Target, borrowed, line_argument, target
+from edge.cli.line_tools import Format, Numbers, Progress, Target, borrowed, line_argument, target
 from edge.control import client
 from edge.measure.gas import from_volume_share
 from edge.tools.own_line import ToolBus, site_tables
@@ -67,7 +68,7 @@ class Whom:
 @click.option("--address", type=click.IntRange(1, 255), help=text("tools.find-address-option"))
 @click.option("--framing", type=click.Choice(("rtu", "ascii", "tcp")), help=text("tools.find-framing-option"))
 @click.option("--baud", type=click.IntRange(50, 4_000_000), help=text("tools.baud-option"))
-@click.option("--format", "line_format", metavar="8N1", help=text("tools.format-option"))
+@click.option("--format", "line_format", type=Format(), metavar="8N1", help=text("tools.format-option"))
 @click.option("--function", "functions", type=click.Choice(("3", "4")), multiple=True,
               help=text("tools.find-function-option"))  # fmt: skip
 @click.option("--registers", type=Numbers(), help=text("tools.find-registers-option"))
@@ -150,12 +151,23 @@ def _whom(config: Path, line: str | None, how: dict[str, Any]) -> tuple[Target, 
     instruments = site_tables(config, "instruments")
     if name not in instruments:
         raise Stop("tools.no-instrument", WRONG_USE, instrument=name, known=", ".join(instruments) or "–")
-    one = instruments[name]
+    one = _with_model(config, instruments[name])
     address = one.get("address", 1)
     if one.get("driver") != "modbus" or not isinstance(address, int):
-        raise Stop("tools.not-modbus", WRONG_USE, driver=one.get("driver"))
+        raise Stop("tools.not-modbus", WRONG_USE, driver=one.get("driver") or "–")
     framing = how["framing"] or one.get("framing", "rtu")
     return target(config, line or one.get("line")), Whom(name, address, framing)
+
+
+def _with_model(config: Path, one: dict[str, Any]) -> dict[str, Any]:
+    """An instrument's table, and below it what its model says of it."""
+    if "model" not in one:
+        return one
+    try:
+        model = models.model(str(one["model"]), config.parent / "models")
+    except DriverError as error:
+        raise Stop(error.code, WRONG_USE, **error.params) from error
+    return {"driver": model.get("model", {}).get("driver"), **model.get("instrument", {}), **one}
 
 
 def _daemon(place: Where) -> client.Connection | None:

@@ -22,7 +22,7 @@ from drivers.port import LineStopped
 from drivers.scan import PROTOCOLS, Found, Protocol, Setting, Step, Wish, scan
 from edge.catalogue import text
 from edge.cli.common import CHECK_FAILED, config_option, json_option, print_json
-from edge.cli.line_tools import Numbers, Progress, Target, borrowed, line_argument, minutes, target
+from edge.cli.line_tools import Format, Numbers, Progress, Target, borrowed, line_argument, minutes, target
 from edge.tools.own_line import OwnLine, ToolBus, site_lines, site_tables
 from edge.tools.site_block import Instrument, instrument_block, line_block
 
@@ -61,8 +61,9 @@ class Reading(click.ParamType[tuple[int, int, int]]):
 @click.command("scan", help=text("tools.verb-scan"))
 @line_argument
 @config_option
-@click.option("--baud", "bauds", type=int, multiple=True, help=text("tools.scan-baud-option"))
-@click.option("--format", "formats", multiple=True, metavar="8N1", help=text("tools.scan-format-option"))
+@click.option("--baud", "bauds", type=click.IntRange(50, 4_000_000), multiple=True, help=text("tools.scan-baud-option"))
+@click.option("--format", "formats", type=Format(), multiple=True, metavar="8N1",
+              help=text("tools.scan-format-option"))  # fmt: skip
 @click.option("--address", "addresses", type=Numbers(), help=text("tools.scan-address-option"))
 @click.option("--protocol", "protocols", type=click.Choice(PROTOCOLS), multiple=True,
               help=text("tools.scan-protocol-option"))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,6 +131,19 @@ def numbers(given: str) -> list[int]:
             raise click.BadParameter(text("tools.not-numbers", given=given))
         found += range(first, last + 1)
     return found
+
+
+class Format(click.ParamType[str]):
+    """`8N1`."""
+
+    name = "8N1"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Data bits, parity, stop bits, in capitals."""
+        given = str(value).upper()
+        if re.fullmatch(r"[5-8][NEOMS](1|1\.5|2)", given) is None:
+            self.fail(text("tools.not-a-format", given=value), param, ctx)
+        return given
 
 
 class Numbers(click.ParamType[list[int]]):

@@ -23,7 +23,7 @@ def notes(row: dict[str, Any]) -> Iterator[str]:
         at = row["next_probe"][11:19]
         yield text(f"cli.line-{row['polling']}", instrument=name, count=row["failures"], at=at)
     if row["exceptions"]:
-        codes = ", ".join(f"{code}: {count}" for code, count in sorted(row["exceptions"].items()))
-        yield text("cli.line-refused", instrument=name, count=row["refused"], codes=codes)
+        codes = [text("cli.line-exception", code=code, count=n) for code, n in sorted(row["exceptions"].items())]
+        yield text("cli.line-refused", instrument=name, count=row["refused"], codes=", ".join(codes))
     if any(row[key] for key in _TROUBLES):
         yield text("cli.line-troubles", instrument=name, **{key: row[key] for key in _TROUBLES})

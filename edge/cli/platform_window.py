@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from edge.catalogue import text
-from edge.cli.common import CHECK_FAILED, DEFAULT_CONFIG, WRONG_USE, Stop, json_option, load_site, print_json, table, where
+from edge.cli.common import (
+    CHECK_FAILED,
+    DEFAULT_CONFIG,
+    WRONG_USE,
+    Stop,
+    json_option,
+    load_site,
+    print_json,
+    table,
+    where,
+)
 from edge.cli.listening import timeout_option
 from edge.cli.platform_mqtt import try_broker
 

@@ -36,11 +36,13 @@ class Taken:
 Job = Callable[[Bus], Taken]
 
 
-def chosen(instrument: Instrument, factor: str | None) -> list[Point]:
+def chosen(name: str, instrument: Instrument, factor: str | None) -> list[Point]:
     """The points of a factor, by its code or the name of its samples; without one all. Raises Denied."""
+    if not instrument.points:
+        raise Denied("tools.no-points", instrument=name)
     found = [point for point in instrument.points if factor in (None, point.factor, point.channel)]
     if not found:
-        known = ", ".join(point.channel for point in instrument.points) or "–"
+        known = ", ".join(point.channel for point in instrument.points)
         raise Denied("tools.no-point", factor=factor or "–", known=known)
     return found
 
@@ -156,7 +158,7 @@ class Reads:
         """Point after point, each a job of its own: polls come in between."""
         name, instrument = self._instrument(args)
         rows = []
-        for point in chosen(instrument, args.get("factor")):
+        for point in chosen(name, instrument, args.get("factor")):
             outcome = await self._outcome(name, instrument, point_job(name, instrument, point))
             rows.append(point_row(name, instrument, point, outcome))
         return rows

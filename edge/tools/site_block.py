@@ -16,6 +16,7 @@ from drivers.identify import Candidate, known
 from drivers.scan import Found
 
 _DRIVERS = {"modbus": "modbus", "modbus-ascii": "modbus", "adam": "adam", "cjt188": "cjt188"}
+_MODELS = {"dlt645-2007": "dlt645-2007", "dlt645-1997": "dlt645-1997", "cjt188": "cjt188-2004"}
 _ADAM = "adam-4017"
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -37,9 +38,7 @@ class Instrument:
     def model(self) -> str | None:
         """The model that it can only be."""
         best = known(list(self.candidates))
-        return {"dlt645-2007": "dlt645-2007", "dlt645-1997": "dlt645-1997"}.get(
-            self.found.protocol, best.model if best else None
-        )
+        return _MODELS.get(self.found.protocol, best.model if best else None)
 
 
 def line_block(line: str, port: str, baud: int, line_format: str) -> str:

@@ -67,6 +67,31 @@ def test_worked_frames(item: Any, asked: str | None, answer: str, value: float) 
         assert bus.asked == [bytes.fromhex(asked)]
 
 
+@pytest.mark.parametrize(
+    ("item", "identifier", "digits", "value"),
+    [
+        ("energy", "00 00 00 00", "56 34 12 00", 1234.56),  # XXXXXX.XX kWh
+        ("energy-forward", "00 00 01 00", "99 99 99 99", 999999.99),
+        ("energy-reverse", "00 00 02 00", "78 56 34 12", 123456.78),
+        ("voltage-b", "00 02 01 02", "87 23", 238.7),  # XXX.X V
+        ("voltage-c", "00 03 01 02", "05 00", 0.5),
+        ("current-b", "00 02 02 02", "45 23 81", -12.345),  # XXX.XXX A, the highest bit is the sign
+        ("current-c", "00 03 02 02", "01 00 00", 0.001),
+        ("power", "00 00 03 02", "45 23 01", 1.2345),  # XX.XXXX kW
+        ("reactive-power", "00 00 04 02", "00 50 80", -0.5),  # XX.XXXX kvar
+        ("factor", "00 00 06 02", "98 09", 0.998),  # X.XXX
+    ],
+)
+def test_quantity_stands_under_its_identifier_with_its_digits(
+    item: Any, identifier: str, digits: str, value: float
+) -> None:
+    """DL/T 645-2007 Annex A: identifier and digits, low byte first."""
+    bus = Script(reply(f"{identifier} {digits}"))
+    (reading,) = meter({"item": item}, wake=0).read(bus)
+    assert reading.value == pytest.approx(value)
+    assert bus.asked == [reply(identifier, 0x11)]
+
+
 def test_wildcard_reads_the_one_meter_whatever_its_address() -> None:
     bus = Script(bytes.fromhex(ENERGY))
     (reading,) = meter({"item": "energy-forward"}, address="aaaaaaaaaaaa").read(bus)

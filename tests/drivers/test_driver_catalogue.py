@@ -50,11 +50,12 @@ def test_shipped_models_are_complete_and_their_driver_takes_them(name: str) -> N
     parsed = models.model(name)
     tables = {"model", "instrument", "points", "states", "infos", "actions", "sampler"}
     assert {"model", "instrument", "points"} <= set(parsed) <= tables
-    assert set(parsed["model"]) == {"name", "maker", "kind", "source", "grade", "driver"}
+    of_text = {"answer"} if parsed["model"]["driver"] == "text" else set()
+    assert set(parsed["model"]) == {"name", "maker", "kind", "source", "grade", "driver"} | of_text
     assert parsed["model"]["grade"] in ("from-notes", "from-book", "seen-in-field", "template")
     driver = registry.driver_class(parsed["model"]["driver"])
     keys = {field.name for field in dataclasses.fields(driver.PointOptions)}
-    assert all(set(p) <= keys | {"factor", "unit", "range", "scale", "offset"} for p in parsed["points"])
+    assert all(set(p) <= keys | {"factor", "kind", "unit", "range", "scale", "offset"} for p in parsed["points"])
 
 
 def test_own_model_takes_precedence_and_unknown_ones_are_told(tmp_path: Path) -> None:

@@ -58,7 +58,9 @@ def instrument(*points: dict[str, Any], address: int = 1, **options: Any) -> Mod
 def from_model(name: str) -> Modbus:
     parsed = models.model(name)
     keys = ("function", "register", "type", "order")
-    points = [PointSpec(p["factor"], PointOptions(**{k: p[k] for k in keys})) for p in parsed["points"]]
+    points = [
+        PointSpec(p["factor"] + p.get("kind", ""), PointOptions(**{k: p[k] for k in keys})) for p in parsed["points"]
+    ]
     blocks = tuple(tuple(block) for block in parsed["instrument"].get("blocks", ()))
     return Modbus(InstrumentSpec(name, 1, points, InstrumentOptions(blocks=blocks)))
 
@@ -89,10 +91,10 @@ def test_scs900uv_model_asks_and_reads_the_known_bytes() -> None:
 
 
 def test_wl1a1_model_asks_for_its_whole_block() -> None:
-    bus = Script(framed("01 03 20 42 28 00 00" + "00" * 28))
+    bus = Script(framed("01 03 20 42 28 00 00 00 00 00 00 47 F1 20 00" + "00" * 20))
     readings = from_model("wl-1a1").read(bus)
     assert bus.asked == [bytes.fromhex("01 03 00 00 00 10 44 06")]
-    assert values(readings) == {"w00000": 42.0}
+    assert values(readings) == {"w00000": 42.0, "w00000total": 123456.0}
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,29 @@ def test_answer_in_pieces_is_one_frame_and_what_a_pause_ends_is_one_too() -> Non
     assert splitter.silent(1.0) == []
 
 
+def test_answer_whose_crc_ends_in_00_is_not_cut_before_its_last_byte() -> None:
+    """09 03 04 66 66 42 0E 3C has a right CRC, too: it would be a request."""
+    asked, answered = framed("09 03 00 00 00 02"), bytes.fromhex("09 03 04 66 66 42 0E 3C 00")
+    assert answered == framed("09 03 04 66 66 42 0E")
+    by_turn = Splitter(SILENCE_S)
+    assert told(by_turn.feed(0.0, asked + answered[:8])) == [(True, asked)]
+    assert told(by_turn.feed(0.01, answered[8:])) == [(False, answered)]
+    known = Splitter(SILENCE_S)
+    known.feed(0.0, asked, True)
+    assert known.feed(0.02, answered[:8], False) == []
+    assert told(known.feed(0.021, answered[8:], False)) == [(False, answered)]
+
+
+def test_request_that_is_repeated_is_a_request_also_where_an_answer_is_due() -> None:
+    asked = framed("09 03 04 00 00 02")
+    splitter = Splitter(SILENCE_S)
+    assert told(splitter.feed(0.0, asked)) == [(True, asked)]
+    assert splitter.feed(1.0, asked) == []
+    assert told(splitter.silent(1.5)) == [(True, asked)]
+    answered = framed("09 03 04 66 66 42 0E")
+    assert told(splitter.feed(2.0, asked + answered)) == [(True, asked), (False, answered)]
+
+
 def test_noise_before_a_frame_is_a_frame_of_its_own() -> None:
     heard = Splitter(SILENCE_S).feed(0.0, b"\x00\xff" + METER)
     assert [one.data for one in heard] == [b"\x00\xff", METER]

@@ -17,12 +17,13 @@ from config.sampler import SOURCES
 from config.site import Instrument, Site
 from drivers import models
 from drivers.bus import Caller, LineBus
-from drivers.capture import Capture
+from drivers.capture import Capture, Frame
 from drivers.driver import PointSpec, Request
 from drivers.errors import DriverError
 from drivers.line import PollResult
 from drivers.port import LineSettings
 from drivers.registry import driver_class
+from drivers.registry import names as driver_names
 from edge.acquire import Acquirer, instrument_spec
 from edge.action_values import info_text
 
@@ -73,9 +74,15 @@ OF_THE_SITE = {
     ),
     "dlt645-2007": METER,
     "dlt645-1997": METER,
-    "cjt188-2004": 'address = "00000805000001"\n',
+    "cjt188-2004": 'address = "00000805000001"\n'
+    + point("w00000", 'kind = "total"\nmax_flow = 100.0')
+    + '[outlets.o.water]\nflow_from = "totaliser"\n',
 }  # fmt: skip
 """What a site has to say beside the model: units and ranges that no map knows, points of modules, meters' addresses."""
+
+SPEAKER = point("w01018", 'code = "w01018"\nunit = "mg/L"')
+OF_THE_WIRE = {"modbus-ascii": 'framing = "ascii"\n', "modbus-tcp": 'framing = "tcp"\n', "hj212": SPEAKER}
+"""What a site has to say for the captures of faults whose names begin so."""
 
 
 def capture(folder: str, name: str) -> Capture:
@@ -162,7 +169,7 @@ def told(instrument: Instrument, driver: Any, bus: Replay) -> Iterator[tuple[str
 def test_model_is_only_refused_for_what_the_site_has_to_say(tmp_path: Path, model: str) -> None:
     """A unit that converts to nothing keeps a current or a share from being taken for a value."""
     errors = {problem.code for problem in problems(written(tmp_path, model)) if not problem.warning}
-    assert errors <= {"config.unit", "drivers.dlt645.address", "drivers.cjt188.address"}
+    assert errors <= {"config.unit", "drivers.dlt645.address", "drivers.cjt188.address", "config.no-flow"}
     assert bool(errors) == (model in OF_THE_SITE and not model.startswith("adam"))
 
 
@@ -174,15 +181,18 @@ class VirtualLine:
         self.coming: list[tuple[float, int]] = []
         self.exchanges = capture.exchanges()
         self.starts = [frame.at_s for frame in capture.frames if frame.to_instrument]
+        if not self.exchanges[0][0]:  # it speaks by itself
+            self._come(self.exchanges.pop(0)[1], self.now)
 
     def write(self, data: bytes) -> None:
         asked, frames = self.exchanges.pop(0)
         assert data == asked
         began = self.starts.pop(0)
-        end = self.now + len(data) * CHAR_S
+        self._come(frames, self.now + len(data) * CHAR_S - began)
+
+    def _come(self, frames: tuple[Frame, ...], zero: float) -> None:
         for frame in frames:
-            at = end + frame.at_s - began
-            self.coming += [(at + index * CHAR_S, byte) for index, byte in enumerate(frame.data)]
+            self.coming += [(zero + frame.at_s + index * CHAR_S, byte) for index, byte in enumerate(frame.data)]
         self.coming.sort()
 
     def read(self) -> bytes:
@@ -223,4 +233,18 @@ def test_fault_on_the_line_gives_no_wrong_value(tmp_path: Path, name: str) -> No
         assert line.exchanges == []
         return PollResult("i", NOON, tuple(readings), error, 0.0)
 
-    assert sorted(samples(site(tmp_path, taken.header["model"]), read)) == sorted(expected(taken))
+    assert sorted(samples(faulty_site(tmp_path, name, taken.header["model"]), read)) == sorted(expected(taken))
+
+
+def faulty_site(tmp_path: Path, name: str, model: str) -> Site:
+    """The site of a capture of faults; without a model it names its driver."""
+    beside = next((keys for begin, keys in OF_THE_WIRE.items() if name.startswith(begin)), "")
+    path = written(tmp_path, model, beside or OF_THE_SITE.get(model, ""))
+    path.write_text(path.read_text(encoding="utf-8").replace('model = "-"', 'driver = "hj212"\noutlet = "o"'))
+    return load(path)
+
+
+def test_every_driver_and_framing_has_a_capture_of_faults() -> None:
+    names = [path.stem for path in (CASES / "faults").glob("*.capture")]
+    lacking = [one for one in (*driver_names(), *OF_THE_WIRE) if not any(name.startswith(one) for name in names)]
+    assert lacking == []

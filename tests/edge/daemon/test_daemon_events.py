@@ -123,6 +123,7 @@ async def test_a_parameter_that_is_not_as_filed_is_shown_until_somebody_files_it
         assert {one.packet.mn for one in carrying(site, "3020", "i13008-Info=1.250") if one.packet} == {county}
         config = "-c", str(site.config)
         assert (await site.hj212("instrument", "filed", *config))[0] == 1
+        assert (await site.hj212("instrument", "filed", "nosuch", *config))[0] == 2
         order = ("instrument", "file", "cod", "i13008", "1.25", "--filed-no", "2026-031", "--why", "new lamp")
         code, _, err = await site.hj212(*order, *config)
         assert (code, err) == (0, "")

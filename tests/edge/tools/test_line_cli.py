@@ -99,6 +99,10 @@ def test_replayed_capture_is_an_instrument_that_find_finds(tmp_path: Path) -> No
                     "--factor", "w01018", "-c", str(tmp_path / "none.toml"))  # fmt: skip
         assert found.exit_code == 0, found.output
         assert 'factor = "w01018"\nfunction = 3\nregister = 0\ntype = "float32"\norder = "CDAB"\n' in found.stdout
+        site = tmp_path / "site.toml"  # its driver stands in the model
+        site.write_text(f'[lines.l]\nport = "{link}"\n[instruments.cod]\nline = "l"\nmodel = "hach-cod"\n')
+        named = run("line", "find", "35.6", "--instrument", "cod", "--registers", "0-1", "-c", str(site))
+        assert "[[instruments.cod.points]]" in named.stdout, named.output
     finally:
         replaying.join()
 
@@ -112,6 +116,9 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
         (("line", "find", "3", "--instrument", "cod", *none), "none.toml"),
         (("line", "scan", str(tmp_path / "absent"), *none), "absent"),
         (("line", "replay", __file__), "is no capture"),
+        (("line", "scan", "/dev/null", "--format", "9X1", *none), "like 8N1; got 9X1"),
+        (("line", "find", "3", "/dev/null", "--address", "1", "--format", "x", *none), "like 8N1; got x"),
+        (("line", "sniff", "/dev/null", "--format", "8N3", *none), "like 8N1; got 8N3"),
     ):
         result = run(*arguments)
         assert result.exit_code in (1, 2), arguments

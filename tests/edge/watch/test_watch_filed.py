@@ -151,6 +151,9 @@ async def test_what_a_person_files_ends_the_difference_at_once_and_holds_after_a
         await plant.filings.file({**order, "why": " "}, "root")
     with pytest.raises(Denied, match="filed-unknown"):
         await plant.filings.file({**order, "parameter": "i13005"}, "root")
+    for wrong in ("abc", "16 8", "nan"):
+        with pytest.raises(Denied, match="filed-number"):
+            await plant.filings.file({**order, "value": wrong}, "root")
     await plant.filings.file(order, "root")
     await plant.world.sleep(5)
     assert [entry.action.partition(".")[2] for entry in plant.filed_entries()] == [
