@@ -117,7 +117,19 @@ class _Open:
     until: float
     """Until then a request that could be confused with it waits."""
     ask: int
+    due: float
+    """When its own time-out is over."""
     came_late: bool = False
+
+    def keeps(self, caller: Caller, request: Request) -> float:
+        """Until when a request has to wait for it.
+
+        Where a retry was answered, it may have been by the answer to the attempt before: until its own has come or
+        its time-out is over, its instrument is asked nothing else, since that one might be of a wrong length.
+        """
+        if _confusable(self.request, request):
+            return self.until
+        return 0.0 if self.came_late or self.caller is not caller else self.due
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +264,7 @@ class LineBus:
         while True:
             self.stamp = now = self._now()
             self._open = [o for o in self._open if max(o.until, o.sent + _REMEMBER_S) > now]
-            until = max((o.until for o in self._open if _confusable(o.request, request)), default=now)
+            until = max((o.keeps(caller, request) for o in self._open), default=now)
             if until <= now:
                 return
             if until - now > _HOLD_S:
@@ -294,12 +306,12 @@ class LineBus:
         sent = self._now()
         self.stamp = sent
         through = sent + (len(request.data) + request.expected) * self._char_s
-        self._open.append(_Open(request, caller, sent, through + caller.open_s(), self._asks))
+        due = (through if request.paced else sent) + caller.timeout_s
+        self._open.append(_Open(request, caller, sent, through + caller.open_s(), self._asks, due))
         self.port.write(request.data)
-        if not request.paced:
-            return self._receive(caller, request, sent, sent + caller.timeout_s)
-        self.port.pause(through + self._silence_s - self._now())
-        return self._receive(caller, request, sent, through + caller.timeout_s)
+        if request.paced:
+            self.port.pause(through + self._silence_s - self._now())
+        return self._receive(caller, request, sent, due)
 
     def _receive(self, caller: Caller, request: Request, sent: float, deadline: float) -> bytes:
         data, ended = b"", False

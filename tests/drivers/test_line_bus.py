@@ -101,6 +101,22 @@ def test_next_confusable_request_waits_even_when_the_late_answer_seems_to_have_c
     assert world.port.written[2][0] - world.port.written[1][0] == pytest.approx(4.0, abs=0.03)
 
 
+def test_answer_of_a_wrong_length_to_a_retry_is_not_taken_for_the_next_registers() -> None:
+    """The retry was answered by the late answer to the attempt before; its own is still on its way, and too long."""
+    too_long, right = framed("01 03 08 00 00 00 00 00 00 00 00"), framed("01 03 08 14 14 14 14 14 14 14 14")
+    world = World([(1.05, ANSWER_0)], [(0.3, too_long)], [(0.6, right)])
+    assert world.ask(REGISTER_0, attempts=2) == ANSWER_0
+    assert world.ask(read_request(1, 3, 20, 4)) == right
+    assert world.port.written[2][0] - world.port.written[1][0] == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_instruments_beside_it_need_not_wait_for_the_answer_to_a_retry() -> None:
+    world = World([], [(SILENCE_S, ANSWER_0)], [(SILENCE_S, ANSWER_OTHER)])
+    assert world.ask(REGISTER_0, attempts=2) == ANSWER_0
+    assert world.ask(OTHER_SLAVE, world.b) == ANSWER_OTHER
+    assert world.port.written[2][0] - world.port.written[1][0] < 0.1
+
+
 def test_answer_that_never_comes_holds_the_next_register_for_its_time_out_and_three_more() -> None:
     world = World([], [(SILENCE_S, ANSWER_10)])
     with pytest.raises(DeviceSilent):
