@@ -64,7 +64,7 @@ DEMO_MARK = ".hj212-demo"
 """The file that tells a demo's folder: only there a simulated clock is allowed."""
 SWEEP_S = 60.0
 SWEEP_MORE_S = 1.0
-MEND_S = 5.0
+MEND_S = 20.0
 """A slice of reading the store through this often; of salvage:"""
 MEND_MORE_S = 0.1
 RETRY_S = 5.0

@@ -101,7 +101,7 @@ class Store:
 
     def ride(self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """`call` that makes no transaction of its own: it runs in the next one on records.db, or at `close`."""
-        job = self._job(lambda db: fn(db, *args, **kwargs), samples=False)
+        job = _Job(lambda db: fn(db, *args, **kwargs), Future(), samples=False)
         with self._gate:
             if self._closed:
                 raise errors.StoreClosed("store.closed")
@@ -114,8 +114,7 @@ class Store:
 
     async def do_soon(self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`do` that waits up to SOON_S for others to share its transaction: each one costs flash."""
-        job = _Job(lambda db: fn(db, *args, **kwargs), Future(), samples=False, soon=True)
-        return await asyncio.wrap_future(self._put(job))
+        return await asyncio.wrap_future(self._submit(lambda db: fn(db, *args, **kwargs), samples=False, soon=True))
 
     async def do_samples(self, fn: Callable[Concatenate[Db, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`call_samples` for asyncio."""
@@ -195,19 +194,13 @@ class Store:
             self._records.close()
             raise
 
-    def _submit(self, run: Callable[[Db], T], *, samples: bool) -> Future[T]:
-        return self._put(self._job(run, samples=samples))
-
-    def _put(self, job: _Job) -> Future[Any]:
+    def _submit(self, run: Callable[[Db], T], *, samples: bool, soon: bool = False) -> Future[T]:
+        job = _Job(run, Future(), samples, soon)
         with self._gate:
             if self._closed:
                 raise errors.StoreClosed("store.closed")
             self._jobs.put(job)
         return job.future
-
-    @staticmethod
-    def _job(run: Callable[[Db], Any], *, samples: bool) -> _Job:
-        return _Job(run, Future(), samples)
 
     def _work(self) -> None:
         going = True

@@ -31,7 +31,8 @@ from drivers.line import LineState, PollResult
 from drivers.poller import Breaker
 from drivers.simulated import site_blocks
 from edge import app, delivering, measuring, supervise, uploads
-from edge.store.store import Store
+from edge.store.store import Store, _Job
+from edge.tools import holding
 from edge.uplink import link as uplink_link
 from edge.values import period_start
 from edge.watch import logger as watch_logger
@@ -49,8 +50,10 @@ COARSE = (
     (watch_logger, "LOOK_S", 60.0),
     (supervise, "BEAT_S", 60.0),
     (app, "SWEEP_S", 600.0),
+    (app, "MEND_S", 600.0),
+    (holding, "LOOK_S", 60.0),
 )
-"""0.2, 2, 0.5, 5, 5, 5, 1 and 60 s in the product."""
+"""0.2, 2, 0.5, 5, 5, 5, 1, 60, 20 and 1 s in the product."""
 
 
 class SoakClock(VirtualClock):
@@ -72,8 +75,8 @@ class InlineStore(Store):
         for side in (self._records, self._samples):
             side.db.execute("PRAGMA synchronous = OFF")
 
-    def _submit(self, run: Callable[..., Any], *, samples: bool) -> Future[Any]:
-        job = self._job(run, samples=samples)
+    def _submit(self, run: Callable[..., Any], *, samples: bool, soon: bool = False) -> Future[Any]:
+        job = _Job(run, Future(), samples)
         job.future.set_running_or_notify_cancel()
         (self._samples if samples else self._records).run([job])
         return job.future
