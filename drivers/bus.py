@@ -13,6 +13,7 @@ carried out. No clock of its own: time, waiting and the port are handed in.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +26,8 @@ _OPEN_FACTOR = 4.0
 """A request stays open for this many time-outs: answers come late by up to three, and later ones are not known."""
 _SLOW_FACTOR = 8.0
 """Of an instrument that proves to be slower: for this many."""
+_USUAL_FACTOR = 4.0
+"""An answer that nothing delays comes within so many mean round trips."""
 _PROOF = 3
 """So many answers between the two prove it, with none in time among them: a stranger's frame looks like one."""
 _HOLD_S = 4.0
@@ -102,6 +105,11 @@ class Caller:
     unnamed: bool = False
     """Its answers do not say whose they are: while any answer may come on the line, it is not asked."""
 
+    def usual_s(self) -> float:
+        """How long after a request its answer comes, if nothing delays it; without one so far, no bound."""
+        mean_s = self.counters.round_trip_mean_s
+        return math.inf if mean_s is None else _USUAL_FACTOR * mean_s + _DAMAGED_S
+
     def open_s(self) -> float:
         """How long after its answer was due a request can still be answered, in seconds."""
         return (_OPEN_FACTOR if self.very_late < _PROOF else _SLOW_FACTOR) * self.timeout_s
@@ -118,14 +126,14 @@ class _Open:
     """Until then a request that could be confused with it waits."""
     ask: int
     due: float
-    """When its own time-out is over."""
+    """When an answer of the usual pace must have come: its time-out, or a few of the instrument's round trips."""
     came_late: bool = False
 
     def keeps(self, caller: Caller, request: Request) -> float:
         """Until when a request has to wait for it.
 
         Where a retry was answered, it may have been by the answer to the attempt before: until its own has come or
-        its time-out is over, its instrument is asked nothing else, since that one might be of a wrong length.
+        it is overdue, its instrument is asked nothing else, since that one might be of a wrong length.
         """
         if _confusable(self.request, request):
             return self.until
@@ -306,12 +314,13 @@ class LineBus:
         sent = self._now()
         self.stamp = sent
         through = sent + (len(request.data) + request.expected) * self._char_s
-        due = (through if request.paced else sent) + caller.timeout_s
+        deadline = (through if request.paced else sent) + caller.timeout_s
+        due = min(deadline, sent + caller.usual_s())
         self._open.append(_Open(request, caller, sent, through + caller.open_s(), self._asks, due))
         self.port.write(request.data)
         if request.paced:
             self.port.pause(through + self._silence_s - self._now())
-        return self._receive(caller, request, sent, due)
+        return self._receive(caller, request, sent, deadline)
 
     def _receive(self, caller: Caller, request: Request, sent: float, deadline: float) -> bytes:
         data, ended = b"", False
