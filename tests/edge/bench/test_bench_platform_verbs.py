@@ -171,7 +171,7 @@ async def test_a_platform_of_2005_is_not_tested_since_only_data_could_be_sent(
         (["127.0.0.1:1", "--mn", "1", "--yes"], 1, "cannot connect to 127.0.0.1:1"),
         (["127.0.0.1:1", "--yes"], 2, "--mn"),
         (["127.0.0.1:{port}", "--yes", "--mn", "a;b"], 2, "MN"),
-        (["city", "--yes", "--mn", "1"], 2, "city is not HOST:PORT"),
+        (["city", "--yes", "--mn", "1"], 2, "site.toml"),
         (["city", "-c", "missing.toml", "--yes"], 2, "missing.toml"),
     ],
 )

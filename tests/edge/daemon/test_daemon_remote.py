@@ -34,4 +34,4 @@ async def test_history_comes_as_it_was_sealed_and_a_platforms_settings_can_be_un
         assert (code, json.loads(out)) == (0, [{"platform": "city", "outlet": "ww1", "name": "realtime"}])
         assert (await site.status())["platforms"][0]["realtime_s"] == 30
         code, _, err = await site.hj212("platform", "reset", "-c", str(site.config), "nobody")
-        assert (code, "nobody" in err) == (1, True)
+        assert (code, "nobody" in err) == (2, True)
