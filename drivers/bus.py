@@ -315,7 +315,7 @@ class LineBus:
         self.stamp = sent
         through = sent + (len(request.data) + request.expected) * self._char_s
         deadline = (through if request.paced else sent) + caller.timeout_s
-        due = min(deadline, sent + caller.usual_s())
+        due = min(deadline, through + caller.usual_s())  # long answers take the wire longer than the mean knows
         self._open.append(_Open(request, caller, sent, through + caller.open_s(), self._asks, due))
         self.port.write(request.data)
         if request.paced:
