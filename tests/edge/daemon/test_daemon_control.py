@@ -155,7 +155,7 @@ async def test_what_the_daemon_sealed_is_explained_with_it_and_without_it(tmp_pa
         await site.platform.until(lambda: site.platform.answered["2061"] > 0)
         rows = [row for row in await site.records() if row["outlet"] == "ww1" and row["factor"] in ("w00000", "w01018")]
         asked = [(row["factor"], row["kind"], row["start"][:16]) for row in rows]
-        assert {"minute", "hour"} == {kind for _, kind, _ in asked}
+        assert {"minute", "hour"} <= {kind for _, kind, _ in asked}  # the day too, where the start took long
         verdicts = []
         for stopped in (False, True):
             if stopped:
