@@ -1,18 +1,14 @@
 """The daemon: opens the store, starts lines, measurement and uplinks, answers the command line, stops in order.
 
-    python -m edge.app SITE.toml [json|text] [START_MS,SPEED,SINCE_REAL_MS]
-
-The site file is checked by a child process: what does not check never starts. Nothing else that fails later ends the
-daemon: a damaged store, a missing port, a wrong clock, a full disk are said (event, status, log) and worked around.
+`edge.launch` starts it with a site file that checks. Nothing that fails later ends it: a damaged store, a missing port,
+a wrong clock, a full disk are said (event, status, log) and worked around.
 """
 
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import gc
 import signal
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -20,28 +16,25 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from config.load import load_in_child
-from config.problem import ConfigErrors
 from config.site import Site
 from drivers.line import LineWorker
 from edge import __version__, report
 from edge.actions import Actions
 from edge.agenda import Agenda
 from edge.alarms import Alarms
-from edge.catalogue import explain, text, use_language
-from edge.clock import Clock, SimulatedClock, SystemClock, machine_up_s, plausible
+from edge.catalogue import explain, text
+from edge.clock import Clock, machine_up_s, plausible
 from edge.control.client import socket_path
 from edge.control.queries import QUERIES, mark_shown, official_platforms
 from edge.control.server import ControlServer, Denied, SocketTaken, Verb, Who
 from edge.delivering import Delivering
 from edge.events import Events
-from edge.logs import get_logger, set_up_logs
+from edge.logs import get_logger
 from edge.marking import Marking
 from edge.measure.statistics import Live
 from edge.measuring import Measuring
 from edge.on_site import OnSite
 from edge.points import points
-from edge.problems import problem_text
 from edge.remote.daily import set_analyzer_clocks
 from edge.revising import Reviser
 from edge.store import infos, journal
@@ -60,8 +53,6 @@ from edge.watch.instruments import InstrumentWatch
 from edge.watch.logger import LoggerWatch, Observed
 from protocol.equipment import is_equipment
 
-DEMO_MARK = ".hj212-demo"
-"""The file that tells a demo's folder: only there a simulated clock is allowed."""
 SWEEP_S = 60.0
 SWEEP_MORE_S = 1.0
 MEND_S = 20.0
@@ -73,7 +64,6 @@ ASK_AGAIN = 3
 BACKUP_RETRY_S = 600.0
 LINE_FATAL_S = 3600.0
 """A line that hangs ends the process once in this time at most: the other lines are not to suffer for it."""
-WRONG_USE = 2
 
 
 class _Stopping(Exception):
@@ -415,42 +405,3 @@ class Daemon:
 
     def _hanging(self) -> list[dict[str, Any]]:
         return [{"code": "edge.warn-hanging", "params": {"part": name}} for name in self._watchdog.hanging()]
-
-
-def simulated(argument: str, site: Site) -> Clock:
-    """A demo's clock; SystemExit outside a demo's folder: a wrong time in real data is a crime."""
-    folder = Path(site.site.data_dir).parent
-    if not (folder / DEMO_MARK).exists():
-        print(text("edge.simulated-clock-refused", folder=folder), file=sys.stderr)
-        raise SystemExit(WRONG_USE)
-    return SimulatedClock.from_text(argument)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """The exit code: 0 after a stop that was asked for, 2 for a site file that does not check or a store in use."""
-    faulthandler.enable()  # systemd ends a daemon that hangs with SIGABRT: then the stacks are in its log
-    path, form = arguments[0], arguments[1] if len(arguments) > 1 else "text"
-    set_up_logs(form, sys.stderr)
-    try:
-        site = load_in_child(path)
-    except ConfigErrors as error:
-        for problem in error.problems:
-            print(problem_text(path, problem), file=sys.stderr)
-        return WRONG_USE
-    use_language(site.site.language)
-    clock = simulated(arguments[2], site) if len(arguments) > 2 else SystemClock()
-    try:
-        daemon = Daemon(site, clock, Path(path))
-    except StoreError as error:
-        print(explain(error), file=sys.stderr)
-        return WRONG_USE
-    except OSError as error:
-        path = error.filename or site.site.data_dir
-        print(text("edge.no-data-dir", path=path, why=error.strerror), file=sys.stderr)
-        return WRONG_USE
-    asyncio.run(daemon.run())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

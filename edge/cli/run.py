@@ -21,5 +21,5 @@ from edge.cli.common import config_option
 def run(config: Path, log: str, simulated_clock: str | None) -> None:
     """Replace this process by the daemon."""
     sys.stdout.flush()
-    args = [sys.executable, "-m", "edge.app", str(config), log, *([simulated_clock] if simulated_clock else [])]
+    args = [sys.executable, "-m", "edge.launch", str(config), log, *([simulated_clock] if simulated_clock else [])]
     os.execv(sys.executable, args)

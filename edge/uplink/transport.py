@@ -11,8 +11,8 @@ import asyncio
 import errno
 import fcntl
 import socket
-import ssl
 import struct
+import sys
 import termios
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -112,7 +112,8 @@ def cause_of(error: BaseException) -> tuple[str, str]:
         error = error.exceptions[0]
     if isinstance(error, LinkDown):
         return error.cause, error.detail
-    if isinstance(error, ssl.SSLError):
+    ssl = sys.modules.get("ssl")  # it is hidden where nobody needs it
+    if ssl is not None and isinstance(error, ssl.SSLError):
         return "tls", getattr(error, "verify_message", "") or error.strerror or str(error)
     if isinstance(error, socket.gaierror):
         return "dns", error.strerror or str(error)

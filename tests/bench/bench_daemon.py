@@ -58,7 +58,7 @@ def _site(folder: Path, bus: SimulatedBus, platform: BenchPlatform, points: int)
 async def _daemon(config: Path, clock: str) -> tuple[asyncio.subprocess.Process, float]:
     began = time.monotonic()
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "edge.app", str(config), "text", clock, cwd=ROOT, stderr=asyncio.subprocess.DEVNULL
+        sys.executable, "-m", "edge.launch", str(config), "text", clock, cwd=ROOT, stderr=asyncio.subprocess.DEVNULL
     )
     while True:
         try:

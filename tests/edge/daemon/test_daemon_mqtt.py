@@ -116,6 +116,16 @@ async def test_the_verbs_show_an_mqtt_platform_as_any_other(tmp_path: Path, brok
             await asyncio.to_thread(seen.wait, lambda own: own.of("status")[-1].content["online"] is False)
 
 
+async def test_a_site_without_tls_and_mqtt_has_no_openssl_in_memory(tmp_path: Path, broker: Broker) -> None:
+    for more, there in (("", False), (fleet(broker.address), True)):
+        async with rig(tmp_path) as site:
+            site.write_site(more=more)
+            await site.start()
+            mapped = await asyncio.to_thread(Path(f"/proc/{site.pid}/maps").read_text)
+            assert {name in mapped for name in ("libcrypto", "libssl")} == {there}
+            assert await site.stop() == 0
+
+
 async def test_what_a_site_without_mqtt_does_not_use_is_not_imported(tmp_path: Path) -> None:
     async with rig(tmp_path) as site:
         tell = "import sys; from edge.delivering import Delivering; from config.load import load_in_child"
