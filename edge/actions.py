@@ -58,6 +58,10 @@ StandIn = Callable[[str, str | None, str, Mapping[str, Scalar]], Awaitable[Actio
 """Outlet, PolId, action, values."""
 
 
+Told = Callable[[str, str], Awaitable[None]]
+"""Instrument, action."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
     """An instrument that an action or an info was found at."""
@@ -78,6 +82,10 @@ class Actions:
         self._began: dict[tuple[str, str], float] = {}
         self.on_written: Callable[[str, Info, str | None], None] = lambda _instrument, _info, _asked_by: None
         """Told of every parameter that was set: the instrument, which one, and the platform that asked."""
+        self.owe: Told = _untold
+        """Told, before the first write, of an action that something has to end."""
+        self.settle: Told = _untold
+        """Told when it was ended."""
         self.stand_in: StandIn = _nobody
         """Asked where no instrument has an action: the logger itself may do it."""
         self.bottles: dict[str, int] = {}
@@ -194,6 +202,8 @@ class Actions:
     async def _carry_out(self, place: _Place, action: str, values: Mapping[str, Scalar]) -> ActionResult:
         declared = place.instrument.actions[action]
         names = action_values.names(values, self._clock.wall_ms())
+        if declared.after:
+            await self.owe(place.name, action)
         try:
             await self._write_all(place, action, names)
             await self._clock.sleep(declared.lasts / 1000)
@@ -201,10 +211,31 @@ class Actions:
                 params: dict[str, object] = {"instrument": place.name, "minutes": declared.until.timeout // 60_000 or 1}
                 return ActionResult("timeout", why=Why("actions.not-done", params))
         finally:
-            for write in declared.after:
-                await self._ask(place, self._write_job(place, write, names))
+            await self._finish(place, action, names)
         readings = [(await self._ask(place, self._reader(place, read.options)), read.scale) for read in declared.read]
         return ActionResult("done", action_values.data(action, readings))
+
+    async def _finish(self, place: _Place, action: str, names: Mapping[str, Scalar]) -> None:
+        declared = place.instrument.actions[action]
+        for write in declared.after:
+            await self._ask(place, self._write_job(place, write, names))
+        if declared.after:
+            await self.settle(place.name, action)
+
+    async def end(self, instrument: str, action: str) -> ActionResult:
+        """What ends an action that was not ended in its time."""
+        one = self._site.instruments.get(instrument)
+        if one is None or action not in one.actions or instrument not in self._drivers:
+            return ActionResult("no-action", why=Why("actions.none", {"action": action, "pol_id": "–"}))
+        self._running[instrument] = None
+        try:
+            return await _ended(self._end(_Place(instrument, one), action))
+        finally:
+            del self._running[instrument]
+
+    async def _end(self, place: _Place, action: str) -> ActionResult:
+        await self._finish(place, action, action_values.names({}, self._clock.wall_ms()))
+        return ActionResult("done")
 
     async def _write_all(self, place: _Place, action: str, names: Mapping[str, Scalar]) -> None:
         for write in place.instrument.actions[action].write:
@@ -377,6 +408,10 @@ def _not_one(found: list[tuple[_Place, Info]], info_id: str, code: Code) -> Acti
     if found:
         return ActionResult("refused", why=Why("actions.which", {"info": info_id, "count": len(found)}))
     return ActionResult(code, why=Why("actions.no-info", {"info": info_id}))
+
+
+async def _untold(_instrument: str, _action: str) -> None:
+    return None
 
 
 async def _nobody(

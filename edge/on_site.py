@@ -19,6 +19,7 @@ from edge.control.server import Verb, Who
 from edge.filing import Filings
 from edge.samplers import CYCLE, Samplers
 from edge.store.store import Store
+from edge.unfinished import Unfinished
 from edge.uploads import Uploads
 from edge.values import InfoKey, Sample
 from edge.watch.changes import Changes
@@ -39,17 +40,19 @@ class OnSite:
         self._contacts = ContactWatch(site, clock, changes, uploads, uploads.on_event)
         self._samplers = Samplers(site, actions, store, clock, uploads, lambda: self._batches())
         self._orders = ActionOrders(site, actions, self._samplers, uploads)
+        self._unfinished = Unfinished(actions, store, clock, uploads)
 
     async def load(self, alarms: Alarms, batches: Callable[[], Sequence[BatchPoint]]) -> None:
         """What the store knows; from now on alarms have samples kept, and samplers follow the analyzers' `batches`."""
         await self.filings.load()
         await self._samplers.load()
+        await self._unfinished.load()
         self._batches = batches
         alarms.act, self._uploads.on_kept = self._samplers.on_alarm, self._samplers.noticed
 
     def start(self, group: asyncio.TaskGroup, count: Callable[[str], None]) -> None:
         """The tasks."""
-        for part in (self._samplers, self._constants, self._contacts):
+        for part in (self._samplers, self._constants, self._contacts, self._unfinished):
             part.start(group, count)
 
     def observe(self, samples: Sequence[Sample]) -> None:
@@ -62,7 +65,8 @@ class OnSite:
 
     def warnings(self) -> list[dict[str, Any]]:
         """What a technician should look at."""
-        return [*self.filings.warnings(), *self._contacts.warnings(), *self._samplers.warnings()]
+        parts = self.filings, self._contacts, self._samplers, self._unfinished
+        return [warning for part in parts for warning in part.warnings()]
 
     async def reset(self, platform: str | None, name: str | None, who: str) -> list[dict[str, str]]:
         """Undo what platforms have set here, where all of them are meant; what was undone."""

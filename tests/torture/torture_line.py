@@ -1,7 +1,7 @@
 """Sick lines: whatever the wire and the slaves do, no value is another's, and the line is back when they are.
 
-    line-faults        every fault there is on 20 % of the answers, in virtual time, with jobs between the polls
-    line-dead-slaves   one to three dead slaves of eight: the others keep their cadence
+line-faults        every fault there is on 20 % of the answers, in virtual time, with jobs between the polls
+line-dead-slaves   one to three dead slaves of eight: the others keep their cadence
 """
 
 from __future__ import annotations

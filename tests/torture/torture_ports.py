@@ -1,7 +1,7 @@
 """Real ports: a pty whose far end does everything wrong, beside another Modbus client; and adapters that are pulled.
 
-    line-pty       20 % faults in real time; how many wrong values pymodbus's client accepts on the same ptys
-    line-unplug    pulled again and again, back as another device under the same name
+line-pty       20 % faults in real time; how many wrong values pymodbus's client accepts on the same ptys
+line-unplug    pulled again and again, back as another device under the same name
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +62,46 @@ async def test_preset_of_the_station_room_works_on_simulated_modules(tmp_path: P
         assert not any(b"room-" in each for each in data)  # read for the contacts only
         await site.drained()
         assert [row["lost"] for row in (await site.status())["platforms"]] == [0]
+
+
+FAN = """
+[instruments.fan]
+line = "rs485-1"
+driver = "modbus"
+address = 21
+timeout = "200ms"
+  [instruments.fan.actions.output-fan]
+  write = [{ function = 5, register = 16, value = 1 }]
+  lasts = "1h"
+  after = [{ function = 5, register = 16, value = 0, repeat = true }]
+"""
+
+
+async def test_a_relay_closed_by_a_daemon_that_was_killed_is_opened_even_if_the_module_is_away_at_first(
+    tmp_path: Path,
+) -> None:
+    async with rig(tmp_path) as site:
+        module, others = IoModule(21), list(site.bus.slaves)
+        site.bus.slaves = [*others, module]
+        site.write_site(more=FAN)
+        await site.start()
+        await site.ask("action-begin", {"instrument": "fan", "action": "output-fan"})
+        await site.until(lambda page: bool(module.relays[0]))
+        os.kill(site.pid, signal.SIGKILL)
+        assert site.process is not None
+        await site.process.wait()
+        site.bus.slaves = others
+        await site.start()
+        page = await site.until(lambda page: "edge.warn-unfinished" in [one["code"] for one in page["warnings"]])
+        (warning,) = [one["params"] for one in page["warnings"] if one["code"] == "edge.warn-unfinished"]
+        assert warning == {"instrument": "fan", "action": "output-fan"}
+        assert module.relays[0] == 1
+        site.bus.slaves = [*others, module]
+        await site.until(lambda page: "edge.warn-unfinished" not in [one["code"] for one in page["warnings"]])
+        assert module.relays[0] == 0
+        journal = json.loads((await site.hj212("journal", "show", "--json", "-c", str(site.config)))[1])
+        (entry,) = [one for one in journal if one["action"] == "action.ended-late"]
+        assert (entry["detail"]["action"], entry["detail"]["result"]) == ("output-fan", "done")
+        assert await site.stop() == 0
+        await site.start()
+        assert "edge.warn-unfinished" not in [one["code"] for one in (await site.status())["warnings"]]
