@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,8 @@ def test_a_filled_store_killed_at_any_statement_is_of_one_version_and_whole(tmp_
         db = sqlite3.connect(path, isolation_level=None)
         reached = migrate.version(db)
         assert version <= reached < NEWEST
-        assert set(tables(db)) == set(tables(old_store(Path(":memory:"), reached)))
+        with closing(old_store(Path(":memory:"), reached)) as pattern:
+            assert set(tables(db)) == set(tables(pattern))
         migrate.migrate(db, "records")
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         db.close()
@@ -138,7 +140,8 @@ def test_a_disk_that_is_full_at_any_page_leaves_the_old_store_whole(tmp_path: Pa
             db.close()
         assert holds(content(path), before)
     assert failed
-    assert migrate.version(sqlite3.connect(path)) == NEWEST
+    with closing(sqlite3.connect(path)) as db:
+        assert migrate.version(db) == NEWEST
     assert holds(content(path), before)
 
 
