@@ -22,7 +22,10 @@ Found = list[tuple[int, str]]
 
 def lookup(host: str) -> Found:
     """Ask the system. Raises socket.gaierror."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a label that is empty or longer than 63 characters
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
     return list(dict.fromkeys((int(family), str(where[0])) for family, _, _, _, where in found))[:MOST]
 
 
@@ -47,7 +50,8 @@ class Resolver:
         except OSError as error:  # TimeoutError is one
             known = self._known.get(host)
             if known is None:
-                raise socket.gaierror(socket.EAI_AGAIN, str(error) or f"{host}: {RESOLVE_S:g} s") from error
+                said = error.strerror or f"{RESOLVE_S:g} s"
+                raise socket.gaierror(socket.EAI_AGAIN, f"{host}: {said}") from error
             self._tell("edge.dns-failed", host, known)
             return known
         if (before := self._known.get(host)) is not None and set(before) != set(found):

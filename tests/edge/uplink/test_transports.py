@@ -158,6 +158,11 @@ async def test_a_name_is_asked_anew_each_time_and_its_last_address_serves_where_
     assert names.asked == 4
 
 
+async def test_what_no_host_can_be_named_is_a_name_that_dns_does_not_know() -> None:
+    cause, detail = await failure(way(address="city..example:9212"))
+    assert (cause, detail) == ("dns", "city..example: not a host name")
+
+
 async def test_an_address_in_digits_asks_nobody() -> None:
     names = Names()
     assert await Resolver("city", lambda _code, _params: None, names).resolve("10.0.0.7") == [
