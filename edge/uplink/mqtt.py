@@ -16,7 +16,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any
 
 import aiomqtt
 
@@ -25,10 +24,11 @@ from edge.clock import Clock
 from edge.uplink.link import Link, LinkWatcher
 from edge.uplink.mqtt_client import FIRST_FAILURE, Client, Endpoint, open_client, why
 from edge.uplink.mqtt_messages import Head, root, topic
+from edge.uplink.resolve import Resolver
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
-from edge.uplink.transport import Connection, LinkDown
-from edge.uplink.ways import InOrder
+from edge.uplink.transport import Connection, Event, LinkDown, Transport
+from edge.uplink.ways import in_order
 from protocol.frame import Dropped, FrameDecoder
 
 CONNACK_S = 10.0
@@ -37,16 +37,22 @@ BLAMED = frozenset({0x87, 0x90, 0x95, 0x99})
 was sent."""
 
 
-def endpoint(terms: Terms, address: str | None = None, *, will: aiomqtt.Will | None = None) -> Endpoint:
-    """Where an outlet's connection goes; `address` None: the preferred one."""
-    mqtt, site = terms.site.mqtt, terms.site
-    end = parse_address(address or site.addresses[0])
+def client_id(terms: Terms) -> str:
+    """Of an outlet's connection."""
+    mqtt = terms.site.mqtt
     assert mqtt is not None  # `config.merge` gives every MQTT platform its table
-    assert isinstance(end, HostPort)  # `config.check_mqtt` refuses others
+    return mqtt.named(mqtt.client_id, terms.platform, terms.outlet, terms.mn)
+
+
+def endpoint(terms: Terms, end: HostPort, ip: str, *, will: aiomqtt.Will | None = None) -> Endpoint:
+    """Where an outlet's connection goes: to one IP address of one of the platform's addresses."""
+    mqtt, site = terms.site.mqtt, terms.site
+    assert mqtt is not None  # `config.merge` gives every MQTT platform its table
     return Endpoint(
         host=end.host,
+        ip=ip,
         port=end.port,
-        client_id=mqtt.named(mqtt.client_id, terms.platform, terms.outlet, terms.mn),
+        client_id=client_id(terms),
         mqtt=mqtt,
         tls=site.tls,
         timeout_s=CONNACK_S,
@@ -80,13 +86,20 @@ class Way:
     waits = False
     refused: Mapping[str, int] = MappingProxyType({})
 
-    def __init__(self, address: str, connect: Callable[[str], Client]) -> None:
+    def __init__(self, address: str, resolver: Resolver, connect: Callable[[HostPort, str], Client]) -> None:
+        end = parse_address(address)
+        assert isinstance(end, HostPort)  # `config.check_mqtt` refuses others
         self._address = address
+        self._end = end
+        self._resolver = resolver
         self._connect = connect
 
     async def open(self) -> Connection:
         """A new connection, accepted by the broker; raises OSError and LinkDown."""
-        client = self._connect(self._address)
+        return await self._resolver.first(self._end.host, self._connected)
+
+    async def _connected(self, _family: int, ip: str) -> Connection:
+        client = self._connect(self._end, ip)
         try:
             await client.__aenter__()
         except aiomqtt.MqttError as error:
@@ -103,6 +116,12 @@ class Way:
         """Nothing is held."""
 
 
+def ways(name: str, terms: Terms, on_event: Event, connect: Callable[[HostPort, str], Client]) -> Transport:
+    """The way to a broker over all its addresses; `connect` makes a client, `name` is the link's, for events."""
+    resolver = Resolver(name, on_event)
+    return in_order([(address, Way(address, resolver, connect)) for address in terms.site.addresses])
+
+
 class MqttLink(Link):
     """Stays connected as a TCP link does; what goes over the connection are messages."""
 
@@ -113,16 +132,15 @@ class MqttLink(Link):
         head: Head,
         clock: Clock,
         link_up: asyncio.Event,
-        on_event: Callable[[str, dict[str, Any]], None],
+        on_event: Event,
         connect: Callable[[Endpoint, Callable[[int, int], None]], Client] = open_client,
         watcher: LinkWatcher | None = None,
     ) -> None:
         """`head`: what the outlet's messages begin with."""
         terms = session.terms
-        ways = [(address, Way(address, self._new_client)) for address in terms.site.addresses]
         super().__init__(
             name,
-            ways[0][1] if len(ways) == 1 else InOrder(ways),
+            ways(name, terms, on_event, self._new_client),
             [session],
             clock,
             crc=terms.site.crc,
@@ -168,10 +186,10 @@ class MqttLink(Link):
         refusal = str(code) if code >= FIRST_FAILURE else None
         self._session.confirmed(qn, refusal, f"PUBACK {qn} {code}".encode(), self)
 
-    def _new_client(self, address: str) -> Client:
+    def _new_client(self, end: HostPort, ip: str) -> Client:
         last = self._head.status(online=False, at_ms=self._clock.wall_ms())
         will = aiomqtt.Will(f"{root(self._terms)}/status", last, qos=1, retain=True)
-        return self._connect(endpoint(self._terms, address, will=will), self._on_puback)
+        return self._connect(endpoint(self._terms, end, ip, will=will), self._on_puback)
 
     async def _serve(self, connection: Connection) -> None:
         assert isinstance(connection, MqttConnection)

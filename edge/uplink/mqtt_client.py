@@ -26,6 +26,7 @@ from paho.mqtt.properties import Properties
 
 from config.mqtt import Mqtt
 from config.tls import Tls
+from edge.uplink.dial import end_text
 
 FIRST_FAILURE = 128
 """Reason codes from here on say no (MQTT 5, 2.4)."""
@@ -44,12 +45,13 @@ _SILENT = logging.Logger("mqtt", logging.CRITICAL + 1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a connection goes and as whom; `timeout_s`: for CONNACK.
+    """Where a connection goes and as whom; `ip` is one of the host's addresses, `timeout_s`: for CONNACK.
 
     `will`: what the broker publishes when the connection is lost; None: a session that leaves no trace.
     """
 
     host: str
+    ip: str
     port: int
     client_id: str
     mqtt: Mqtt
@@ -96,10 +98,9 @@ class Client(aiomqtt.Client):
         if not isinstance(end, socket.socket):
             return ""
         try:
-            host, port, *_ = end.getpeername()
+            return end_text(end.getpeername())
         except OSError:
             return ""
-        return f"{host}:{port}"
 
     def _client_connect(self) -> None:
         try:
@@ -155,7 +156,7 @@ def open_client(endpoint: Endpoint, on_puback: Callable[[int, int], None]) -> Cl
     """A new client, not connected. Raises OSError for a file that is missing or no good."""
     mqtt, half_open = endpoint.mqtt, list[socket.socket]()
     made = Client(
-        endpoint.host,
+        endpoint.ip,
         endpoint.port,
         username=mqtt.user,
         password=_password(mqtt),
@@ -165,7 +166,7 @@ def open_client(endpoint: Endpoint, on_puback: Callable[[int, int], None]) -> Cl
         timeout=endpoint.timeout_s,
         keepalive=mqtt.keepalive // 2000,  # a ping each half, so that silence is noticed within the whole
         max_inflight_messages=MOST_IN_FLIGHT,
-        tls_context=_tls(endpoint.tls, half_open),
+        tls_context=_tls(endpoint.tls, endpoint.host, half_open),
         socket_options=SOCKET_OPTIONS,
         **_session(mqtt, lasting=endpoint.will is not None),
     )
@@ -189,20 +190,20 @@ def _password(mqtt: Mqtt) -> str | None:
     return lines[0] if lines else ""
 
 
-def _tls(tls: Tls | None, half_open: list[socket.socket]) -> Any:
+def _tls(tls: Tls | None, host: str, half_open: list[socket.socket]) -> Any:
     if tls is None:
         return None
     from edge.uplink.tls import context
 
     made = context(tls)
-    made.wrap_socket = partial(_wrapped, made.wrap_socket, tls.server_name, half_open)  # type: ignore[assignment,method-assign]
+    made.wrap_socket = partial(_wrapped, made.wrap_socket, tls.server_name or host, half_open)  # type: ignore[assignment,method-assign]
     return made
 
 
 def _wrapped(
-    wrap: Callable[..., socket.socket], name: str | None, half_open: list[socket.socket], sock: Any, **others: Any
+    wrap: Callable[..., socket.socket], name: str, half_open: list[socket.socket], sock: Any, **others: Any
 ) -> socket.socket:
-    """A socket with TLS, for the name that the site file says: paho asks for the host's."""
-    made = wrap(sock, **(others if name is None else {**others, "server_hostname": name}))
+    """A socket with TLS, for the name that the site file says: paho asks for the one that it connects to."""
+    made = wrap(sock, **{**others, "server_hostname": name})
     half_open.append(made)
     return made

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from edge.uplink.transport import Event
+from edge.uplink.transport import Connection, Event, LinkDown
 
 RESOLVE_S = 5.0
 MOST = 4
@@ -58,6 +58,16 @@ class Resolver:
             self._tell("edge.dns-changed", host, found)
         self._known[host] = found
         return found
+
+    async def first(self, host: str, connect: Callable[[int, str], Awaitable[Connection]]) -> Connection:
+        """What can be had of a host's IP addresses in turn. Raises what the last one gave."""
+        failed: OSError | LinkDown | None = None
+        for family, ip in await self.resolve(host):
+            try:
+                return await connect(family, ip)
+            except (OSError, LinkDown) as error:
+                failed = error
+        raise failed or LinkDown("dns", host)
 
     def _tell(self, code: str, host: str, now: Found) -> None:
         self._on_event(code, {"link": self._link, "host": host, "now": ", ".join(ip for _, ip in now)})

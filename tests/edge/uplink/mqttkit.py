@@ -66,7 +66,7 @@ class MqttWorld(World):
 
     def connect_to(self, broker: FakeBroker, **changes: Any) -> Session:
         client: Any = broker.client
-        return self.connect("broker.example:1883", client=client, **changes)
+        return self.connect("192.0.2.1:1883", client=client, **changes)
 
 
 @dataclass

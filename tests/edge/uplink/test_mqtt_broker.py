@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from broker import Broker, Subscriber, Tls, free_port
@@ -261,6 +262,42 @@ async def test_tls_with_an_authority_and_a_certificate_of_our_own(tmp_path: Path
             await until(lambda world=world: "edge.link-down" in world.codes())  # type: ignore[misc]
             assert (world.counts().answered, world.mqtt_link.connects) == (0, 0), tls
             await world.stop()
+
+
+async def test_a_brokers_name_is_in_its_certificate_and_its_last_address_serves_where_dns_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, known = socket.getaddrinfo, {"broker.example": "127.0.0.1"}
+
+    def answer(host: str, *args: Any, **more: Any) -> Any:
+        if host != "127.0.0.1" and host not in known:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return ask(known.get(host, host), *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    server = certificate(tmp_path, "server", "DNS:broker.example")
+    with Broker(tmp_path / "broker", tls=Tls(server)) as broker:
+        world = MqttWorld(tmp_path / "data")
+        world.connect(f"broker.example:{broker.tls_port}", tls=config_tls.Tls(ca=server.certificate))
+        await until(lambda: world.mqtt_link.connected_since is not None)
+        known.clear()
+        broker.kill()
+        await until(lambda: world.mqtt_link.connected_since is None)
+        broker.start()
+        await until(lambda: world.mqtt_link.connected_since is not None)
+        assert "edge.dns-failed" in world.codes()
+        await world.stop()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+async def test_the_peer_at_an_ipv6_address_is_shown_as_an_address(tmp_path: Path) -> None:
+    port = free_port()
+    with Broker(tmp_path / "broker", more=f"listener {port} ::1"):
+        world = MqttWorld(tmp_path / "data")
+        world.connect(f"[::1]:{port}")
+        await until(lambda: world.mqtt_link.connected_since is not None)
+        assert world.mqtt_link.peer == f"[::1]:{port}"
+        await world.stop()
 
 
 async def test_commands_pass_and_are_answered(tmp_path: Path) -> None:
