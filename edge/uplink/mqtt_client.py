@@ -186,7 +186,8 @@ def _session(mqtt: Mqtt, *, lasting: bool) -> dict[str, Any]:
 def _password(mqtt: Mqtt) -> str | None:
     if mqtt.password_file is None:
         return None
-    lines = Path(mqtt.password_file).read_text(encoding="utf-8", errors="replace").splitlines()
+    # Notepad puts a byte order mark before it
+    lines = Path(mqtt.password_file).read_text(encoding="utf-8-sig", errors="replace").splitlines()
     return lines[0] if lines else ""
 
 

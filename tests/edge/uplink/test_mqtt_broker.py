@@ -205,7 +205,7 @@ async def test_user_and_password_from_a_file_are_needed(guarded: Broker, tmp_pat
     await until(lambda: "edge.link-down" in world.codes())
     why = next(str(params["why"]) for code, params in world.events if code == "edge.link-down")
     assert "ot authori" in why or "135" in why
-    (tmp_path / "password").write_text(USERS["logger"], encoding="utf-8")
+    (tmp_path / "password").write_text(f"\ufeff{USERS['logger']}\r\n", encoding="utf-8")  # as Notepad saves it
     world.mqtt_link._link_up.set()
     await until(lambda: world.counts().answered == 2)
     assert USERS["logger"] not in json.dumps(world.events)
