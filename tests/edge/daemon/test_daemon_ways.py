@@ -56,6 +56,10 @@ async def test_over_tls_data_arrive_and_a_wrong_certificate_gets_none(tmp_path: 
         await site.start()
         page = await site.until(lambda page: page["platforms"][0]["down_cause"] == "tls")
         assert site.platform.counts.total() == 0
+        assert "another certificate: SHA-256" in page["platforms"][0]["down_detail"]
+        for verb in (("status",), ("platform", "list")):
+            _, out, _ = await site.hj212(*verb, "-c", str(site.config))
+            assert "(TLS failed: another certificate: SHA-256" in out
         await site.stop()
         site.write_site(platform=f'tls = {{ ca = "{one.certificate}" }}')
         await site.start()

@@ -248,7 +248,10 @@ async def test_tls_link_works_with_the_right_certificate_and_with_no_other(
             connection.close(CLOSE)
         for tls in (Tls(), Tls(ca=other.certificate), Tls(fingerprint=other.fingerprint)):
             assert (await failure(way(address=address, tls=tls)))[0] == "tls"
-        assert (await failure(way(address=address, tls=Tls(ca="/nowhere"))))[0] == "failed"
+        gone = "/nowhere: No such file or directory"
+        assert await failure(way(address=address, tls=Tls(ca="/nowhere"))) == ("failed", gone)
+        cause, detail = await failure(way(address=address, tls=Tls(certificate=own.key, key=own.key)))
+        assert (cause, detail.partition(": ")[0]) == ("tls", f"{own.key}, {own.key}")
 
 
 async def test_a_platform_that_speaks_no_tls_gets_nothing() -> None:
