@@ -207,7 +207,7 @@ class MqttLink(Link):
         self._session.exchange.window = min(self._terms.site.window, max(1, client.most - 1))  # one for an answer
         self._publish_status(online=True)
         if self._takes_commands:
-            await client.subscribe(f"{root(self._terms)}/command", qos=0)
+            await self._subscribe(client, f"{root(self._terms)}/command")
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._take(client), name=f"read[{self.name}]")
@@ -217,6 +217,12 @@ class MqttLink(Link):
                 self._publish_status(online=False)
             await client.leave()
             raise
+
+    async def _subscribe(self, client: Client, topic: str) -> None:
+        """A broker that lets no commands through is told of, and gets the data all the same."""
+        code = await client.subscribed(topic)
+        if code >= FIRST_FAILURE:
+            self._on_event("mqtt.commands-refused", {"link": self.name, "topic": topic, "code": code})
 
     async def _take(self, client: Client) -> None:
         """Commands; and at once, the end of the connection."""

@@ -82,6 +82,11 @@ class Client(aiomqtt.Client):
             raise aiomqtt.MqttCodeError(info.rc, "not published")
         return info.mid
 
+    async def subscribed(self, topic: str) -> int:
+        """Subscribe with QoS 0; the broker's reason code. Raises aiomqtt.MqttError."""
+        (answer,) = await self.subscribe(topic, qos=0)
+        return answer if isinstance(answer, int) else int(answer.value)
+
     async def leave(self) -> None:
         """All that was sent, then DISCONNECT: the broker does not publish the will."""
         self.timeout = LEAVE_S

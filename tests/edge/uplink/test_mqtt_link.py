@@ -261,10 +261,22 @@ async def test_commands_are_taken_only_where_the_site_says_so(tmp_path: Path) ->
     world, broker = MqttWorld(tmp_path), FakeBroker()
     world.connect_to(broker)
     await world.sleep(1)
-    assert broker.clients[0].subscribed == []
+    assert broker.clients[0].topics == []
     broker.clients[0].deliver(command("1011"))  # of a subscription that the broker has kept
     await world.sleep(1)
     assert broker.of("answer") == []
+    await world.stop()
+
+
+@virtual
+async def test_a_broker_that_lets_no_commands_through_is_told_of_and_gets_the_data(tmp_path: Path) -> None:
+    world, broker = MqttWorld(tmp_path), FakeBroker(suback=NOT_AUTHORIZED)
+    minutes(world, 1)
+    world.connect_to(broker, mqtt=Mqtt(commands=True))
+    await world.sleep(5)
+    told = {"link": "fleet", "topic": f"{ROOT}/command", "code": NOT_AUTHORIZED}
+    assert [params for code, params in world.events if code == "mqtt.commands-refused"] == [told]
+    assert (world.counts().answered, len(broker.clients)) == (1, 1)
     await world.stop()
 
 
@@ -274,7 +286,7 @@ async def test_a_command_is_admitted_as_on_a_tcp_link_and_answered_on_its_topic(
     world.connect_to(broker, mqtt=Mqtt(commands=True))
     await world.sleep(1)
     (client,) = broker.clients
-    assert client.subscribed == [f"{ROOT}/command 0"]
+    assert client.topics == [f"{ROOT}/command"]
     client.deliver(command("1011"), retain=True)  # an old one
     client.deliver(b"nonsense")
     await world.sleep(1)
