@@ -100,6 +100,21 @@ def test_two_connections_to_a_broker_never_share_client_id_or_topic(find: Find, 
     assert [p for p in find(site_text + FLEET + other + own) if not p.warning] == []
 
 
+def test_names_fit_every_message(find: Find, site_text: str) -> None:
+    longest, longer = "名" * 333, "名" * 334
+    fits = site_text.replace("示例", longest)
+    assert find(fits + FLEET) == []
+    text = fits.replace("总排口", longer)
+    assert find(text) == []  # HJ 212 has no names
+    assert [(p.key, p.code) for p in find(text + FLEET)] == [("outlets.ww1.name", "config.mqtt-long")]
+
+
+def test_a_topic_does_not_begin_with_a_dollar_that_an_mn_brings(find: Find, site_text: str) -> None:
+    fleet = FLEET.replace("010000A8900016F000169DC0", "$10000A8900016F000169DC0") + 'mqtt = { topic = "{mn}" }\n'
+    (problem,) = [p for p in find(site_text + fleet) if not p.warning]
+    assert (problem.key, problem.code) == ("platforms.fleet.mqtt.topic", "config.form.topic")
+
+
 def test_the_table_is_for_mqtt_alone(find: Find, site_text: str) -> None:
     (problem,) = find(site_text + "mqtt = {}\n")
     assert (problem.key, problem.code) == ("platforms.city.mqtt", "config.mqtt-table")
