@@ -387,7 +387,7 @@ async def test_a_missing_serial_port_is_the_cause(tmp_path: Path) -> None:
 async def test_a_serial_port_has_one_user(dtu: tuple[int, str]) -> None:
     _, path = dtu
     connection = await opened(way(address=f"serial:{path}"))
-    assert (await failure(way(address=f"serial:{path}")))[0] == "port"
+    assert await failure(way(address=f"serial:{path}")) == ("port", f"{path}: Device or resource busy")
     connection.close(CLOSE)
 
 
