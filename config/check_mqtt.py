@@ -83,10 +83,9 @@ def _table(merged: Merged, path: Path, table: Mqtt) -> Iterator[Problem]:
         yield merged.problem((*path, "password_file"), "config.mqtt-user")
     try:
         FilePath(table.password_file).open("rb").close()
-    except OSError as error:
-        is_forbidden = isinstance(error, PermissionError)  # the daemon runs as another user
+    except OSError as error:  # a warning, as a file of TLS
         params = {"got": table.password_file, "reason": error.strerror}
-        yield merged.problem((*path, "password_file"), "config.tls-file", is_forbidden, **params)
+        yield merged.problem((*path, "password_file"), "config.tls-file", True, **params)
 
 
 def _long(site: Site, merged: Merged) -> Iterator[Problem]:

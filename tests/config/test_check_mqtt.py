@@ -78,7 +78,6 @@ def test_keys_of_commands_are_taken_where_commands_are(find: Find, site_text: st
         ('mqtt = { topic = "$share/x" }', "mqtt.topic", "config.form.topic"),
         ('mqtt = { client_id = "a b" }', "mqtt.client_id", "config.form.client_id"),
         ('mqtt = { password_file = "/dev/null" }', "mqtt.password_file", "config.mqtt-user"),
-        ('mqtt = { user = "u", password_file = "/nowhere" }', "mqtt.password_file", "config.tls-file"),
         ('mqtt = { version = "4" }', "mqtt.version", "config.choice"),
         ('mqtt = { keepalive = "1s" }', "mqtt.keepalive", "config.between"),
         ('mqtt = { qos = 2 }', "mqtt.qos", "config.unknown-key-far"),
@@ -98,6 +97,12 @@ def test_two_connections_to_a_broker_never_share_client_id_or_topic(find: Find, 
     ]  # fmt: skip
     own = 'mqtt = { client_id = "{platform}", topic = "{platform}/{mn}" }\n'
     assert [p for p in find(site_text + FLEET + other + own) if not p.warning] == []
+
+
+def test_a_missing_password_file_is_a_warning(find: Find, site_text: str) -> None:
+    (problem,) = find(site_text + FLEET + 'mqtt = { user = "u", password_file = "/nowhere" }\n')
+    expected = ("platforms.fleet.mqtt.password_file", "config.tls-file", True)
+    assert (problem.key, problem.code, problem.warning) == expected
 
 
 def test_names_fit_every_message(find: Find, site_text: str) -> None:
