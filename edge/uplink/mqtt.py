@@ -7,7 +7,8 @@
 
 A message is published once on a connection. One that gets no PUBACK within `timeout` ends the connection, so that a
 dead broker holds a window of messages at most; the next connection sends the same bytes. Commands are subscribed to
-with QoS 0 and never taken when they were retained: one of an hour ago would set the clock of an hour ago.
+with QoS 0 and never taken when they were retained, or kept by the broker while we were away: one of an hour ago would
+set the clock of an hour ago.
 """
 
 from __future__ import annotations

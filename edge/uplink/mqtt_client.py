@@ -83,8 +83,13 @@ class Client(aiomqtt.Client):
         return info.mid
 
     async def subscribed(self, topic: str) -> int:
-        """Subscribe with QoS 0; the broker's reason code. Raises aiomqtt.MqttError."""
+        """Subscribe with QoS 0; the broker's reason code. Raises aiomqtt.MqttError.
+
+        What has come before the answer is of a session that the broker has kept: from while we were away.
+        """
         (answer,) = await self.subscribe(topic, qos=0)
+        for _ in range(len(self.messages)):
+            await anext(self.messages)
         return answer if isinstance(answer, int) else int(answer.value)
 
     async def leave(self) -> None:

@@ -317,6 +317,34 @@ async def test_commands_pass_and_are_answered(tmp_path: Path) -> None:
         await world.stop()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_command_that_the_broker_kept_while_the_logger_was_away_is_never_carried_out(
+    tmp_path: Path, version: Version
+) -> None:
+    from protocol import messages
+    from protocol.messages import Header
+
+    header = Header("32", "123456", MN)
+    old, new = (messages.command(header, "1011", (), f"2026092212000000{digit}").to_frame() for digit in "12")
+    with Broker(tmp_path / "broker", more="queue_qos0_messages true") as broker, Subscriber(broker) as seen:
+        async with FaultProxy("127.0.0.1", broker.port) as proxy:
+            world = MqttWorld(tmp_path / "data")
+            world.connect(proxy.address, mqtt=Mqtt(version=version, commands=True))
+            await asyncio.to_thread(seen.wait, lambda own: own.of("status"))
+            await asyncio.sleep(0.3)
+            await proxy.refuse()
+            proxy.cut()
+            await until(lambda: world.mqtt_link.connected_since is None)
+            await asyncio.to_thread(seen.publish, f"{ROOT}/command", old)
+            await proxy.accept()
+            await until(lambda: world.mqtt_link.connected_since is not None)
+            await asyncio.sleep(0.5)
+            assert [one for one in seen.got if one.topic.endswith("/answer")] == []
+            await asyncio.to_thread(seen.publish, f"{ROOT}/command", new)
+            await until(lambda: len([one for one in seen.got if one.topic.endswith("/answer")]) == 3)
+            await world.stop()
+
+
 async def test_nobody_at_the_address_is_said_once(tmp_path: Path) -> None:
     world = MqttWorld(tmp_path / "data")
     world.connect(f"127.0.0.1:{free_port()}")
