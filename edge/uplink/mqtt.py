@@ -23,7 +23,7 @@ import aiomqtt
 from config.addresses import HostPort, parse_address
 from edge.clock import Clock
 from edge.uplink.link import Link, LinkWatcher
-from edge.uplink.mqtt_client import FIRST_FAILURE, Client, Endpoint, open_client, why
+from edge.uplink.mqtt_client import FIRST_FAILURE, LARGEST, Client, Endpoint, open_client, why
 from edge.uplink.mqtt_messages import Head, root, topic
 from edge.uplink.resolve import Resolver
 from edge.uplink.session import Session
@@ -33,7 +33,10 @@ from edge.uplink.ways import in_order
 from protocol.frame import Dropped, FrameDecoder
 
 CONNACK_S = 10.0
-BLAMED = frozenset({0x87, 0x90, 0x95, 0x99})
+ROOM = 10
+"""Bytes of a PUBLISH besides topic and payload, at most."""
+TOO_LARGE = 0x95
+BLAMED = frozenset({0x87, 0x90, TOO_LARGE, 0x99})
 """Not authorized, topic name invalid, packet too large, payload format invalid: the broker hangs up because of what it
 was sent."""
 
@@ -159,8 +162,13 @@ class MqttLink(Link):
         self._published: dict[int, str] = {}
 
     async def send(self, qn: str, frame: bytes) -> None:
-        """Publish an upload; the session hears of its PUBACK."""
-        self._published[self._publish(topic(self._terms, frame), frame)] = qn
+        """Publish an upload; the session hears of its PUBACK. One that the broker does not bear counts as refused."""
+        name = topic(self._terms, frame)
+        most = self._client.largest if self._client is not None else LARGEST
+        if len(name.encode()) + len(frame) + ROOM > most:
+            self._session.confirmed(qn, str(TOO_LARGE), f"CONNACK {qn} Maximum Packet Size {most}".encode(), self)
+            return
+        self._published[self._publish(name, frame)] = qn
 
     async def write(self, frame: bytes) -> None:
         """Publish what answers a command."""

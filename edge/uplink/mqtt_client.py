@@ -5,7 +5,7 @@
 What the library leaves to us (`aiomqtt` 2.5 on `paho-mqtt` 2): its `publish` drops the reason code, so that a refused
 message counts as delivered, and it holds a task for each message; a client that is entered again sends what it still
 has, so it is thrown away with its connection; a connection that fails to come up leaves its socket open; the number of
-a closed socket may be watched for writing; the broker's Receive Maximum is not heeded.
+a closed socket may be watched for writing; the broker's Receive Maximum and Maximum Packet Size are not heeded.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ FIRST_FAILURE = 128
 """Reason codes from here on say no (MQTT 5, 2.4)."""
 MOST_IN_FLIGHT = 65_535
 """Nothing waits inside the library: the window of the session is the limit."""
+LARGEST = 268_435_455
+"""Bytes of a packet that MQTT can say."""
 USER_TIMEOUT_MS = 30_000
 LEAVE_S = 2.0
 """A broker that takes no DISCONNECT within this time does not get one."""
@@ -72,6 +74,8 @@ class Client(aiomqtt.Client):
     """The broker has answered CONNECT with a reason code that says no."""
     most: int = MOST_IN_FLIGHT
     """The broker's Receive Maximum: it hangs up on one unanswered message more (MQTT 5)."""
+    largest: int = LARGEST
+    """The broker's Maximum Packet Size: it hangs up on a longer one (MQTT 5)."""
     goodbye: int | None = None
     """Reason code with which the broker ended the connection; None: it did not say."""
 
@@ -135,6 +139,7 @@ class Client(aiomqtt.Client):
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         self.refused = bool(reason_code.is_failure)
         self.most = getattr(properties, "ReceiveMaximum", MOST_IN_FLIGHT)
+        self.largest = getattr(properties, "MaximumPacketSize", LARGEST)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:

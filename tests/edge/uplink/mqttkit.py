@@ -78,6 +78,7 @@ class FakeBroker:
     rtt_s: float = 0.1
     most: int = 65_535
     suback: int = 0
+    largest: int = 268_435_455
     hangs_up: int | None = None
     """Reason code of the DISCONNECT with which it answers the next upload."""
     got: list[tuple[float, str, bytes, int]] = field(default_factory=list)
@@ -106,7 +107,7 @@ class FakeClient:
         self.goodbye: int | None = None
         self.fault: OSError | None = None
         self.refused = False
-        self.most = broker.most
+        self.most, self.largest = broker.most, broker.largest
         self.on_puback = on_puback
         self.left = False
         self.topics: list[str] = []

@@ -142,6 +142,24 @@ async def test_a_broker_that_hangs_up_because_of_a_message_has_refused_it(tmp_pa
 
 
 @virtual
+async def test_a_message_longer_than_the_broker_bears_is_not_sent_and_the_others_are(tmp_path: Path) -> None:
+    world, broker = MqttWorld(tmp_path), FakeBroker()
+    minutes(world, 1)
+    world.connect_to(broker)
+    await world.sleep(5)
+    sizes = sorted(len(f"{topic}{payload.decode()}".encode()) for _, topic, payload, _ in broker.of("minute"))
+    await world.stop()
+    world, short = MqttWorld(tmp_path / "short"), FakeBroker(largest=sizes[-1] + 9)  # the longest has no room
+    minutes(world, 1)
+    world.connect_to(short)
+    await world.sleep(5)
+    assert len(short.of("minute")) == len(sizes) - 1
+    assert [params["code"] for code, params in world.events if code == "edge.refused"] == ["149"]
+    assert (len(short.clients), world.counts().lost, world.open_count()) == (1, 0, 1)
+    await world.stop()
+
+
+@virtual
 async def test_live_goes_before_the_backlog_at_its_rate(tmp_path: Path) -> None:
     world, broker = MqttWorld(tmp_path), FakeBroker(rtt_s=0.02)
     minutes(world, 100)
