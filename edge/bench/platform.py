@@ -11,7 +11,6 @@ for the reader.
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from edge.bench.check import Bounded, Memory, check
 from edge.bench.conversation import CommandResult, Conversation, Outcome, Timing
 from edge.bench.edition import NOTICES_UP, Edition
+from edge.bench.errors import reason_of
 from edge.bench.link import Link
 from edge.bench.profiles import NORMAL, Profile
 from edge.bench.received import Finding, Received, Repeat
@@ -37,13 +37,6 @@ DIAL_AGAIN_S = 1.0
 HANDSHAKE_S = 10.0
 _ANSWERS = ANSWERS | {"9014"}
 _STARTED_BY = {"2012": "2011", "2022": "2021"}
-
-
-def _reason(error: OSError) -> str:
-    """In the system's words: asyncio says `Connect call failed (…)`."""
-    if isinstance(error, ConnectionError) and error.errno:
-        return os.strerror(error.errno)
-    return error.strerror or str(error)
 
 
 def _nothing(*_: object) -> None:
@@ -165,7 +158,7 @@ class BenchPlatform:
                     host.strip("[]"), int(port), ssl=tls, ssl_handshake_timeout=patience_s
                 )
             except OSError as error:
-                reason = _reason(error)
+                reason = reason_of(error)
                 if reason != said:
                     self.options.on_unreached(address, reason)
                 said = reason
