@@ -56,6 +56,8 @@ def _ends(merged: Merged, path: Path, platform: Platform) -> Iterator[Problem]:
         way = parse_address(address)
         if isinstance(way, HostPort) and not 1 <= way.port <= _TOP_PORT:
             yield merged.problem((*path, key), "config.port", got=shown(address))
+        if isinstance(way, HostPort) and platform.listen is None and not _is_host(way.host):
+            yield merged.problem((*path, key), "config.form.address", got=shown(address))
         if isinstance(way, SerialPort) and way.baud not in _BAUD:
             low, high = _BAUD.start, _BAUD.stop - 1
             yield merged.problem((*path, key), "config.between", got=way.baud, low=low, high=high)
@@ -107,6 +109,11 @@ def _encrypted(merged: Merged, path: Path, platform: Platform) -> Iterator[Probl
     for key in _FOR_TLS_CLIENTS:
         if getattr(platform.tls, key) is not None:
             yield merged.problem((*path, "tls", key), "config.not-listening")
+
+
+def _is_host(host: str) -> bool:
+    """An IP address, or a name that DNS could know: `city..example` is none, and would fail for ever."""
+    return _is(ipaddress.ip_address, host) or (":" not in host and _is(lambda name: name.encode("idna"), host))
 
 
 def _is(kind: Callable[[str], object], text: str) -> bool:

@@ -30,7 +30,9 @@ OF_COMMANDS = frozenset({"time", "allow", "commands_per_minute", "crc_error"})
 _OF_ANSWERS = frozenset({"crc", "tail"})
 """Of the frames that answer commands."""
 _NAMES = ("platform", "outlet", "mn")
-_WILD = re.compile(r"[+#]")
+_WILD = re.compile(r"[+#]|^\$")
+LONGEST_NAMES = 1_000
+"""Bytes of a site's and an outlet's name; they stand in every message, and a last will has 65,535 bytes at most."""
 _PLACE = re.compile(r"\{[^}]*\}?")
 
 
@@ -45,6 +47,7 @@ def mqtt(site: Site, merged: Merged) -> Iterator[Problem]:
         yield from _foreign(merged, path, platform)
         yield from _table(merged, (*path, "mqtt"), platform.mqtt or Mqtt())
     yield from _shared(site, merged)
+    yield from _long(site, merged)
 
 
 def without_meaning(platform: Platform) -> frozenset[str]:
@@ -80,10 +83,18 @@ def _table(merged: Merged, path: Path, table: Mqtt) -> Iterator[Problem]:
         yield merged.problem((*path, "password_file"), "config.mqtt-user")
     try:
         FilePath(table.password_file).open("rb").close()
-    except OSError as error:
-        is_forbidden = isinstance(error, PermissionError)  # the daemon runs as another user
+    except OSError as error:  # a warning, as a file of TLS
         params = {"got": table.password_file, "reason": error.strerror}
-        yield merged.problem((*path, "password_file"), "config.tls-file", is_forbidden, **params)
+        yield merged.problem((*path, "password_file"), "config.tls-file", True, **params)
+
+
+def _long(site: Site, merged: Merged) -> Iterator[Problem]:
+    served = {outlet for one in site.platforms.values() if one.protocol == "mqtt" for outlet in one.outlets}
+    names: list[tuple[Path, str]] = [(("site", "name"), site.site.name)] if served else []
+    names += [(("outlets", key, "name"), outlet.name) for key, outlet in site.outlets.items() if key in served]
+    for path, name in names:
+        if (length := len(name.encode())) > LONGEST_NAMES:
+            yield merged.problem(path, "config.mqtt-long", got=length, most=LONGEST_NAMES)
 
 
 def _shared(site: Site, merged: Merged) -> Iterator[Problem]:

@@ -1,7 +1,7 @@
 """What is wrong with a platform's TLS: files that are not there or hold something else, keys that contradict.
 
-A file that this user may not read, or that OpenSSL does not take, is a warning: the daemon runs as another user,
-and certificates are renewed while it runs.
+A file that is missing, that this user may not read, or that OpenSSL does not take, is a warning: the daemon runs as
+another user, certificates are renewed while it runs, and one file that was lost must not keep it from measuring.
 """
 
 from __future__ import annotations
@@ -42,8 +42,7 @@ def _files(merged: Merged, path: Path, table: Tls) -> Iterator[Problem]:
         try:
             FilePath(name).open("rb").close()
         except OSError as error:
-            forbidden = isinstance(error, PermissionError)
-            yield merged.problem((*path, key), "config.tls-file", forbidden, got=name, reason=error.strerror)
+            yield merged.problem((*path, key), "config.tls-file", True, got=name, reason=error.strerror)
 
 
 def _contents(merged: Merged, path: Path, table: Tls) -> Iterator[Problem]:

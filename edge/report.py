@@ -71,6 +71,7 @@ def _platform(delivering: Delivering, session: Session, counts: dict[str, int]) 
         "rtt_ms": health.last_trip_ms if link else None,
         "down_since": when(own.down_since),
         "down_cause": own.last_cause or None,
+        "down_detail": own.last_detail or None,
         "refused_peers": own.refused(),
         "last_answer": when(health.last_answer),
         "last_received": when(health.last_received),

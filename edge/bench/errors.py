@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 
@@ -35,3 +36,10 @@ class BadEdition(BenchError):
 
 class NotTested(BenchError):
     """A test of a platform cannot be done: who asks must look at the address, the site file, or the permission."""
+
+
+def reason_of(error: OSError) -> str:
+    """Why a connection did not come about, in the system's words: asyncio says `Connect call failed (…)`."""
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from edge.bench.check import Bounded, Memory, check
 from edge.bench.conversation import CommandResult, Conversation, Outcome, Timing
 from edge.bench.edition import NOTICES_UP, Edition
+from edge.bench.errors import reason_of
 from edge.bench.link import Link
 from edge.bench.profiles import NORMAL, Profile
 from edge.bench.received import Finding, Received, Repeat
@@ -33,6 +34,7 @@ from protocol.times import qn_text, time_text
 
 DIAL_AGAIN_S = 1.0
 """Pause before a logger that listens is connected to again."""
+HANDSHAKE_S = 10.0
 _ANSWERS = ANSWERS | {"9014"}
 _STARTED_BY = {"2012": "2011", "2022": "2021"}
 
@@ -52,11 +54,13 @@ class Options:
     keep: int = 100_000
     """How many packets `received` and the search for repeated ones go back."""
     tls: ssl.SSLContext | None = None
-    """Listen with TLS."""
+    """Of the end that we are: who listens, or who connects."""
     connect: str | None = None
     """Connect to a logger that listens at this `HOST:PORT`, instead of listening."""
     on_link: Callable[[str, bool], None] = _nothing
     """Gets the peer's address, and whether its link is up."""
+    on_unreached: Callable[[str, str], None] = _nothing
+    """Gets `connect`, and why nobody was met there; said anew when the reason is another."""
     on_result: Callable[[CommandResult], None] = _nothing
     """Gets the verdict on each command."""
 
@@ -145,12 +149,22 @@ class BenchPlatform:
 
     async def _dial(self, address: str) -> None:
         host, _, port = address.rpartition(":")
+        tls = self.options.tls
+        patience_s = HANDSHAKE_S if tls else None
+        said = ""
         while True:
             try:
-                streams = await asyncio.open_connection(host.strip("[]"), int(port))
-            except OSError:
+                streams = await asyncio.open_connection(
+                    host.strip("[]"), int(port), ssl=tls, ssl_handshake_timeout=patience_s
+                )
+            except OSError as error:
+                reason = reason_of(error)
+                if reason != said:
+                    self.options.on_unreached(address, reason)
+                said = reason
                 await asyncio.sleep(DIAL_AGAIN_S)
                 continue
+            said = ""
             await asyncio.wait({asyncio.create_task(self._serve(*streams))})  # which ends by itself, see `_close`
             await asyncio.sleep(DIAL_AGAIN_S)
 

@@ -20,6 +20,7 @@ class Screen(Protocol):
 
     def listening(self, address: str, profile: str) -> None: ...
     def link(self, peer: str, up: bool) -> None: ...
+    def unreached(self, address: str, reason: str) -> None: ...
     def packet(self, received: Received) -> None: ...
     def result(self, result: CommandResult) -> None: ...
     def say(self, words: str) -> None:
@@ -42,6 +43,9 @@ class TextScreen:
     def link(self, peer: str, up: bool) -> None:
         if not self._quiet:
             self.say(text("bench.link.up" if up else "bench.link.down", peer=peer))
+
+    def unreached(self, address: str, reason: str) -> None:
+        self.say(text("bench.link.unreached", address=address, reason=reason))
 
     def packet(self, received: Received) -> None:
         if not (self._quiet and received.verdict is Verdict.OK):
@@ -75,6 +79,9 @@ class JsonScreen:
     def link(self, peer: str, up: bool) -> None:
         if not self._quiet:
             self._object(event="connected" if up else "disconnected", peer=peer)
+
+    def unreached(self, address: str, reason: str) -> None:
+        self._object(event="unreached", address=address, reason=reason)
 
     def packet(self, received: Received) -> None:
         if not (self._quiet and received.verdict is Verdict.OK):

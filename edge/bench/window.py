@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from edge.bench.errors import NotTested
+from edge.bench.errors import NotTested, reason_of
 from edge.bench.waiting import within
 from edge.clock import Clock
 from protocol import commands
@@ -78,7 +78,7 @@ async def find_window(
     try:
         opened = await within(clock, target.connect_s, target.opened())
     except OSError as error:
-        raise NotTested("bench.window.no_link", address=target.address, reason=error.strerror or error) from error
+        raise NotTested("bench.window.no_link", address=target.address, reason=reason_of(error)) from error
     if opened is None:
         raise NotTested("bench.window.no_link", address=target.address, reason=f"{target.connect_s:g} s")
     probe = _Probe(*opened, target, timeout_s, clock)

@@ -37,6 +37,8 @@ def list_platforms(config: Path, as_json: bool) -> None:
         ],
     )
     for row in rows:
+        if not row["connected"] and row["down_detail"]:
+            click.echo(why_down(row))
         if row["refused_peers"]:
             refused = ", ".join(f"{peer} ({count})" for peer, count in row["refused_peers"].items())
             click.echo(text("cli.refused-peers", platform=row["platform"], refused=refused))
@@ -85,6 +87,14 @@ def _link(row: dict[str, Any]) -> tuple[str, str | None]:
         return text("cli.connected"), _moment(row["connected_since"])
     cause = f" ({text('edge.cause.' + row['down_cause'])})" if row["down_cause"] else ""
     return text("cli.disconnected") + cause, _moment(row["down_since"])
+
+
+def why_down(row: dict[str, Any]) -> str:
+    """Since when there is no link, and all that is known of why."""
+    cause = text(f"edge.cause.{row['down_cause']}") + (f": {row['down_detail']}" if row["down_detail"] else "")
+    since = row["down_since"]
+    name = f"{row['platform']}/{row['outlet']}"
+    return text("cli.down-since", name=name, since=f"{since[5:10]} {since[11:16]}", cause=cause)
 
 
 def _moment(iso: str | None) -> str | None:

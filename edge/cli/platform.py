@@ -8,9 +8,10 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
+from click.core import ParameterSource
 
 from edge.catalogue import explain, text
 from edge.cli.links import list_platforms, packets, reset
@@ -45,6 +46,7 @@ class Wish:
 
     listen: str
     connect: str | None
+    tls_ca: Path | None
     tls_cert: Path | None
     tls_key: Path | None
     profile: str
@@ -59,6 +61,7 @@ class Wish:
 @platform_group.command("serve", help=text("bench.cli.serve"))
 @listen_option
 @click.option("--connect", metavar="HOST:PORT", callback=address_option, help=text("bench.cli.connect"))
+@click.option("--tls-ca", type=_FILE, help=text("bench.cli.tls_ca"))
 @click.option("--tls-cert", type=_FILE, help=text("bench.cli.tls_cert"))
 @click.option("--tls-key", type=_FILE, help=text("bench.cli.tls_key"))
 @click.option("--profile", default="normal", show_default=True, help=text("bench.cli.profile"))
@@ -68,10 +71,13 @@ class Wish:
 @click.option("--quiet", is_flag=True, help=text("bench.cli.quiet"))
 @click.option("--script", type=click.File(encoding="utf-8"), help=text("bench.cli.script"))
 @click.option("--calibrate", is_flag=True, help=text("bench.cli.calibrate"))
-def serve(**options: object) -> None:
+@click.pass_context
+def serve(context: click.Context, /, **options: object) -> None:
     """Exit code 0 at `quit`, SIGINT or SIGTERM, 1 when the script failed, 2 for a wrong option."""
     from edge.bench.errors import BenchError
 
+    if options["connect"] is not None and context.get_parameter_source("listen") is ParameterSource.COMMANDLINE:
+        _refuse(text("bench.cli.connect_alone"))
     try:
         code = asyncio.run(_serve(Wish(**options)))  # type: ignore[arg-type]  # click has given each its type
     except BenchError as error:
@@ -81,7 +87,7 @@ def serve(**options: object) -> None:
     sys.exit(code)
 
 
-def _refuse(words: str) -> None:
+def _refuse(words: str) -> NoReturn:
     click.echo(words, err=True)
     sys.exit(2)
 
@@ -108,6 +114,7 @@ async def _serve(wish: Wish) -> int:
             tls=_tls(wish),
             connect=wish.connect,
             on_link=screen.link,
+            on_unreached=screen.unreached,
             on_result=kept.result,
         )
         platform = BenchPlatform(wish.listen, profile(wish.profile), clock, kept.packet, options)
@@ -123,18 +130,33 @@ async def _serve(wish: Wish) -> int:
 
 def _tls(wish: Wish) -> ssl.SSLContext | None:
     """Ends with exit code 2 where the files cannot be used."""
-    if wish.tls_cert is None:
-        if wish.tls_key is not None:
-            _refuse(text("bench.cli.tls_key_alone"))
+    if wish.tls_cert is None and wish.tls_key is not None:
+        _refuse(text("bench.cli.tls_key_alone"))
+    if wish.tls_cert is None and wish.tls_ca is None:
         return None
+    way, option, needed = ("--listen", "--tls-cert", wish.tls_cert)
+    if wish.connect is not None:
+        way, option, needed = ("--connect", "--tls-ca", wish.tls_ca)
+    if needed is None:
+        _refuse(text("bench.cli.tls_needs", way=way, option=option))
+    try:
+        return _context(wish)
+    except OSError as error:
+        files = ", ".join(str(path) for path in (wish.tls_ca, wish.tls_cert, wish.tls_key) if path)
+        _refuse(text("bench.cli.bad_tls", files=files, reason=error.strerror or error))
+
+
+def _context(wish: Wish) -> ssl.SSLContext:
+    """Raises OSError for a file that is missing or no good."""
     import ssl
 
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if wish.connect is None else ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = False  # a logger is known by its certificate, at whatever address
+    if wish.tls_ca is not None:
+        made.load_verify_locations(wish.tls_ca)
+        made.verify_mode = ssl.CERT_REQUIRED
+    if wish.tls_cert is not None:
         made.load_cert_chain(wish.tls_cert, wish.tls_key)
-    except OSError as error:
-        files = ", ".join(str(path) for path in (wish.tls_cert, wish.tls_key) if path)
-        _refuse(text("bench.cli.bad_tls", files=files, reason=error.strerror or error))
     return made
 
 

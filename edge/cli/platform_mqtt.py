@@ -18,7 +18,9 @@ from edge.catalogue import text
 from edge.cli.common import CHECK_FAILED, print_json
 
 if TYPE_CHECKING:
+    from config.addresses import HostPort
     from config.site import Site
+    from edge.uplink.mqtt_client import Client
     from edge.uplink.terms import Terms
 
 _FIRST_FAILURE = 128
@@ -66,33 +68,56 @@ def try_broker(site: Site, platform: str, outlet: str, timeout_s: float, *, as_j
 
 
 async def _try(site: Site, terms: Terms, timeout_s: float) -> Trial:
-    from aiomqtt import MqttError
+    """As the daemon goes: addresses in order."""
+    from edge.uplink.mqtt import MqttConnection, client_id, endpoint, ways
+    from edge.uplink.mqtt_client import open_client
+    from edge.uplink.mqtt_messages import root
+    from edge.uplink.transport import LinkDown, cause_of
 
+    answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    trial = Trial(", ".join(terms.site.addresses), f"{client_id(terms)}-test", f"{root(terms)}/test")
+
+    def client(end: HostPort, ip: str) -> Client:
+        there = replace(endpoint(terms, end, ip), client_id=trial.client_id, timeout_s=timeout_s)
+        return open_client(there, lambda _number, code: answer.set_result(code))
+
+    try:
+        made = await ways(terms.platform, terms, lambda _code, _params: None, client).open()
+    except (OSError, LinkDown) as error:
+        cause, detail = cause_of(error)
+        return replace(trial, error=text(f"edge.cause.{cause}") + (f" ({detail})" if detail else ""))
+    assert isinstance(made, MqttConnection)
+    trial = replace(trial, address=made.address, connected=True)
+    return await _published(made.client, _message(site, terms), trial, answer, timeout_s)
+
+
+def _message(site: Site, terms: Terms) -> bytes:
     from edge import __version__
     from edge.clock import SystemClock
-    from edge.uplink.mqtt import endpoint
-    from edge.uplink.mqtt_client import open_client, why
-    from edge.uplink.mqtt_messages import Head, root
+    from edge.uplink.mqtt_messages import Head
     from protocol.times import iso_text
 
     head = Head(site.site.name, terms.outlet, site.outlets[terms.outlet].name, terms.mn, terms.st)
-    there = endpoint(terms)
-    there = replace(there, client_id=f"{there.client_id}-test", timeout_s=timeout_s)
-    trial = Trial(terms.site.addresses[0], there.client_id, f"{root(terms)}/test")
-    answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    return head.of("test", at=iso_text(SystemClock().wall_ms()), version=__version__)
+
+
+async def _published(
+    client: Client, message: bytes, trial: Trial, answer: asyncio.Future[int], timeout_s: float
+) -> Trial:
+    """The trial with what the broker answered to the message."""
+    from aiomqtt import MqttError
+
+    from edge.uplink.mqtt_client import why
+
     try:
-        client = open_client(there, lambda _number, code: answer.set_result(code))
-        try:
-            await client.__aenter__()
-            trial = replace(trial, connected=True)
-            client.send(trial.topic, head.of("test", at=iso_text(SystemClock().wall_ms()), version=__version__))
-            async with asyncio.timeout(timeout_s):
-                trial = replace(trial, puback=await answer)
-            await client.leave()
-        finally:
-            client.drop()
+        client.send(trial.topic, message)
+        async with asyncio.timeout(timeout_s):
+            trial = replace(trial, puback=await answer)
+        await client.leave()
     except TimeoutError:
         return trial
     except (MqttError, OSError) as error:
         return replace(trial, error=why(error))
+    finally:
+        client.drop()
     return trial

@@ -11,6 +11,7 @@ import click
 from edge.catalogue import language, text
 from edge.cli.common import Where, config_option, json_option, print_json, table, where, with_m3_h
 from edge.cli.line_words import notes, round_trip
+from edge.cli.links import why_down
 from edge.cli.mark_words import in_words
 
 
@@ -74,9 +75,7 @@ def _platforms(rows: list[dict[str, Any]]) -> None:
     )
     for row in rows:
         if not row["connected"] and row["down_cause"]:
-            cause = text(f"edge.cause.{row['down_cause']}")
-            name = f"{row['platform']}/{row['outlet']}"
-            click.echo(text("cli.down-since", name=name, since=_day_and_clock(row["down_since"]), cause=cause))
+            click.echo(why_down(row))
 
 
 def _points(rows: list[dict[str, Any]]) -> None:

@@ -76,13 +76,7 @@ class Dial:
 
     async def open(self) -> Connection:
         """Each IP address in turn; raises what the last one gave."""
-        failed: OSError | LinkDown | None = None
-        for family, ip in await self._resolver.resolve(self._end.host):
-            try:
-                return await self._connected(family, ip)
-            except (OSError, LinkDown) as error:
-                failed = error
-        raise failed or LinkDown("dns", self._end.host)
+        return await self._resolver.first(self._end.host, self._connected)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -8,6 +8,7 @@ and `heartbeat` are worth a thought. A port that vanishes ends the link; it is o
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import os
 import termios
@@ -70,4 +71,6 @@ class Dtu:
 
 def _reason(error: Exception) -> str:
     number = getattr(error, "errno", None)
+    if number == errno.EAGAIN:  # of a lock: somebody else has the port
+        number = errno.EBUSY
     return os.strerror(number) if number else str(error)

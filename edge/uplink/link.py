@@ -104,6 +104,8 @@ class Link:
         self.last_error = ""
         self.last_cause = ""
         """Of the last end or failed attempt, of `transport.CAUSES`."""
+        self.last_detail = ""
+        """What there is to say besides."""
         self._users = users
         self._clock = clock
         self._gap_s = frame_gap_s
@@ -257,7 +259,7 @@ class Link:
             self._on_event("edge.stray-packet", {"link": self.name, "cn": packet.cn, "qn": packet.qn or ""})
 
     def _lost(self, cause: str, detail: str) -> None:
-        self.last_cause = cause
+        self.last_cause, self.last_detail = cause, detail
         why = text(f"edge.cause.{cause}") + (f" ({detail})" if detail else "")
         if why != self.last_error or self.peer:
             self._on_event("edge.link-down", {"link": self.name, "why": why})

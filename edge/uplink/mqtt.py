@@ -7,7 +7,8 @@
 
 A message is published once on a connection. One that gets no PUBACK within `timeout` ends the connection, so that a
 dead broker holds a window of messages at most; the next connection sends the same bytes. Commands are subscribed to
-with QoS 0 and never taken when they were retained: one of an hour ago would set the clock of an hour ago.
+with QoS 0 and never taken when they were retained, or kept by the broker while we were away: one of an hour ago would
+set the clock of an hour ago.
 """
 
 from __future__ import annotations
@@ -16,37 +17,46 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any
 
 import aiomqtt
 
 from config.addresses import HostPort, parse_address
 from edge.clock import Clock
 from edge.uplink.link import Link, LinkWatcher
-from edge.uplink.mqtt_client import FIRST_FAILURE, Client, Endpoint, open_client, why
+from edge.uplink.mqtt_client import FIRST_FAILURE, LARGEST, Client, Endpoint, open_client, why
 from edge.uplink.mqtt_messages import Head, root, topic
+from edge.uplink.resolve import Resolver
 from edge.uplink.session import Session
 from edge.uplink.terms import Terms
-from edge.uplink.transport import Connection, LinkDown
-from edge.uplink.ways import InOrder
+from edge.uplink.transport import Connection, Event, LinkDown, Transport
+from edge.uplink.ways import in_order
 from protocol.frame import Dropped, FrameDecoder
 
 CONNACK_S = 10.0
-BLAMED = frozenset({0x87, 0x90, 0x95, 0x99})
+ROOM = 10
+"""Bytes of a PUBLISH besides topic and payload, at most."""
+TOO_LARGE = 0x95
+BLAMED = frozenset({0x87, 0x90, TOO_LARGE, 0x99})
 """Not authorized, topic name invalid, packet too large, payload format invalid: the broker hangs up because of what it
 was sent."""
 
 
-def endpoint(terms: Terms, address: str | None = None, *, will: aiomqtt.Will | None = None) -> Endpoint:
-    """Where an outlet's connection goes; `address` None: the preferred one."""
-    mqtt, site = terms.site.mqtt, terms.site
-    end = parse_address(address or site.addresses[0])
+def client_id(terms: Terms) -> str:
+    """Of an outlet's connection."""
+    mqtt = terms.site.mqtt
     assert mqtt is not None  # `config.merge` gives every MQTT platform its table
-    assert isinstance(end, HostPort)  # `config.check_mqtt` refuses others
+    return mqtt.named(mqtt.client_id, terms.platform, terms.outlet, terms.mn)
+
+
+def endpoint(terms: Terms, end: HostPort, ip: str, *, will: aiomqtt.Will | None = None) -> Endpoint:
+    """Where an outlet's connection goes: to one IP address of one of the platform's addresses."""
+    mqtt, site = terms.site.mqtt, terms.site
+    assert mqtt is not None  # `config.merge` gives every MQTT platform its table
     return Endpoint(
         host=end.host,
+        ip=ip,
         port=end.port,
-        client_id=mqtt.named(mqtt.client_id, terms.platform, terms.outlet, terms.mn),
+        client_id=client_id(terms),
         mqtt=mqtt,
         tls=site.tls,
         timeout_s=CONNACK_S,
@@ -80,13 +90,20 @@ class Way:
     waits = False
     refused: Mapping[str, int] = MappingProxyType({})
 
-    def __init__(self, address: str, connect: Callable[[str], Client]) -> None:
+    def __init__(self, address: str, resolver: Resolver, connect: Callable[[HostPort, str], Client]) -> None:
+        end = parse_address(address)
+        assert isinstance(end, HostPort)  # `config.check_mqtt` refuses others
         self._address = address
+        self._end = end
+        self._resolver = resolver
         self._connect = connect
 
     async def open(self) -> Connection:
         """A new connection, accepted by the broker; raises OSError and LinkDown."""
-        client = self._connect(self._address)
+        return await self._resolver.first(self._end.host, self._connected)
+
+    async def _connected(self, _family: int, ip: str) -> Connection:
+        client = self._connect(self._end, ip)
         try:
             await client.__aenter__()
         except aiomqtt.MqttError as error:
@@ -103,6 +120,12 @@ class Way:
         """Nothing is held."""
 
 
+def ways(name: str, terms: Terms, on_event: Event, connect: Callable[[HostPort, str], Client]) -> Transport:
+    """The way to a broker over all its addresses; `connect` makes a client, `name` is the link's, for events."""
+    resolver = Resolver(name, on_event)
+    return in_order([(address, Way(address, resolver, connect)) for address in terms.site.addresses])
+
+
 class MqttLink(Link):
     """Stays connected as a TCP link does; what goes over the connection are messages."""
 
@@ -113,16 +136,15 @@ class MqttLink(Link):
         head: Head,
         clock: Clock,
         link_up: asyncio.Event,
-        on_event: Callable[[str, dict[str, Any]], None],
+        on_event: Event,
         connect: Callable[[Endpoint, Callable[[int, int], None]], Client] = open_client,
         watcher: LinkWatcher | None = None,
     ) -> None:
         """`head`: what the outlet's messages begin with."""
         terms = session.terms
-        ways = [(address, Way(address, self._new_client)) for address in terms.site.addresses]
         super().__init__(
             name,
-            ways[0][1] if len(ways) == 1 else InOrder(ways),
+            ways(name, terms, on_event, self._new_client),
             [session],
             clock,
             crc=terms.site.crc,
@@ -140,8 +162,13 @@ class MqttLink(Link):
         self._published: dict[int, str] = {}
 
     async def send(self, qn: str, frame: bytes) -> None:
-        """Publish an upload; the session hears of its PUBACK."""
-        self._published[self._publish(topic(self._terms, frame), frame)] = qn
+        """Publish an upload; the session hears of its PUBACK. One that the broker does not bear counts as refused."""
+        name = topic(self._terms, frame)
+        most = self._client.largest if self._client is not None else LARGEST
+        if len(name.encode()) + len(frame) + ROOM > most:
+            self._session.confirmed(qn, str(TOO_LARGE), f"CONNACK {qn} Maximum Packet Size {most}".encode(), self)
+            return
+        self._published[self._publish(name, frame)] = qn
 
     async def write(self, frame: bytes) -> None:
         """Publish what answers a command."""
@@ -168,10 +195,10 @@ class MqttLink(Link):
         refusal = str(code) if code >= FIRST_FAILURE else None
         self._session.confirmed(qn, refusal, f"PUBACK {qn} {code}".encode(), self)
 
-    def _new_client(self, address: str) -> Client:
+    def _new_client(self, end: HostPort, ip: str) -> Client:
         last = self._head.status(online=False, at_ms=self._clock.wall_ms())
         will = aiomqtt.Will(f"{root(self._terms)}/status", last, qos=1, retain=True)
-        return self._connect(endpoint(self._terms, address, will=will), self._on_puback)
+        return self._connect(endpoint(self._terms, end, ip, will=will), self._on_puback)
 
     async def _serve(self, connection: Connection) -> None:
         assert isinstance(connection, MqttConnection)
@@ -189,7 +216,7 @@ class MqttLink(Link):
         self._session.exchange.window = min(self._terms.site.window, max(1, client.most - 1))  # one for an answer
         self._publish_status(online=True)
         if self._takes_commands:
-            await client.subscribe(f"{root(self._terms)}/command", qos=0)
+            await self._subscribe(client, f"{root(self._terms)}/command")
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._take(client), name=f"read[{self.name}]")
@@ -199,6 +226,12 @@ class MqttLink(Link):
                 self._publish_status(online=False)
             await client.leave()
             raise
+
+    async def _subscribe(self, client: Client, topic: str) -> None:
+        """A broker that lets no commands through is told of, and gets the data all the same."""
+        code = await client.subscribed(topic)
+        if code >= FIRST_FAILURE:
+            self._on_event("mqtt.commands-refused", {"link": self.name, "topic": topic, "code": code})
 
     async def _take(self, client: Client) -> None:
         """Commands; and at once, the end of the connection."""

@@ -5,7 +5,7 @@
 What the library leaves to us (`aiomqtt` 2.5 on `paho-mqtt` 2): its `publish` drops the reason code, so that a refused
 message counts as delivered, and it holds a task for each message; a client that is entered again sends what it still
 has, so it is thrown away with its connection; a connection that fails to come up leaves its socket open; the number of
-a closed socket may be watched for writing; the broker's Receive Maximum is not heeded.
+a closed socket may be watched for writing; the broker's Receive Maximum and Maximum Packet Size are not heeded.
 """
 
 from __future__ import annotations
@@ -26,11 +26,14 @@ from paho.mqtt.properties import Properties
 
 from config.mqtt import Mqtt
 from config.tls import Tls
+from edge.uplink.dial import end_text
 
 FIRST_FAILURE = 128
 """Reason codes from here on say no (MQTT 5, 2.4)."""
 MOST_IN_FLIGHT = 65_535
 """Nothing waits inside the library: the window of the session is the limit."""
+LARGEST = 268_435_455
+"""Bytes of a packet that MQTT can say."""
 USER_TIMEOUT_MS = 30_000
 LEAVE_S = 2.0
 """A broker that takes no DISCONNECT within this time does not get one."""
@@ -44,12 +47,13 @@ _SILENT = logging.Logger("mqtt", logging.CRITICAL + 1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a connection goes and as whom; `timeout_s`: for CONNACK.
+    """Where a connection goes and as whom; `ip` is one of the host's addresses, `timeout_s`: for CONNACK.
 
     `will`: what the broker publishes when the connection is lost; None: a session that leaves no trace.
     """
 
     host: str
+    ip: str
     port: int
     client_id: str
     mqtt: Mqtt
@@ -70,6 +74,8 @@ class Client(aiomqtt.Client):
     """The broker has answered CONNECT with a reason code that says no."""
     most: int = MOST_IN_FLIGHT
     """The broker's Receive Maximum: it hangs up on one unanswered message more (MQTT 5)."""
+    largest: int = LARGEST
+    """The broker's Maximum Packet Size: it hangs up on a longer one (MQTT 5)."""
     goodbye: int | None = None
     """Reason code with which the broker ended the connection; None: it did not say."""
 
@@ -79,6 +85,16 @@ class Client(aiomqtt.Client):
         if info.rc != MQTT_ERR_SUCCESS:
             raise aiomqtt.MqttCodeError(info.rc, "not published")
         return info.mid
+
+    async def subscribed(self, topic: str) -> int:
+        """Subscribe with QoS 0; the broker's reason code. Raises aiomqtt.MqttError.
+
+        What has come before the answer is of a session that the broker has kept: from while we were away.
+        """
+        (answer,) = await self.subscribe(topic, qos=0)
+        for _ in range(len(self.messages)):
+            await anext(self.messages)
+        return answer if isinstance(answer, int) else int(answer.value)
 
     async def leave(self) -> None:
         """All that was sent, then DISCONNECT: the broker does not publish the will."""
@@ -96,10 +112,9 @@ class Client(aiomqtt.Client):
         if not isinstance(end, socket.socket):
             return ""
         try:
-            host, port, *_ = end.getpeername()
+            return end_text(end.getpeername())
         except OSError:
             return ""
-        return f"{host}:{port}"
 
     def _client_connect(self) -> None:
         try:
@@ -124,6 +139,7 @@ class Client(aiomqtt.Client):
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         self.refused = bool(reason_code.is_failure)
         self.most = getattr(properties, "ReceiveMaximum", MOST_IN_FLIGHT)
+        self.largest = getattr(properties, "MaximumPacketSize", LARGEST)
         super()._on_connect(client, userdata, flags, reason_code, properties)
 
     def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
@@ -155,7 +171,7 @@ def open_client(endpoint: Endpoint, on_puback: Callable[[int, int], None]) -> Cl
     """A new client, not connected. Raises OSError for a file that is missing or no good."""
     mqtt, half_open = endpoint.mqtt, list[socket.socket]()
     made = Client(
-        endpoint.host,
+        endpoint.ip,
         endpoint.port,
         username=mqtt.user,
         password=_password(mqtt),
@@ -165,7 +181,7 @@ def open_client(endpoint: Endpoint, on_puback: Callable[[int, int], None]) -> Cl
         timeout=endpoint.timeout_s,
         keepalive=mqtt.keepalive // 2000,  # a ping each half, so that silence is noticed within the whole
         max_inflight_messages=MOST_IN_FLIGHT,
-        tls_context=_tls(endpoint.tls, half_open),
+        tls_context=_tls(endpoint.tls, endpoint.host, half_open),
         socket_options=SOCKET_OPTIONS,
         **_session(mqtt, lasting=endpoint.will is not None),
     )
@@ -185,24 +201,25 @@ def _session(mqtt: Mqtt, *, lasting: bool) -> dict[str, Any]:
 def _password(mqtt: Mqtt) -> str | None:
     if mqtt.password_file is None:
         return None
-    lines = Path(mqtt.password_file).read_text(encoding="utf-8", errors="replace").splitlines()
+    # Notepad puts a byte order mark before it
+    lines = Path(mqtt.password_file).read_text(encoding="utf-8-sig", errors="replace").splitlines()
     return lines[0] if lines else ""
 
 
-def _tls(tls: Tls | None, half_open: list[socket.socket]) -> Any:
+def _tls(tls: Tls | None, host: str, half_open: list[socket.socket]) -> Any:
     if tls is None:
         return None
     from edge.uplink.tls import context
 
     made = context(tls)
-    made.wrap_socket = partial(_wrapped, made.wrap_socket, tls.server_name, half_open)  # type: ignore[assignment,method-assign]
+    made.wrap_socket = partial(_wrapped, made.wrap_socket, tls.server_name or host, half_open)  # type: ignore[assignment,method-assign]
     return made
 
 
 def _wrapped(
-    wrap: Callable[..., socket.socket], name: str | None, half_open: list[socket.socket], sock: Any, **others: Any
+    wrap: Callable[..., socket.socket], name: str, half_open: list[socket.socket], sock: Any, **others: Any
 ) -> socket.socket:
-    """A socket with TLS, for the name that the site file says: paho asks for the host's."""
-    made = wrap(sock, **(others if name is None else {**others, "server_hostname": name}))
+    """A socket with TLS, for the name that the site file says: paho asks for the one that it connects to."""
+    made = wrap(sock, **{**others, "server_hostname": name})
     half_open.append(made)
     return made

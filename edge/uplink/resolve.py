@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from edge.uplink.transport import Event
+from edge.uplink.transport import Connection, Event, LinkDown
 
 RESOLVE_S = 5.0
 MOST = 4
@@ -22,7 +22,10 @@ Found = list[tuple[int, str]]
 
 def lookup(host: str) -> Found:
     """Ask the system. Raises socket.gaierror."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a label that is empty or longer than 63 characters
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from error
     return list(dict.fromkeys((int(family), str(where[0])) for family, _, _, _, where in found))[:MOST]
 
 
@@ -47,13 +50,24 @@ class Resolver:
         except OSError as error:  # TimeoutError is one
             known = self._known.get(host)
             if known is None:
-                raise socket.gaierror(socket.EAI_AGAIN, str(error) or f"{host}: {RESOLVE_S:g} s") from error
+                said = error.strerror or f"{RESOLVE_S:g} s"
+                raise socket.gaierror(socket.EAI_AGAIN, f"{host}: {said}") from error
             self._tell("edge.dns-failed", host, known)
             return known
         if (before := self._known.get(host)) is not None and set(before) != set(found):
             self._tell("edge.dns-changed", host, found)
         self._known[host] = found
         return found
+
+    async def first(self, host: str, connect: Callable[[int, str], Awaitable[Connection]]) -> Connection:
+        """What can be had of a host's IP addresses in turn. Raises what the last one gave."""
+        failed: OSError | LinkDown | None = None
+        for family, ip in await self.resolve(host):
+            try:
+                return await connect(family, ip)
+            except (OSError, LinkDown) as error:
+                failed = error
+        raise failed or LinkDown("dns", host)
 
     def _tell(self, code: str, host: str, now: Found) -> None:
         self._on_event(code, {"link": self._link, "host": host, "now": ", ".join(ip for _, ip in now)})

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from config.tls import Tls
@@ -15,10 +17,11 @@ from config.tls import Tls
 
 def context(tls: Tls) -> ssl.SSLContext:
     """A client's context. Raises OSError (of which ssl.SSLError is one) for a file that is missing or no good."""
-    made = ssl.create_default_context(cafile=tls.ca)
+    with _read(tls.ca):
+        made = ssl.create_default_context(cafile=tls.ca)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.certificate is not None:
-        made.load_cert_chain(tls.certificate, tls.key, password=lambda: "")  # never ask at a terminal
+        _show(made, tls)
     if tls.fingerprint is not None:
         _pin(made, bytes.fromhex(tls.fingerprint.replace(":", "")))
     return made
@@ -28,11 +31,28 @@ def server_context(tls: Tls) -> ssl.SSLContext:
     """Of a logger that a platform connects to; `ca`: the platform needs a certificate of its own. Raises OSError."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.load_cert_chain(tls.certificate or "", tls.key, password=lambda: "")
+    _show(made, tls)
     if tls.ca is not None:
-        made.load_verify_locations(tls.ca)
+        with _read(tls.ca):
+            made.load_verify_locations(tls.ca)
         made.verify_mode = ssl.CERT_REQUIRED
     return made
+
+
+def _show(made: ssl.SSLContext, tls: Tls) -> None:
+    """Our own certificate."""
+    with _read(tls.certificate, tls.key):
+        made.load_cert_chain(tls.certificate or "", tls.key, password=lambda: "")  # never ask at a terminal
+
+
+@contextmanager
+def _read(*files: str | None) -> Iterator[None]:
+    """OpenSSL does not say which file it was."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = ", ".join(file for file in files if file)
+        raise
 
 
 def _pin(made: ssl.SSLContext, digest: bytes) -> None:
@@ -58,4 +78,4 @@ def _check(end: ssl.SSLObject | ssl.SSLSocket, digest: bytes) -> None:
     """Raises ssl.SSLCertVerificationError for another certificate."""
     found = hashlib.sha256(end.getpeercert(binary_form=True) or b"").digest()
     if found != digest:
-        raise ssl.SSLCertVerificationError(f"another certificate: SHA-256 {found.hex(':').upper()}")
+        raise ssl.SSLCertVerificationError(ssl.SSL_ERROR_SSL, f"another certificate: SHA-256 {found.hex(':').upper()}")

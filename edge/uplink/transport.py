@@ -114,12 +114,16 @@ def cause_of(error: BaseException) -> tuple[str, str]:
         return error.cause, error.detail
     ssl = sys.modules.get("ssl")  # it is hidden where nobody needs it
     if ssl is not None and isinstance(error, ssl.SSLError):
-        return "tls", getattr(error, "verify_message", "") or error.strerror or str(error)
+        return "tls", _of_file(error, getattr(error, "verify_message", "") or error.strerror or str(error))
     if isinstance(error, socket.gaierror):
         return "dns", error.strerror or str(error)
     if isinstance(error, TimeoutError) and not error.errno:
         return "timeout", ""
     if isinstance(error, OSError):
         known = _BY_ERRNO.get(error.errno or 0)
-        return (known, "") if known else ("failed", error.strerror or str(error))
+        return (known, "") if known else ("failed", _of_file(error, error.strerror or str(error)))
     return "failed", str(error) or type(error).__name__
+
+
+def _of_file(error: OSError, said: str) -> str:
+    return f"{error.filename}: {said}" if error.filename else said

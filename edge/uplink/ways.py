@@ -38,6 +38,11 @@ class InOrder:
             way.close()
 
 
+def in_order(ways: Sequence[tuple[str, Transport]]) -> Transport:
+    """The way over the addresses of a platform, the preferred one first."""
+    return ways[0][1] if len(ways) == 1 else InOrder(ways)
+
+
 def transport(name: str, platform: Platform, on_event: Event) -> Transport:
     """The way to a platform; `name` is the link's, for events."""
     binding = Binding(platform.interface, platform.source_address)
@@ -47,8 +52,7 @@ def transport(name: str, platform: Platform, on_event: Event) -> Transport:
         door = Door(listen=platform.listen, allow_from=platform.allow_from, binding=binding, tls=platform.tls)
         return Listener(name, door, on_event)
     resolver = Resolver(name, on_event)
-    ways = [(address, _way(address, platform, resolver, binding)) for address in platform.addresses]
-    return ways[0][1] if len(ways) == 1 else InOrder(ways)
+    return in_order([(address, _way(address, platform, resolver, binding)) for address in platform.addresses])
 
 
 def _way(address: str, platform: Platform, resolver: Resolver, binding: Binding) -> Transport:

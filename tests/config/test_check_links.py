@@ -41,6 +41,7 @@ def test_an_address_means(address: str, means: HostPort | SerialPort) -> None:
         'address = "serial:/dev/ttyS7"',
         'listen = "0.0.0.0:9212"\nallow_from = ["10.0.0.0/8", "192.168.1.7", "::1"]',
         'listen = "[::]:9212"\nallow_from = ["0.0.0.0/0"]\ninterface = "eth0"',
+        'address = ["[2001:db8::1]:9212", "监测.example:9212", "city.example.:9212"]',
         'address = "city.example:9212"\ninterface = "ppp0"\nsource_address = "10.0.0.2"',
     ],
 )
@@ -56,6 +57,8 @@ def test_each_way_to_a_platform_is_sound(find: Find, site_text: str, keys: str) 
         ("address = 5", "address", "config.type.list-or-text"),
         ('address = ["127.0.0.1"]', "address", "config.form.address"),
         ('address = "serial:ttyS1"', "address", "config.form.address"),
+        ('address = "city..example:9212"', "address", "config.form.address"),
+        ('address = "[1:2]:9212"', "address", "config.form.address"),
         ('address = "serial:/dev/ttyS7?speed=1"', "address", "config.form.address"),
         ('address = "serial:/dev/ttyS7?baud=10"', "address", "config.between"),
         ('address = ["127.0.0.1:9212", "127.0.0.1:99999"]', "address", "config.port"),

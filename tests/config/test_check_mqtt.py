@@ -78,7 +78,6 @@ def test_keys_of_commands_are_taken_where_commands_are(find: Find, site_text: st
         ('mqtt = { topic = "$share/x" }', "mqtt.topic", "config.form.topic"),
         ('mqtt = { client_id = "a b" }', "mqtt.client_id", "config.form.client_id"),
         ('mqtt = { password_file = "/dev/null" }', "mqtt.password_file", "config.mqtt-user"),
-        ('mqtt = { user = "u", password_file = "/nowhere" }', "mqtt.password_file", "config.tls-file"),
         ('mqtt = { version = "4" }', "mqtt.version", "config.choice"),
         ('mqtt = { keepalive = "1s" }', "mqtt.keepalive", "config.between"),
         ('mqtt = { qos = 2 }', "mqtt.qos", "config.unknown-key-far"),
@@ -98,6 +97,27 @@ def test_two_connections_to_a_broker_never_share_client_id_or_topic(find: Find, 
     ]  # fmt: skip
     own = 'mqtt = { client_id = "{platform}", topic = "{platform}/{mn}" }\n'
     assert [p for p in find(site_text + FLEET + other + own) if not p.warning] == []
+
+
+def test_a_missing_password_file_is_a_warning(find: Find, site_text: str) -> None:
+    (problem,) = find(site_text + FLEET + 'mqtt = { user = "u", password_file = "/nowhere" }\n')
+    expected = ("platforms.fleet.mqtt.password_file", "config.tls-file", True)
+    assert (problem.key, problem.code, problem.warning) == expected
+
+
+def test_names_fit_every_message(find: Find, site_text: str) -> None:
+    longest, longer = "名" * 333, "名" * 334
+    fits = site_text.replace("示例", longest)
+    assert find(fits + FLEET) == []
+    text = fits.replace("总排口", longer)
+    assert find(text) == []  # HJ 212 has no names
+    assert [(p.key, p.code) for p in find(text + FLEET)] == [("outlets.ww1.name", "config.mqtt-long")]
+
+
+def test_a_topic_does_not_begin_with_a_dollar_that_an_mn_brings(find: Find, site_text: str) -> None:
+    fleet = FLEET.replace("010000A8900016F000169DC0", "$10000A8900016F000169DC0") + 'mqtt = { topic = "{mn}" }\n'
+    (problem,) = [p for p in find(site_text + fleet) if not p.warning]
+    assert (problem.key, problem.code) == ("platforms.fleet.mqtt.topic", "config.form.topic")
 
 
 def test_the_table_is_for_mqtt_alone(find: Find, site_text: str) -> None:

@@ -27,8 +27,8 @@ def test_files_of_a_certificate_are_sound(find: Find, site_text: str, tmp_path: 
     assert found(find, site_text, keys) == []
 
 
-def test_missing_file_is_an_error_at_its_key(find: Find, site_text: str) -> None:
-    assert found(find, site_text, 'ca = "/nowhere/ca.pem"') == [("platforms.city.tls.ca", "config.tls-file", False)]
+def test_missing_file_is_a_warning_and_keeps_no_logger_from_measuring(find: Find, site_text: str) -> None:
+    assert found(find, site_text, 'ca = "/nowhere/ca.pem"') == [("platforms.city.tls.ca", "config.tls-file", True)]
 
 
 def test_file_that_is_no_certificate_is_a_warning(find: Find, site_text: str, tmp_path: Path) -> None:

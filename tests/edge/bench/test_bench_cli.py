@@ -94,12 +94,33 @@ async def test_piped_lines_are_carried_out_and_their_end_does_not_end_it() -> No
     peer.writer.close()
 
 
+async def test_a_logger_that_cannot_be_reached_is_said_once_and_met_when_it_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = (sys.executable, "-c", RUN, "serve", "--connect", f"127.0.0.1:{port}", "--json")
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    event = await next_event(process)
+    assert (event["event"], event["address"], event["reason"]) == (
+        "unreached",
+        f"127.0.0.1:{port}",
+        "Connection refused",
+    )
+    with socket.create_server(("127.0.0.1", port)):
+        assert (await next_event(process))["event"] == "connected"
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--profile", "worst"], "no profile worst"),
         (["--listen", "9212"], "9212 is not HOST:PORT"),
         (["--listen", "127.0.0.1:{taken}"], "cannot listen on 127.0.0.1:"),
+        (["--listen", "127.0.0.1:0", "--connect", "127.0.0.1:{taken}"], "cannot be used together"),
+        (["--connect", "127.0.0.1:{taken}", "--tls-cert", "/dev/null"], "TLS needs --tls-ca with --connect"),
+        (["--listen", "127.0.0.1:0", "--tls-ca", "/dev/null"], "TLS needs --tls-cert with --listen"),
+        (["--connect", "127.0.0.1:{taken}", "--tls-ca", "/nowhere"], "(/nowhere): No such file or directory"),
     ],
 )
 async def test_wrong_option_ends_with_2_and_one_line(options: list[str], words: str) -> None:

@@ -116,7 +116,7 @@ async def test_platform_that_closes_is_said(clock: ManualClock) -> None:
 async def test_nobody_at_the_address_is_an_error(clock: ManualClock) -> None:
     with pytest.raises(NotTested) as caught:
         await find("127.0.0.1:1", 8, clock)
-    assert caught.value.code == "bench.window.no_link"
+    assert (caught.value.code, caught.value.params["reason"]) == ("bench.window.no_link", "Connection refused")
 
 
 async def test_command_of_the_platform_is_refused_and_counts_as_no_answer(clock: ManualClock) -> None:

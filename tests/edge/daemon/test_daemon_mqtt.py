@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from broker import Broker, Subscriber
+from broker import Broker, Subscriber, free_port
 from daemonkit import MN, ROOT, Rig, rig
 
 NUMBERS = ("min", "avg", "max", "zs_min", "zs_avg", "zs_max", "cou", "count", "mark")
 
 
-def fleet(address: str, more: str = "") -> str:
+def fleet(address: str | list[str], more: str = "") -> str:
     return (
-        f'[platforms.fleet]\nprotocol = "mqtt"\naddress = "{address}"\noutlets = {{ ww1 = {{ mn = "{MN}" }} }}\n'
+        f'[platforms.fleet]\nprotocol = "mqtt"\naddress = {json.dumps(address)}\n'
+        f'outlets = {{ ww1 = {{ mn = "{MN}" }} }}\n'
         f'realtime = "30s"\nminute = "1min"\nwindow = 4\nbackfill_rate = 0.0\n{more}'
     )
 
@@ -88,7 +89,7 @@ async def test_records_survive_kills_of_daemon_and_broker_and_arrive_as_stored(t
 async def test_the_verbs_show_an_mqtt_platform_as_any_other(tmp_path: Path, broker: Broker) -> None:
     with Subscriber(broker) as seen:
         async with rig(tmp_path) as site:
-            site.write_site(more=fleet(broker.address))
+            site.write_site(more=fleet([f"127.0.0.1:{free_port()}", broker.address]))  # nobody at the preferred one
             await site.start()
             await asyncio.to_thread(seen.wait, lambda own: len(own.of("minute")) > 8)
             config = ("-c", str(site.config))
@@ -105,6 +106,7 @@ async def test_the_verbs_show_an_mqtt_platform_as_any_other(tmp_path: Path, brok
             code, out, _ = await site.hj212("platform", "test", "fleet", "--json", *config)
             trial = json.loads(out)
             assert (code, trial["connected"], trial["puback"], trial["error"]) == (0, True, 0, None)
+            assert trial["address"] == broker.address
             assert trial["topic"] in {one.topic for one in seen.got}
             assert (await site.status())["platforms"][1]["connected"] is True  # the test has not thrown it out
             code, out, _ = await site.hj212("outbox", "hold", "fleet", *config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from daemonkit import rig
 
+from edge.bench.conversation import Outcome
 from edge.bench.platform import BenchPlatform, Options
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -43,6 +45,39 @@ async def test_a_platform_that_connects_to_the_logger_gets_all_and_commands_it(t
         await comes.stop()
 
 
+async def test_a_platform_that_connects_with_tls_needs_the_certificate_that_the_logger_asks_for(tmp_path: Path) -> None:
+    own = certificate(tmp_path, "logger", "DNS:logger")
+    right, wrong = certificate(tmp_path, "platform", "DNS:platform"), certificate(tmp_path, "other", "DNS:platform")
+    async with rig(tmp_path, speed=40.0) as site:
+        site.write_site()
+        address = site.platform.address
+        tls = f'tls = {{ certificate = "{own.certificate}", key = "{own.key}", ca = "{right.certificate}" }}'
+        listen = f'listen = "{address}"\nallow_from = ["127.0.0.1"]\n{tls}'
+        text = site.config.read_text(encoding="utf-8").replace(f'address = "{address}"', listen)
+        site.config.write_text(text, encoding="utf-8")
+        await site.platform.stop()
+        await site.start()
+        for shown, gets in ((None, False), (wrong, False), (right, True)):
+            context = ssl.create_default_context(cafile=own.certificate)
+            context.check_hostname = False
+            if shown is not None:
+                context.load_cert_chain(shown.certificate, shown.key)
+            options = replace(Options(), connect=address, tls=context)
+            comes = BenchPlatform(profile=site.platform.profile, clock=site.clock, options=options)
+            await comes.start()
+            if gets:
+                await comes.until(lambda comes=comes: comes.counts["2051"] >= 1)  # type: ignore[misc]
+                assert (await comes.command(site.mn, "1011")).outcome is Outcome.DONE
+            else:
+                await asyncio.sleep(0.5)
+                assert comes.counts.total() == 0
+                (row,) = (await site.status())["platforms"]
+                assert not row["connected"]
+            await comes.stop()
+        codes = {event["code"] for event in (await site.status())["events"]}
+        assert "edge.peer-failed" in codes
+
+
 async def test_over_tls_data_arrive_and_a_wrong_certificate_gets_none(tmp_path: Path) -> None:
     one = certificate(tmp_path, "platform", "IP:127.0.0.1")
     other = certificate(tmp_path, "other", "IP:127.0.0.1")
@@ -56,6 +91,10 @@ async def test_over_tls_data_arrive_and_a_wrong_certificate_gets_none(tmp_path: 
         await site.start()
         page = await site.until(lambda page: page["platforms"][0]["down_cause"] == "tls")
         assert site.platform.counts.total() == 0
+        assert "another certificate: SHA-256" in page["platforms"][0]["down_detail"]
+        for verb in (("status",), ("platform", "list")):
+            _, out, _ = await site.hj212(*verb, "-c", str(site.config))
+            assert "(TLS failed: another certificate: SHA-256" in out
         await site.stop()
         site.write_site(platform=f'tls = {{ ca = "{one.certificate}" }}')
         await site.start()

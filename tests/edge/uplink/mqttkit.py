@@ -66,7 +66,7 @@ class MqttWorld(World):
 
     def connect_to(self, broker: FakeBroker, **changes: Any) -> Session:
         client: Any = broker.client
-        return self.connect("broker.example:1883", client=client, **changes)
+        return self.connect("192.0.2.1:1883", client=client, **changes)
 
 
 @dataclass
@@ -77,6 +77,8 @@ class FakeBroker:
     acks: Callable[[str, bytes], int | None] = lambda topic, payload: 0
     rtt_s: float = 0.1
     most: int = 65_535
+    suback: int = 0
+    largest: int = 268_435_455
     hangs_up: int | None = None
     """Reason code of the DISCONNECT with which it answers the next upload."""
     got: list[tuple[float, str, bytes, int]] = field(default_factory=list)
@@ -105,10 +107,10 @@ class FakeClient:
         self.goodbye: int | None = None
         self.fault: OSError | None = None
         self.refused = False
-        self.most = broker.most
+        self.most, self.largest = broker.most, broker.largest
         self.on_puback = on_puback
         self.left = False
-        self.subscribed: list[str] = []
+        self.topics: list[str] = []
         self._broker = broker
         self._number = number
         self._mid = 0
@@ -160,8 +162,9 @@ class FakeClient:
     def deliver(self, payload: bytes, *, retain: bool = False) -> None:
         self._inbox.put_nowait(aiomqtt.Message(f"{ROOT}/command", payload, 0, retain, 0, None))
 
-    async def subscribe(self, topic: str, qos: int) -> None:
-        self.subscribed.append(f"{topic} {qos}")
+    async def subscribed(self, topic: str) -> int:
+        self.topics.append(topic)
+        return self._broker.suback
 
     def peer(self) -> str:
         return "192.0.2.1:1883"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from broker import Broker, Subscriber, Tls, free_port
@@ -204,7 +205,7 @@ async def test_user_and_password_from_a_file_are_needed(guarded: Broker, tmp_pat
     await until(lambda: "edge.link-down" in world.codes())
     why = next(str(params["why"]) for code, params in world.events if code == "edge.link-down")
     assert "ot authori" in why or "135" in why
-    (tmp_path / "password").write_text(USERS["logger"], encoding="utf-8")
+    (tmp_path / "password").write_text(f"\ufeff{USERS['logger']}\r\n", encoding="utf-8")  # as Notepad saves it
     world.mqtt_link._link_up.set()
     await until(lambda: world.counts().answered == 2)
     assert USERS["logger"] not in json.dumps(world.events)
@@ -263,6 +264,42 @@ async def test_tls_with_an_authority_and_a_certificate_of_our_own(tmp_path: Path
             await world.stop()
 
 
+async def test_a_brokers_name_is_in_its_certificate_and_its_last_address_serves_where_dns_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, known = socket.getaddrinfo, {"broker.example": "127.0.0.1"}
+
+    def answer(host: str, *args: Any, **more: Any) -> Any:
+        if host != "127.0.0.1" and host not in known:
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return ask(known.get(host, host), *args, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    server = certificate(tmp_path, "server", "DNS:broker.example")
+    with Broker(tmp_path / "broker", tls=Tls(server)) as broker:
+        world = MqttWorld(tmp_path / "data")
+        world.connect(f"broker.example:{broker.tls_port}", tls=config_tls.Tls(ca=server.certificate))
+        await until(lambda: world.mqtt_link.connected_since is not None)
+        known.clear()
+        broker.kill()
+        await until(lambda: world.mqtt_link.connected_since is None)
+        broker.start()
+        await until(lambda: world.mqtt_link.connected_since is not None)
+        assert "edge.dns-failed" in world.codes()
+        await world.stop()
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
+async def test_the_peer_at_an_ipv6_address_is_shown_as_an_address(tmp_path: Path) -> None:
+    port = free_port()
+    with Broker(tmp_path / "broker", more=f"listener {port} ::1"):
+        world = MqttWorld(tmp_path / "data")
+        world.connect(f"[::1]:{port}")
+        await until(lambda: world.mqtt_link.connected_since is not None)
+        assert world.mqtt_link.peer == f"[::1]:{port}"
+        await world.stop()
+
+
 async def test_commands_pass_and_are_answered(tmp_path: Path) -> None:
     from protocol import messages
     from protocol.messages import Header
@@ -278,6 +315,34 @@ async def test_commands_pass_and_are_answered(tmp_path: Path) -> None:
         answers = [one.payload for one in seen.got if one.topic.endswith("/answer")]
         assert [b"CN=9011" in answers[0], b"CN=1011" in answers[1], b"CN=9012" in answers[2]] == [True] * 3
         await world.stop()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_command_that_the_broker_kept_while_the_logger_was_away_is_never_carried_out(
+    tmp_path: Path, version: Version
+) -> None:
+    from protocol import messages
+    from protocol.messages import Header
+
+    header = Header("32", "123456", MN)
+    old, new = (messages.command(header, "1011", (), f"2026092212000000{digit}").to_frame() for digit in "12")
+    with Broker(tmp_path / "broker", more="queue_qos0_messages true") as broker, Subscriber(broker) as seen:
+        async with FaultProxy("127.0.0.1", broker.port) as proxy:
+            world = MqttWorld(tmp_path / "data")
+            world.connect(proxy.address, mqtt=Mqtt(version=version, commands=True))
+            await asyncio.to_thread(seen.wait, lambda own: own.of("status"))
+            await asyncio.sleep(0.3)
+            await proxy.refuse()
+            proxy.cut()
+            await until(lambda: world.mqtt_link.connected_since is None)
+            await asyncio.to_thread(seen.publish, f"{ROOT}/command", old)
+            await proxy.accept()
+            await until(lambda: world.mqtt_link.connected_since is not None)
+            await asyncio.sleep(0.5)
+            assert [one for one in seen.got if one.topic.endswith("/answer")] == []
+            await asyncio.to_thread(seen.publish, f"{ROOT}/command", new)
+            await until(lambda: len([one for one in seen.got if one.topic.endswith("/answer")]) == 3)
+            await world.stop()
 
 
 async def test_nobody_at_the_address_is_said_once(tmp_path: Path) -> None:

@@ -142,6 +142,24 @@ async def test_a_broker_that_hangs_up_because_of_a_message_has_refused_it(tmp_pa
 
 
 @virtual
+async def test_a_message_longer_than_the_broker_bears_is_not_sent_and_the_others_are(tmp_path: Path) -> None:
+    world, broker = MqttWorld(tmp_path), FakeBroker()
+    minutes(world, 1)
+    world.connect_to(broker)
+    await world.sleep(5)
+    sizes = sorted(len(f"{topic}{payload.decode()}".encode()) for _, topic, payload, _ in broker.of("minute"))
+    await world.stop()
+    world, short = MqttWorld(tmp_path / "short"), FakeBroker(largest=sizes[-1] + 9)  # the longest has no room
+    minutes(world, 1)
+    world.connect_to(short)
+    await world.sleep(5)
+    assert len(short.of("minute")) == len(sizes) - 1
+    assert [params["code"] for code, params in world.events if code == "edge.refused"] == ["149"]
+    assert (len(short.clients), world.counts().lost, world.open_count()) == (1, 0, 1)
+    await world.stop()
+
+
+@virtual
 async def test_live_goes_before_the_backlog_at_its_rate(tmp_path: Path) -> None:
     world, broker = MqttWorld(tmp_path), FakeBroker(rtt_s=0.02)
     minutes(world, 100)
@@ -261,10 +279,22 @@ async def test_commands_are_taken_only_where_the_site_says_so(tmp_path: Path) ->
     world, broker = MqttWorld(tmp_path), FakeBroker()
     world.connect_to(broker)
     await world.sleep(1)
-    assert broker.clients[0].subscribed == []
+    assert broker.clients[0].topics == []
     broker.clients[0].deliver(command("1011"))  # of a subscription that the broker has kept
     await world.sleep(1)
     assert broker.of("answer") == []
+    await world.stop()
+
+
+@virtual
+async def test_a_broker_that_lets_no_commands_through_is_told_of_and_gets_the_data(tmp_path: Path) -> None:
+    world, broker = MqttWorld(tmp_path), FakeBroker(suback=NOT_AUTHORIZED)
+    minutes(world, 1)
+    world.connect_to(broker, mqtt=Mqtt(commands=True))
+    await world.sleep(5)
+    told = {"link": "fleet", "topic": f"{ROOT}/command", "code": NOT_AUTHORIZED}
+    assert [params for code, params in world.events if code == "mqtt.commands-refused"] == [told]
+    assert (world.counts().answered, len(broker.clients)) == (1, 1)
     await world.stop()
 
 
@@ -274,7 +304,7 @@ async def test_a_command_is_admitted_as_on_a_tcp_link_and_answered_on_its_topic(
     world.connect_to(broker, mqtt=Mqtt(commands=True))
     await world.sleep(1)
     (client,) = broker.clients
-    assert client.subscribed == [f"{ROOT}/command 0"]
+    assert client.topics == [f"{ROOT}/command"]
     client.deliver(command("1011"), retain=True)  # an old one
     client.deliver(b"nonsense")
     await world.sleep(1)

@@ -158,6 +158,11 @@ async def test_a_name_is_asked_anew_each_time_and_its_last_address_serves_where_
     assert names.asked == 4
 
 
+async def test_what_no_host_can_be_named_is_a_name_that_dns_does_not_know() -> None:
+    cause, detail = await failure(way(address="city..example:9212"))
+    assert (cause, detail) == ("dns", "city..example: not a host name")
+
+
 async def test_an_address_in_digits_asks_nobody() -> None:
     names = Names()
     assert await Resolver("city", lambda _code, _params: None, names).resolve("10.0.0.7") == [
@@ -243,7 +248,10 @@ async def test_tls_link_works_with_the_right_certificate_and_with_no_other(
             connection.close(CLOSE)
         for tls in (Tls(), Tls(ca=other.certificate), Tls(fingerprint=other.fingerprint)):
             assert (await failure(way(address=address, tls=tls)))[0] == "tls"
-        assert (await failure(way(address=address, tls=Tls(ca="/nowhere"))))[0] == "failed"
+        gone = "/nowhere: No such file or directory"
+        assert await failure(way(address=address, tls=Tls(ca="/nowhere"))) == ("failed", gone)
+        cause, detail = await failure(way(address=address, tls=Tls(certificate=own.key, key=own.key)))
+        assert (cause, detail.partition(": ")[0]) == ("tls", f"{own.key}, {own.key}")
 
 
 async def test_a_platform_that_speaks_no_tls_gets_nothing() -> None:
@@ -379,7 +387,7 @@ async def test_a_missing_serial_port_is_the_cause(tmp_path: Path) -> None:
 async def test_a_serial_port_has_one_user(dtu: tuple[int, str]) -> None:
     _, path = dtu
     connection = await opened(way(address=f"serial:{path}"))
-    assert (await failure(way(address=f"serial:{path}")))[0] == "port"
+    assert await failure(way(address=f"serial:{path}")) == ("port", f"{path}: Device or resource busy")
     connection.close(CLOSE)
 
 
