@@ -252,7 +252,8 @@ class Daemon:
         """Retention, a slice at a time."""
         while True:
             try:
-                more = plausible(self._clock.wall_ms()) and await self._store.sweep(self._clock.wall_ms())
+                now_ms, served = self._clock.wall_ms(), self._delivering.sessions.keys()
+                more = plausible(now_ms) and await self._store.sweep(now_ms, served)
             except StoreFailed as error:
                 more = False
                 self._event("edge.store-failed", {"why": explain(error)})
@@ -377,6 +378,7 @@ class Daemon:
             "warnings": [
                 *report.warnings(self._site, self._delivering, self._measuring, ahead),
                 *report.refusals(aside),
+                *report.not_in_site(self._delivering, counts),
                 *self._marking.warnings(),
                 *self._holds.warnings(),
                 *self._on_site.warnings(),

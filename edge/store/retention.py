@@ -8,11 +8,12 @@ with time and rows of longer-lived kinds stand between.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 from config.site import Retention
 from edge.clock import plausible
-from edge.store import links, meta
-from edge.store.delivery import RECORD_KINDS
+from edge.store import links, meta, names, tally
+from edge.store.delivery import RECORD_KINDS, State
 from edge.values import HOUR_MS, Kind
 
 SLICE_ROWS = 500
@@ -35,6 +36,35 @@ def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
     gone += _sweep_alarms_2005(db, now_ms - limits.deliveries)
     gone += links.sweep(db, now_ms - limits.deliveries)
     return gone + strip_bytes(db, now_ms - limits.packets)
+
+
+def expire_unserved(
+    db: sqlite3.Connection, now_ms: int, limits: Retention, served: Collection[tuple[str, str]]
+) -> int:
+    """End what waits for platforms and outlets that the site file no longer has, a slice at a time; how many.
+
+    They may be put back, so it stays for as long as answered deliveries; for ever it would keep every record.
+    """
+    texts = names.texts(db)
+    gone = 0
+    for key in db.execute("SELECT platform, outlet, cn FROM tally").fetchall():
+        if (texts[key[0]], texts[key[1]]) not in served:
+            gone += _expire_slice(db, key, now_ms - limits.deliveries)
+    return gone
+
+
+def _expire_slice(db: sqlite3.Connection, key: tally.Key, cutoff: int) -> int:
+    rows = db.execute(
+        "SELECT id, start, kept FROM delivery WHERE platform = ? AND outlet = ? AND cn = ? AND state < 2"
+        " ORDER BY state, start LIMIT ?",
+        (*key, SLICE_ROWS),
+    ).fetchall()
+    old = [row for row in rows if row[1] < cutoff]
+    if old:
+        db.executemany("UPDATE delivery SET state = ? WHERE id = ?", [(State.EXPIRED, row[0]) for row in old])
+        tally.add(db, key, expired=len(old), kept_done=sum(row[2] for row in old))
+        finished(db, min(row[1] for row in old))
+    return len(old)
 
 
 def sweep_samples(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:

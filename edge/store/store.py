@@ -18,7 +18,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -120,10 +120,16 @@ class Store:
         """`call_samples` for asyncio."""
         return await asyncio.wrap_future(self.call_samples(fn, *args, **kwargs))
 
-    async def sweep(self, now_ms: int) -> bool:
-        """One slice of retention on both files; whether there is more to do. Nothing goes before all is salvaged."""
-        records = 0 if self._records.mending.busy else await self.do(retention.sweep, now_ms, self._limits)
-        samples = 0
+    async def sweep(self, now_ms: int, served: Collection[tuple[str, str]] | None = None) -> bool:
+        """One slice of retention on both files; whether there is more to do. Nothing goes before all is salvaged.
+
+        `served`: platforms and outlets of the site file; None: all that ever were.
+        """
+        records = samples = 0
+        if not self._records.mending.busy:
+            if served is not None:
+                records = await self.do(retention.expire_unserved, now_ms, self._limits, served)
+            records += await self.do(retention.sweep, now_ms, self._limits)
         if not self._samples.mending.busy:
             samples = await self.do_samples(retention.sweep_samples, now_ms, self._limits)
         return bool(records or samples) or await self._make_room(now_ms)
