@@ -19,8 +19,33 @@ from edge.values import HOUR_MS, Kind
 SLICE_ROWS = 500
 LIVE_MS = 7 * 24 * HOUR_MS
 """Delivered or expired realtime and other packets that are not kept stay this long."""
+LEAP_MS = 7 * 24 * HOUR_MS
+"""A clock that goes on by more than this at once may be wrong."""
+CATCH_UP = 10
 _BYTES = "swept.bytes"
 _KEPT, _LIVE = "swept.kept", "swept.live"
+
+
+class Pace:
+    """The time that retention goes by: the wall clock's, but a leap only CATCH_UP times as fast as time passes.
+
+    A clock that is set years ahead by mistake, for a night, must not delete what took years to gather. A logger that
+    was off for a year is some weeks late with deleting: there is room, since nothing came in meanwhile.
+    """
+
+    def __init__(self, seen_ms: int | None, mono_s: float) -> None:
+        """`seen_ms`: when the daemon was last known to live; None: nobody knows."""
+        self._now_ms = seen_ms
+        self._at_s = mono_s
+
+    def now(self, wall_ms: int, mono_s: float) -> int:
+        """UTC ms."""
+        passed_ms, self._at_s = round((mono_s - self._at_s) * 1000), mono_s
+        if self._now_ms is None or wall_ms <= self._now_ms + LEAP_MS:
+            self._now_ms = wall_ms
+        else:
+            self._now_ms += passed_ms * CATCH_UP
+        return self._now_ms
 
 
 def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
