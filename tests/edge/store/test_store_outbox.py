@@ -323,3 +323,17 @@ def test_what_waits_for_a_platform_that_is_gone_keeps_its_records_for_a_time_and
     assert (counts["gone"].expired, counts["gone"].lost, counts["city"].expired) == (1, 0, 0)
     served.clear()
     assert at(days=4) == [None, None, 0]
+
+
+def test_a_part_lost_with_a_damaged_page_is_not_missed_silently(db: sqlite3.Connection) -> None:
+    key = put(db)
+    one, two, three = issue(db, key, parts=3)
+    db.execute("DELETE FROM frame WHERE qn = ?", (int(two.qn),))
+    assert outbox.first_issue(db, key) == []  # the records say what was in it
+    assert [packet.pno for packet in issue(db, key, parts=3)] == [1, 2, 3]
+    db.execute("DELETE FROM packet WHERE qn = ?", (int(two.qn),))
+    for part in (one, three):
+        result = outbox.answered(db, "city", part.qn, answer())
+        assert result is not None
+        assert not result.delivered
+    assert outbox.first_issue(db, key) == []
