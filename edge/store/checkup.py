@@ -15,6 +15,7 @@ from edge.store import budget, database, errors, migrate
 from edge.store.database import RECORDS, SAMPLES, Layout
 from edge.store.salvage import Part, Salvage, State
 from edge.store.tables import tables
+from edge.store.wal import header_sound
 
 LAYOUTS = (RECORDS, SAMPLES)
 T = TypeVar("T")
@@ -168,8 +169,11 @@ def _check(path: Path, layout: Layout, progress: Progress) -> FileFound:
     try:
         version, (_, free) = migrate.version(db), budget.used(db)
         found = tuple(_check_tables(db, progress))
-        missing = database.expected(layout.migrations, min(version, known)) - {table.name for table in found}
+        # version 0: an empty file
+        missing = database.expected(layout.migrations, min(version or known, known)) - {table.name for table in found}
         problem = f"tables are missing: {', '.join(sorted(missing))}" if missing else None
+        if not header_sound(wal):
+            problem = f"{wal.name} is damaged"
         dropped = budget.counters(db) if layout is RECORDS and "meta" in tables(db) else {}
         return FileFound(layout.file, version, known, size, free, wal_size, problem, found, dropped)
     except (sqlite3.Error, UnicodeDecodeError) as error:

@@ -28,10 +28,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from config.site import Retention
 from edge.clock import Clock, SystemClock, plausible
-from edge.store import budget, database, errors, newer, retention
+from edge.store import budget, database, errors, journal, newer, retention
 from edge.store.database import Layout
 from edge.store.evidence import Evidence
-from edge.store.journal import append as journal_append
 from edge.store.mending import Mending
 from edge.store.reading import Reading
 from protocol.times import time_text
@@ -291,11 +290,15 @@ class _Side:
         self._take_in(db, self.mending.begin)
         if self._evidence is None:
             return
+        is_new = journal.last_id(db) == 0
         self._take_in(db, self._evidence.reconcile)
+        if aside is None and is_new and journal.last_id(db):  # there is evidence of what this logger has sent
+            self._on_event("store.gone", {"file": self.file})
+            self._take_in(db, journal.append, "logger", "store.rebuilt", {"aside": None}, self._clock.wall_ms())
         if aside is not None and database.NEWER in aside:
             self._take_in(db, newer.carry_on, self._folder / aside, self._clock.wall_ms())
         if aside is not None:
-            self._take_in(db, journal_append, "logger", "store.rebuilt", {"aside": aside}, self._clock.wall_ms())
+            self._take_in(db, journal.append, "logger", "store.rebuilt", {"aside": aside}, self._clock.wall_ms())
         self._evidence.append_new(db)
 
     def _set_aside(self) -> str:
