@@ -28,7 +28,7 @@ def backup(target: Path, keep: int, config: Path, as_json: bool) -> None:
     with _told(), _bar(as_json) as progress:
         target.mkdir(parents=True, exist_ok=True)
         folder = backups.make(place.data_dir, config, target, SystemClock().wall_ms(), progress)
-    gone = backups.thin_out(target, keep)
+    gone = backups.thin_out(target, keep, folder)
     manifest = backups.check(folder)
     if as_json:
         print_json({"folder": str(folder), "files": manifest["files"], "deleted": [str(each) for each in gone]})

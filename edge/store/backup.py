@@ -80,9 +80,12 @@ def backups(target: Path) -> list[Path]:
     return sorted(each for each in found if _NAME.fullmatch(each.name) and (each / MANIFEST).is_file())
 
 
-def thin_out(target: Path, keep: int) -> list[Path]:
-    """Delete the oldest backups beyond `keep`, and what an interrupted one has left; the backups that went."""
-    there = backups(target)
+def thin_out(target: Path, keep: int, made: Path | None = None) -> list[Path]:
+    """Delete the oldest backups beyond `keep`, and what an interrupted one has left; the backups that went.
+
+    `made`: just now, the newest whatever the clock said when others were made.
+    """
+    there = sorted(backups(target), key=lambda each: each == made)
     old, stay = (there[:-keep], there[-keep:]) if keep else ([], there)
     for each in old:  # under another name first: half deleted it must not pass for a backup
         each.rename(each.with_name(each.name + PARTIAL))
@@ -160,7 +163,7 @@ class Backups:
     def make(self, now_ms: int) -> Path:
         """One more, and the oldest beyond `backup_keep` go; blocks."""
         folder = make(self.data_dir, self.site, self.target, now_ms)
-        thin_out(self.target, self.plan.backup_keep)
+        thin_out(self.target, self.plan.backup_keep, folder)
         return folder
 
 

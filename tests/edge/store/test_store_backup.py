@@ -126,6 +126,18 @@ def test_the_oldest_backups_go_and_nothing_else(store: Store, site: Path, tmp_pa
     assert plan.wait_s(NOON + 4 * 3_600_000) == 23 * 3600  # a day after the newest, also after a restart
 
 
+def test_backups_of_a_clock_that_was_ahead_do_not_push_out_the_one_just_made(
+    store: Store, site: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "target"
+    target.mkdir()
+    plan = backup.Backups(site.parent, site, Retention(backup_to=str(target), backup_keep=2))
+    for year in range(2):
+        plan.make(NOON + (10 + year) * 366 * 86_400_000)
+    assert plan.make(NOON) in backup.backups(target)
+    assert len(backup.backups(target)) == 2
+
+
 def test_a_backup_that_was_half_deleted_when_the_power_went_is_no_backup_and_goes_later(
     store: Store, site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
