@@ -34,6 +34,8 @@ FIRST_S = 60.0
 _PAGES = 2_000
 """Pages between two looks at the progress."""
 
+_OWN = 0o600
+"""Packets hold passwords: nobody else may read them, from the first byte on."""
 _NAME = re.compile(PREFIX + r"\d{8}-\d{6}")
 
 Progress = Callable[[str, float], None]
@@ -176,6 +178,7 @@ def _copy_database(source: Path, target: Path, progress: Progress) -> None:
         # one snapshot to the end: without it each write of the daemon would begin the copy anew
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        target.touch(mode=_OWN)
         writer = sqlite3.connect(target, isolation_level=None)
         try:
             writer.execute("PRAGMA synchronous = OFF")  # synced once, below
@@ -192,17 +195,17 @@ def _copy_database(source: Path, target: Path, progress: Progress) -> None:
         raise errors.failure(error, target.name) from error
     finally:
         reader.close()
-    target.chmod(0o600)
     _sync(target)
 
 
 def _copy(source: Path, target: Path) -> None:
+    target.touch(mode=_OWN)
     shutil.copyfile(source, target)
-    target.chmod(0o600)
     _sync(target)
 
 
 def _write(path: Path, data: bytes) -> None:
+    path.touch(mode=_OWN)
     path.write_bytes(data)
     _sync(path)
 

@@ -423,6 +423,9 @@ def take_lock(data_dir: Path) -> int:
         pid = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "?"
         os.close(handle)
         raise errors.StoreLocked("store.locked", data_dir=str(data_dir), pid=pid) from error
+    if os.geteuid() == 0:  # root restores before the daemon's first start: its user must be able to take it then
+        owner = data_dir.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -124,6 +125,25 @@ def test_the_oldest_backups_go_and_nothing_else(store: Store, site: Path, tmp_pa
     assert backup.backups(target) == made[2:]
     assert (target / "holiday").exists()
     assert plan.wait_s(NOON + 4 * 3_600_000) == 23 * 3600  # a day after the newest, also after a restart
+
+
+def test_what_is_backed_up_and_put_back_is_readable_by_the_daemon_and_nobody_else(
+    open_store: Opener, site: Path, tmp_path: Path
+) -> None:
+    store = open_store()
+    seal(store, 0)
+    (tmp_path / "connection.jsonl").write_text("evidence\n")
+    folder = backup.make(tmp_path, site, tmp_path, NOON)
+    store.close()
+    new = tmp_path / "new"
+    new.mkdir()
+    if os.geteuid() == 0:
+        os.chown(new, 65_534, 65_534)
+    backup.restore(folder, new, NOON, "user:x")
+    there = {path.name: path.stat() for path in new.iterdir()}
+    assert {stat.st_uid for stat in there.values()} == {new.stat().st_uid}
+    secret = [*(path.stat() for path in folder.iterdir()), *(stat for name, stat in there.items() if name != "lock")]
+    assert {stat.st_mode & 0o077 for stat in secret} == {0}
 
 
 def test_backups_of_a_clock_that_was_ahead_do_not_push_out_the_one_just_made(
