@@ -281,6 +281,7 @@ def _go_on(place: Path, replaced: Path, now_ms: int, entry: tuple[str, str, dict
     db = sqlite3.connect(place, isolation_level=None)
     try:
         db.execute("PRAGMA synchronous = FULL")
+        migrate.migrate(db, database.RECORDS.migrations)  # an older backup must take what this program has written
         db.execute("BEGIN")
         newer.carry_on(db, replaced, now_ms)
         journal.append(db, *entry, now_ms)

@@ -17,7 +17,7 @@ from config.site import Retention
 from edge.catalogue import use_language
 from edge.cli.care import backup as backup_verb
 from edge.cli.care import restore as restore_verb
-from edge.store import backup, checkup, journal, outbox, records
+from edge.store import backup, checkup, journal, migrate, outbox, records
 from edge.store.errors import StoreClosed, StoreLocked, StoreNewer
 from edge.store.store import Store
 from edge.values import MINUTE_MS, Kind, Record
@@ -238,6 +238,26 @@ def test_a_backup_that_there_is_no_room_for_leaves_all_as_it_was(
         backup.restore(folder, tmp_path, NOON, "user:x")
     assert {path.name for path in tmp_path.iterdir()} == before
     assert stored(tmp_path) == [0, 1]
+
+
+def test_a_backup_of_an_older_program_takes_over_what_was_sealed_since(
+    open_store: Opener, site: Path, tmp_path: Path
+) -> None:
+    store = open_store()
+    seal(store, 0)
+    folder = backup.make(tmp_path, site, tmp_path, NOON)
+    store.close()
+    file, manifest = folder / "records.db", folder / "manifest.json"
+    file.unlink()
+    db = sqlite3.connect(file, isolation_level=None)
+    for statement in migrate.scripts("records")[0][1]:
+        db.execute(statement)
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    files = json.loads(manifest.read_text())["files"]
+    manifest.write_text(json.dumps({"made": "x", "files": files | {"records.db": backup._file_entry(file)}}))
+    backup.restore(folder, tmp_path, NOON, "user:x")
+    assert open_store().call(records.labels, "ww1", Kind.MINUTE, 0, 2 * NOON).result(5) == [NOON]
 
 
 def test_a_damaged_store_is_replaced_all_the_same(open_store: Opener, site: Path, tmp_path: Path) -> None:
