@@ -37,11 +37,12 @@ from edge.on_site import OnSite
 from edge.points import points
 from edge.remote.daily import set_analyzer_clocks
 from edge.revising import Reviser
-from edge.store import infos, journal
+from edge.store import infos, journal, links
 from edge.store.again import Range
 from edge.store.backup import Backups
 from edge.store.errors import StoreError, StoreFailed
 from edge.store.outbox import Aside
+from edge.store.retention import Pace
 from edge.store.store import Store
 from edge.supervise import Watchdog, keep_alive, listen_for_links, notify
 from edge.tools.holding import Holds
@@ -145,7 +146,7 @@ class Daemon:
 
     async def _until(self, stop: asyncio.Event) -> None:
         control = await self._open_control()
-        links = await listen_for_links(self._delivering.link_ups)
+        link_ups = await listen_for_links(self._delivering.link_ups)
         try:
             await self._work(stop)
         except* _Stopping:
@@ -154,8 +155,8 @@ class Daemon:
             notify("STOPPING=1")
             if control is not None:
                 await control.stop()
-            if links is not None:
-                links.close()
+            if link_ups is not None:
+                link_ups.close()
             await self._measuring.stop()
             await self._delivering.keep_packets()
             await self._delivering.keep_links()
@@ -250,9 +251,11 @@ class Daemon:
 
     async def _sweep(self) -> None:
         """Retention, a slice at a time."""
+        pace = Pace(await self._store.do(links.seen), self._clock.mono_s())
         while True:
             try:
-                more = plausible(self._clock.wall_ms()) and await self._store.sweep(self._clock.wall_ms())
+                now_ms, served = self._clock.wall_ms(), self._delivering.sessions.keys()
+                more = plausible(now_ms) and await self._store.sweep(pace.now(now_ms, self._clock.mono_s()), served)
             except StoreFailed as error:
                 more = False
                 self._event("edge.store-failed", {"why": explain(error)})
@@ -377,6 +380,7 @@ class Daemon:
             "warnings": [
                 *report.warnings(self._site, self._delivering, self._measuring, ahead),
                 *report.refusals(aside),
+                *report.not_in_site(self._delivering, counts),
                 *self._marking.warnings(),
                 *self._holds.warnings(),
                 *self._on_site.warnings(),

@@ -58,9 +58,9 @@ def figures(
     link: str, span: Span, runs: Sequence[Run], connections: Iterable[Connected], sums: Sums, counts: Mapping[str, int]
 ) -> Figures:
     """`span`: from when the link is known, to now at most; `counts`: due, delivered, unconfirmed, waiting."""
-    lived = [cut for run in runs if (cut := _cut((run.began, run.ended or span[1]), span))]
+    lived = _joined(cut for run in runs if (cut := _cut((run.began, run.ended or span[1]), span)))
     own = [each for each in connections if each.link == link]
-    online = [cut for each in own for life in lived if (cut := _cut((each.began, each.ended or life[1]), life))]
+    online = _joined(cut for each in own for life in lived if (cut := _cut((each.began, each.ended or life[1]), life)))
     observed_s, online_s = _length_s(lived), _length_s(online)
     drops = [each for each in own if each.ended and span[0] <= each.ended < span[1] and each.cause not in OURS]
     days_seen = observed_s * 1000 / DAY_MS
@@ -114,6 +114,17 @@ def _reconnects(
 def _cut(one: Span, other: Span) -> Span | None:
     begin, end = max(one[0], other[0]), min(one[1], other[1])
     return (begin, end) if begin < end else None
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """In order, and no moment twice: after the clock was set back connections and runs overlap."""
+    found: list[Span] = []
+    for begin, end in sorted(spans):
+        if found and begin <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((begin, end))
+    return found
 
 
 def _length_s(spans: Iterable[Span]) -> float:

@@ -190,6 +190,15 @@ def refusals(aside: Sequence[outbox.Aside]) -> list[dict[str, Any]]:
     ]
 
 
+def not_in_site(delivering: Delivering, counts: dict[tuple[str, str], dict[str, int]]) -> list[dict[str, Any]]:
+    """What waits for platforms and outlets that the site file no longer has, as warnings."""
+    return [
+        {"code": "edge.warn-not-in-site", "params": {"platform": key[0], "outlet": key[1], "count": row["open"]}}
+        for key, row in counts.items()
+        if key not in delivering.sessions and row.get("open")
+    ]
+
+
 def warnings(site: Site, delivering: Delivering, measuring: Measuring, qn_ahead: int = 0) -> list[dict[str, Any]]:
     """What a technician should look at: code and params of a text. `qn_ahead`: seconds."""
     found: list[dict[str, Any]] = []

@@ -11,6 +11,7 @@ import click
 
 from edge.catalogue import text
 from edge.cli.common import CHECK_FAILED, Stop, Where, config_option, json_option, print_json, where
+from edge.cli.ordering import login_name
 from edge.clock import SystemClock
 from edge.store import backup as backups
 from edge.store.errors import StoreError
@@ -27,7 +28,7 @@ def backup(target: Path, keep: int, config: Path, as_json: bool) -> None:
     with _told(), _bar(as_json) as progress:
         target.mkdir(parents=True, exist_ok=True)
         folder = backups.make(place.data_dir, config, target, SystemClock().wall_ms(), progress)
-    gone = backups.thin_out(target, keep)
+    gone = backups.thin_out(target, keep, folder)
     manifest = backups.check(folder)
     if as_json:
         print_json({"folder": str(folder), "files": manifest["files"], "deleted": [str(each) for each in gone]})
@@ -50,7 +51,7 @@ def restore(folder: Path, only_check: bool, config: Path) -> None:
         if only_check:
             click.echo(text("cli.backup-whole", folder=folder, made=manifest["made"]))
             return
-        done = backups.restore(folder, place.data_dir, SystemClock().wall_ms())
+        done = backups.restore(folder, place.data_dir, SystemClock().wall_ms(), f"user:{login_name()}")
     click.echo(text("cli.restored", folder=folder, data_dir=place.data_dir))
     if done.aside is not None:
         click.echo(text("cli.restored-aside", aside=place.data_dir / done.aside))

@@ -95,6 +95,8 @@ class Where:
             raise Stop(error.code, CHECK_FAILED, **error.params) from error
 
     def _read(self, what: str, args: dict[str, Any]) -> Any:
+        from sqlite3 import Error as SqlError
+
         from edge.control.queries import QUERIES, official_platforms
         from edge.store.database import read_only
         from edge.store.errors import StoreError
@@ -108,6 +110,8 @@ class Where:
             raise Stop("cli.no-permission", WRONG_USE, path=self.data_dir) from error
         try:
             return query.answer(db, {**args, "official": official_platforms(self.platforms)})
+        except (SqlError, UnicodeDecodeError) as error:  # damaged, or empty: the daemon sees to it when it starts
+            raise Stop("store.unreadable", WRONG_USE, file=self.data_dir, reason=error) from error
         finally:
             db.close()
 

@@ -69,6 +69,7 @@ class _Log:
             last = page["last_known"]
         if not _runs_now(place):  # a run without an end was killed, and nobody has started the daemon since
             self.end = min(self.end, last)
+        self.begin = min(self.begin, self.end)  # nothing of the range has been yet, or is known
 
     def _add(self, page: Mapping[str, Any]) -> None:
         self.known_since = page["known_since"]
@@ -109,10 +110,12 @@ class _Log:
 
 
 def _pages(place: Where, begin: int, end: int) -> Iterator[dict[str, Any]]:
-    while begin < end:
-        until = min(end, begin + STEP_MS)
+    while True:  # an empty range too: the names of the links come with it
+        until = min(max(begin, end), begin + STEP_MS)
         yield place.query("links", {"from": begin, "to": until})
         begin = until
+        if begin >= end:
+            return
 
 
 def _runs_now(place: Where) -> bool:

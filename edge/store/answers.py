@@ -132,7 +132,7 @@ def _find(db: sqlite3.Connection, qn: str) -> tuple[_Packet | None, Delivery | N
 def _complete(db: sqlite3.Connection, packet: _Packet, column: str) -> bool:
     """Whether all parts of the packet's issue have a value in `column`."""
     row = db.execute(
-        f"SELECT count(*) FROM packet WHERE delivery = ? AND issue = ? AND {column} IS NULL",
+        f"SELECT max(pnum) - count({column}) FROM packet WHERE delivery = ? AND issue = ?",
         (packet.delivery, packet.issue),
     ).fetchone()
     return bool(row[0] == 0)

@@ -4,11 +4,12 @@
 
 SQLite's online backup reads one snapshot: the daemon writes on meanwhile. A backup is made under another name and
 renamed when all of it is on disk; `manifest.json` holds size and SHA-256 of each file. Putting one back moves what is
-there aside, keeps the evidence of the official connection time, and never lets a QN come twice.
+there aside, keeps the evidence of the official connection time, and never lets a QN or a sealed label come twice.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from config.site import Retention
-from edge.store import database, errors, meta, migrate
-from edge.store.qn import LAST_QN
+from edge.store import database, errors, journal, migrate, newer
 from edge.store.store import take_lock
 from protocol.times import parse_time, time_text
 
@@ -34,6 +34,8 @@ FIRST_S = 60.0
 _PAGES = 2_000
 """Pages between two looks at the progress."""
 
+_OWN = 0o600
+"""Packets hold passwords: nobody else may read them, from the first byte on."""
 _NAME = re.compile(PREFIX + r"\d{8}-\d{6}")
 
 Progress = Callable[[str, float], None]
@@ -80,9 +82,12 @@ def backups(target: Path) -> list[Path]:
     return sorted(each for each in found if _NAME.fullmatch(each.name) and (each / MANIFEST).is_file())
 
 
-def thin_out(target: Path, keep: int) -> list[Path]:
-    """Delete the oldest backups beyond `keep`, and what an interrupted one has left; the backups that went."""
-    there = backups(target)
+def thin_out(target: Path, keep: int, made: Path | None = None) -> list[Path]:
+    """Delete the oldest backups beyond `keep`, and what an interrupted one has left; the backups that went.
+
+    `made`: just now, the newest whatever the clock said when others were made.
+    """
+    there = sorted(backups(target), key=lambda each: each == made)
     old, stay = (there[:-keep], there[-keep:]) if keep else ([], there)
     for each in old:  # under another name first: half deleted it must not pass for a backup
         each.rename(each.with_name(each.name + PARTIAL))
@@ -110,24 +115,30 @@ def check(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def restore(folder: Path, data_dir: Path, now_ms: int) -> Restored:
-    """Put a backup in the place of what is in `data_dir`. Raises StoreLocked while a daemon works there, StoreError."""
-    check(folder)
+def restore(folder: Path, data_dir: Path, now_ms: int, who: str) -> Restored:
+    """Put a backup in the place of what is in `data_dir`; `who` orders it, for the journal.
+
+    Raises StoreLocked while a daemon works there, StoreError, OSError; what was there stays where the new has no room.
+    """
+    made = check(folder)["made"]
     data_dir.mkdir(parents=True, exist_ok=True)
     lock = take_lock(data_dir)
+    new = [(folder / layout.file, data_dir / f"{layout.file}.restored") for layout in _LAYOUTS]
     try:
-        last_qn = _last_qn(data_dir / database.RECORDS.file)
-        new = [(folder / layout.file, data_dir / f"{layout.file}.restored") for layout in _LAYOUTS]
         for source, place in new:
+            _remove(place)
             _copy(source, place)
+        note = {"backup": folder.name, "made": made}
+        _go_on(new[0][1], data_dir / database.RECORDS.file, now_ms, (who, "store.restored", note))
         aside = _move_aside(data_dir, now_ms)
         for source, place in new:
             _give_to_owner(place, data_dir)
             os.replace(place, data_dir / source.name)
         evidence = _join_evidence(folder / EVIDENCE, data_dir / EVIDENCE)
         database.sync_folder(data_dir)
-        _raise_qn(data_dir / database.RECORDS.file, last_qn)
     finally:
+        for _, place in new:
+            _remove(place)
         os.close(lock)
     return Restored(aside, evidence)
 
@@ -154,7 +165,7 @@ class Backups:
     def make(self, now_ms: int) -> Path:
         """One more, and the oldest beyond `backup_keep` go; blocks."""
         folder = make(self.data_dir, self.site, self.target, now_ms)
-        thin_out(self.target, self.plan.backup_keep)
+        thin_out(self.target, self.plan.backup_keep, folder)
         return folder
 
 
@@ -167,6 +178,7 @@ def _copy_database(source: Path, target: Path, progress: Progress) -> None:
         # one snapshot to the end: without it each write of the daemon would begin the copy anew
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        target.touch(mode=_OWN)
         writer = sqlite3.connect(target, isolation_level=None)
         try:
             writer.execute("PRAGMA synchronous = OFF")  # synced once, below
@@ -178,20 +190,22 @@ def _copy_database(source: Path, target: Path, progress: Progress) -> None:
         finally:
             writer.close()
     except sqlite3.Error as error:
+        if errors.primary_code(error) == errors.FULL:  # of the backup's disk, not of the logger's
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target)) from error
         raise errors.failure(error, target.name) from error
     finally:
         reader.close()
-    target.chmod(0o600)
     _sync(target)
 
 
 def _copy(source: Path, target: Path) -> None:
+    target.touch(mode=_OWN)
     shutil.copyfile(source, target)
-    target.chmod(0o600)
     _sync(target)
 
 
 def _write(path: Path, data: bytes) -> None:
+    path.touch(mode=_OWN)
     path.write_bytes(data)
     _sync(path)
 
@@ -256,25 +270,23 @@ def _join_evidence(source: Path, target: Path) -> int:
     return len(missing)
 
 
-def _last_qn(path: Path) -> int | None:
-    """The last QN of the store that is replaced, where that can still be read."""
-    try:
-        db = database.read_only(path)
-    except errors.StoreError:
-        return None
-    try:
-        return meta.get(db, LAST_QN)
-    except sqlite3.Error:
-        return None
-    finally:
-        db.close()
+def _remove(path: Path) -> None:
+    """A file that is not put in its place, and what SQLite has beside it."""
+    for end in ("-wal", "-shm", ""):
+        path.with_name(path.name + end).unlink(missing_ok=True)
 
 
-def _raise_qn(path: Path, last: int | None) -> None:
-    db = sqlite3.connect(path, isolation_level=None)
+def _go_on(place: Path, replaced: Path, now_ms: int, entry: tuple[str, str, dict[str, Any]]) -> None:
+    """A restored store says nothing twice: no QN, and no period half of which it has and that was sent as a whole."""
+    db = sqlite3.connect(place, isolation_level=None)
     try:
-        if last is not None and last > (meta.get(db, LAST_QN) or 0):
-            db.execute("PRAGMA synchronous = FULL")
-            meta.put(db, LAST_QN, last)
+        db.execute("PRAGMA synchronous = FULL")
+        migrate.migrate(db, database.RECORDS.migrations)  # an older backup must take what this program has written
+        db.execute("BEGIN")
+        newer.carry_on(db, replaced, now_ms)
+        journal.append(db, *entry, now_ms)
+        db.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise errors.failure(error, place.name) from error
     finally:
         db.close()

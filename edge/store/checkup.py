@@ -15,6 +15,7 @@ from edge.store import budget, database, errors, migrate
 from edge.store.database import RECORDS, SAMPLES, Layout
 from edge.store.salvage import Part, Salvage, State
 from edge.store.tables import tables
+from edge.store.wal import header_sound
 
 LAYOUTS = (RECORDS, SAMPLES)
 T = TypeVar("T")
@@ -100,8 +101,11 @@ def readable(path: Path, progress: Progress) -> dict[str, Part]:
 def recover(data_dir: Path, path: Path, now_ms: int, progress: Callable[[State], None]) -> State:
     """Salvage one file set aside into the store, whole. The caller holds the lock. Raises StoreError, OSError."""
     layout = SAMPLES if path.name.startswith(SAMPLES.file) else RECORDS
+    own, is_here = data_dir / layout.file, path.resolve().parent == data_dir.resolve()
+    if own.exists() and path.samefile(own):
+        raise errors.StoreClosed("store.is_own", file=str(path))
     db, _ = database.open_database(data_dir, layout, "", lambda code, params: None)
-    source = Salvage(path, layout)
+    source = Salvage(path, layout, None if is_here else _identity(path))
     try:
         state = _in_one(db, lambda: source.begin(db, now_ms, lambda: True))
         while not state.done:
@@ -109,7 +113,7 @@ def recover(data_dir: Path, path: Path, now_ms: int, progress: Callable[[State],
             state = _in_one(db, lambda: source.step(db, lambda: next(pieces, None) is not None))  # noqa: B023  # used up at once
             progress(state)
         _in_one(db, lambda: source.finish(db, now_ms, state))
-        if path.parent == data_dir and database.DAMAGED in path.name:
+        if is_here and database.DAMAGED in path.name:
             source.rename()
     except sqlite3.Error as error:
         raise errors.failure(error, layout.file) from error
@@ -117,6 +121,12 @@ def recover(data_dir: Path, path: Path, now_ms: int, progress: Callable[[State],
         source.close()
         db.close()
     return state
+
+
+def _identity(path: Path) -> str:
+    """A file from elsewhere: all stores have the same names, and another card comes under the same path."""
+    found = path.stat()
+    return f"{path.resolve()} {found.st_size} {found.st_mtime_ns}"
 
 
 _PIECES = 500
@@ -159,8 +169,11 @@ def _check(path: Path, layout: Layout, progress: Progress) -> FileFound:
     try:
         version, (_, free) = migrate.version(db), budget.used(db)
         found = tuple(_check_tables(db, progress))
-        missing = database.expected(layout.migrations, min(version, known)) - {table.name for table in found}
+        # version 0: an empty file
+        missing = database.expected(layout.migrations, min(version or known, known)) - {table.name for table in found}
         problem = f"tables are missing: {', '.join(sorted(missing))}" if missing else None
+        if not header_sound(wal):
+            problem = f"{wal.name} is damaged"
         dropped = budget.counters(db) if layout is RECORDS and "meta" in tables(db) else {}
         return FileFound(layout.file, version, known, size, free, wal_size, problem, found, dropped)
     except (sqlite3.Error, UnicodeDecodeError) as error:

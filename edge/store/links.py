@@ -102,6 +102,11 @@ def keep(
     meta.put(db, SEEN, now_ms)
 
 
+def seen(db: sqlite3.Connection) -> int | None:
+    """When the log was written last, UTC ms; None: never."""
+    return meta.get(db, SEEN)
+
+
 def last_known(db: sqlite3.Connection, now_ms: int) -> int:
     """When a daemon was last known to live."""
     return min(now_ms, max(meta.get(db, SEEN) or 0, meta.get(db, LAST_QN) or 0, _sealed(db)))

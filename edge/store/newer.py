@@ -2,7 +2,7 @@
 
 Its records, deliveries and all else wait for the update of the program, and are taken in then. Until then its last QN,
 the labels that it has sealed, the last day of records and the settings of the platforms go on, as far as its tables
-still have the columns that this program knows.
+still have the columns that this program knows. The same of a store in whose place a backup is put.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def carry_on(db: sqlite3.Connection, path: Path, now_ms: int) -> None:
         for part in (_numbers, _sealed, _recent, _settings):
             try:
                 part(db, newer)
-            except sqlite3.OperationalError:  # a column that is called otherwise by now
+            except sqlite3.DatabaseError:  # a column that is called otherwise by now, a damaged page
                 continue
         for receipt in connection.receipts(newer):
             connection.keep(db, receipt, "connection.restored", now_ms)
-    except (sqlite3.OperationalError, TypeError):
+    except (sqlite3.DatabaseError, TypeError):
         return
     finally:
         newer.close()

@@ -135,13 +135,17 @@ def expire(db: sqlite3.Connection, platform: str, outlet: str, cn: str, before_s
 
 
 def first_issue(db: sqlite3.Connection, delivery_id: int) -> list[bytes]:
-    """The packets that were built first for an open delivery, in order: what a value looked like when it first left."""
+    """The packets that were built first for an open delivery, in order: what a value looked like when it first left.
+
+    Empty where not all of them are there any more.
+    """
     rows = db.execute(
-        "SELECT f.data FROM packet AS p JOIN frame AS f ON f.qn = p.qn WHERE p.delivery = ? AND p.issue = 1"
-        " ORDER BY p.pno",
+        "SELECT f.data, p.pnum FROM packet AS p LEFT JOIN frame AS f ON f.qn = p.qn"
+        " WHERE p.delivery = ? AND p.issue = 1 ORDER BY p.pno",
         (delivery_id,),
-    )
-    return [row[0] for row in rows]
+    ).fetchall()
+    whole = all(data is not None and parts == len(rows) for data, parts in rows)
+    return [row[0] for row in rows] if whole else []
 
 
 def count_expired(db: sqlite3.Connection, platform: str, outlet: str, cn: str, count: int) -> None:
@@ -253,16 +257,18 @@ def waiting(
 
 
 def _unanswered(db: sqlite3.Connection, delivery_id: int) -> list[OpenPacket]:
-    """Unanswered packets of the last issue; none where one was refused: the same bytes would be refused again."""
+    """Unanswered packets of the last issue; none where one was refused: the same bytes would be refused again. None
+    as well where a part or its bytes were lost with a damaged page: the others alone would be taken for the whole."""
     rows = db.execute(
-        "SELECT p.qn, p.delivery, p.pno, p.pnum, f.data, p.created, p.refused FROM packet AS p"
-        " JOIN delivery AS d ON d.id = p.delivery AND d.issue = p.issue JOIN frame AS f ON f.qn = p.qn"
-        " WHERE d.id = ? AND p.answered_at IS NULL ORDER BY p.pno",
+        "SELECT p.qn, p.delivery, p.pno, p.pnum, f.data, p.created, p.refused, p.answered_at FROM packet AS p"
+        " JOIN delivery AS d ON d.id = p.delivery AND d.issue = p.issue LEFT JOIN frame AS f ON f.qn = p.qn"
+        " WHERE d.id = ? ORDER BY p.pno",
         (delivery_id,),
     ).fetchall()
-    if any(row[6] is not None for row in rows):
+    waiting = [row for row in rows if row[7] is None]
+    if any(row[3] != len(rows) for row in rows) or any(row[4] is None or row[6] is not None for row in waiting):
         return []
-    return [OpenPacket(f"{row[0]:017d}", *row[1:6]) for row in rows]
+    return [OpenPacket(f"{row[0]:017d}", *row[1:6]) for row in waiting]
 
 
 def _records(db: sqlite3.Connection, found: Delivery) -> list[Record]:

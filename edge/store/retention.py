@@ -8,18 +8,44 @@ with time and rows of longer-lived kinds stand between.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 
 from config.site import Retention
 from edge.clock import plausible
-from edge.store import links, meta
-from edge.store.delivery import RECORD_KINDS
+from edge.store import links, meta, names, tally
+from edge.store.delivery import RECORD_KINDS, State
 from edge.values import HOUR_MS, Kind
 
 SLICE_ROWS = 500
 LIVE_MS = 7 * 24 * HOUR_MS
 """Delivered or expired realtime and other packets that are not kept stay this long."""
+LEAP_MS = 7 * 24 * HOUR_MS
+"""A clock that goes on by more than this at once may be wrong."""
+CATCH_UP = 10
 _BYTES = "swept.bytes"
 _KEPT, _LIVE = "swept.kept", "swept.live"
+
+
+class Pace:
+    """The time that retention goes by: the wall clock's, but a leap only CATCH_UP times as fast as time passes.
+
+    A clock that is set years ahead by mistake, for a night, must not delete what took years to gather. A logger that
+    was off for a year is some weeks late with deleting: there is room, since nothing came in meanwhile.
+    """
+
+    def __init__(self, seen_ms: int | None, mono_s: float) -> None:
+        """`seen_ms`: when the daemon was last known to live; None: nobody knows."""
+        self._now_ms = seen_ms
+        self._at_s = mono_s
+
+    def now(self, wall_ms: int, mono_s: float) -> int:
+        """UTC ms."""
+        passed_ms, self._at_s = round((mono_s - self._at_s) * 1000), mono_s
+        if self._now_ms is None or wall_ms <= self._now_ms + LEAP_MS:
+            self._now_ms = wall_ms
+        else:
+            self._now_ms += passed_ms * CATCH_UP
+        return self._now_ms
 
 
 def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
@@ -35,6 +61,35 @@ def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
     gone += _sweep_alarms_2005(db, now_ms - limits.deliveries)
     gone += links.sweep(db, now_ms - limits.deliveries)
     return gone + strip_bytes(db, now_ms - limits.packets)
+
+
+def expire_unserved(
+    db: sqlite3.Connection, now_ms: int, limits: Retention, served: Collection[tuple[str, str]]
+) -> int:
+    """End what waits for platforms and outlets that the site file no longer has, a slice at a time; how many.
+
+    They may be put back, so it stays for as long as answered deliveries; for ever it would keep every record.
+    """
+    texts = names.texts(db)
+    gone = 0
+    for key in db.execute("SELECT platform, outlet, cn FROM tally").fetchall():
+        if (texts[key[0]], texts[key[1]]) not in served:
+            gone += _expire_slice(db, key, now_ms - limits.deliveries)
+    return gone
+
+
+def _expire_slice(db: sqlite3.Connection, key: tally.Key, cutoff: int) -> int:
+    rows = db.execute(
+        "SELECT id, start, kept FROM delivery WHERE platform = ? AND outlet = ? AND cn = ? AND state < 2"
+        " ORDER BY state, start LIMIT ?",
+        (*key, SLICE_ROWS),
+    ).fetchall()
+    old = [row for row in rows if row[1] < cutoff]
+    if old:
+        db.executemany("UPDATE delivery SET state = ? WHERE id = ?", [(State.EXPIRED, row[0]) for row in old])
+        tally.add(db, key, expired=len(old), kept_done=sum(row[2] for row in old))
+        finished(db, min(row[1] for row in old))
+    return len(old)
 
 
 def sweep_samples(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:

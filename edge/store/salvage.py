@@ -96,10 +96,14 @@ def waiting_files(folder: Path, layout: Layout) -> list[Path]:
 
 
 class Salvage:
-    """One file set aside. Raises OSError where it cannot be opened."""
+    """One file set aside. Raises OSError where it cannot be opened.
 
-    def __init__(self, path: Path, layout: Layout) -> None:
+    `name`: under which its state is kept, where that is not the file's name.
+    """
+
+    def __init__(self, path: Path, layout: Layout, name: str | None = None) -> None:
         self.path = path
+        self._name = name or path.name
         self._layout = layout
         self._file = PageFile(path, layout.page_bytes)
         self._roots = roots_of_new(layout.migrations) | self._file.roots()
@@ -114,7 +118,7 @@ class Salvage:
 
     def begin(self, db: sqlite3.Connection, now_ms: int, go_on: Callable[[], bool]) -> State:
         """What cannot wait; one transaction. `go_on` says whether there is time for more of the large tables."""
-        state = load(db, self.path.name)
+        state = load(db, self._name)
         if state is not None:
             return state
         state = State(table=self._later(db)[0])
@@ -136,7 +140,7 @@ class Salvage:
 
     def step(self, db: sqlite3.Connection, go_on: Callable[[], bool]) -> State:
         """More of the large tables, one transaction; `done` in the end. `begin` must have been."""
-        state = load(db, self.path.name) or State()
+        state = load(db, self._name) or State()
         self._map_names(db)
         while not state.done and go_on():
             self._piece(db, state)
@@ -412,7 +416,7 @@ class Salvage:
     def _save(self, db: sqlite3.Connection, state: State) -> None:
         db.execute(
             "INSERT INTO salvage VALUES (?, ?) ON CONFLICT DO UPDATE SET state = excluded.state",
-            (self.path.name, json.dumps(asdict(state))),
+            (self._name, json.dumps(asdict(state))),
         )
 
 

@@ -18,7 +18,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -28,10 +28,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from config.site import Retention
 from edge.clock import Clock, SystemClock, plausible
-from edge.store import budget, database, errors, newer, retention
+from edge.store import budget, database, errors, journal, newer, retention
 from edge.store.database import Layout
 from edge.store.evidence import Evidence
-from edge.store.journal import append as journal_append
 from edge.store.mending import Mending
 from edge.store.reading import Reading
 from protocol.times import time_text
@@ -120,10 +119,16 @@ class Store:
         """`call_samples` for asyncio."""
         return await asyncio.wrap_future(self.call_samples(fn, *args, **kwargs))
 
-    async def sweep(self, now_ms: int) -> bool:
-        """One slice of retention on both files; whether there is more to do. Nothing goes before all is salvaged."""
-        records = 0 if self._records.mending.busy else await self.do(retention.sweep, now_ms, self._limits)
-        samples = 0
+    async def sweep(self, now_ms: int, served: Collection[tuple[str, str]] | None = None) -> bool:
+        """One slice of retention on both files; whether there is more to do. Nothing goes before all is salvaged.
+
+        `served`: platforms and outlets of the site file; None: all that ever were.
+        """
+        records = samples = 0
+        if not self._records.mending.busy:
+            if served is not None:
+                records = await self.do(retention.expire_unserved, now_ms, self._limits, served)
+            records += await self.do(retention.sweep, now_ms, self._limits)
         if not self._samples.mending.busy:
             samples = await self.do_samples(retention.sweep_samples, now_ms, self._limits)
         return bool(records or samples) or await self._make_room(now_ms)
@@ -285,11 +290,15 @@ class _Side:
         self._take_in(db, self.mending.begin)
         if self._evidence is None:
             return
+        is_new = journal.last_id(db) == 0
         self._take_in(db, self._evidence.reconcile)
+        if aside is None and is_new and journal.last_id(db):  # there is evidence of what this logger has sent
+            self._on_event("store.gone", {"file": self.file})
+            self._take_in(db, journal.append, "logger", "store.rebuilt", {"aside": None}, self._clock.wall_ms())
         if aside is not None and database.NEWER in aside:
             self._take_in(db, newer.carry_on, self._folder / aside, self._clock.wall_ms())
         if aside is not None:
-            self._take_in(db, journal_append, "logger", "store.rebuilt", {"aside": aside}, self._clock.wall_ms())
+            self._take_in(db, journal.append, "logger", "store.rebuilt", {"aside": aside}, self._clock.wall_ms())
         self._evidence.append_new(db)
 
     def _set_aside(self) -> str:
@@ -414,6 +423,9 @@ def take_lock(data_dir: Path) -> int:
         pid = os.pread(handle, 20, 0).decode("ascii", "replace").strip() or "?"
         os.close(handle)
         raise errors.StoreLocked("store.locked", data_dir=str(data_dir), pid=pid) from error
+    if os.geteuid() == 0:  # root restores before the daemon's first start: its user must be able to take it then
+        owner = data_dir.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle

@@ -23,7 +23,6 @@ from edge.store.journal import Entry
 from edge.uplink.terms import Terms
 from protocol.controls import LOG_BYTES, Information, log_text
 from protocol.errors import CannotEncode
-from protocol.messages import LIMITS
 from protocol.region import Body, write
 from protocol.times import time_text
 
@@ -84,9 +83,10 @@ def _said(name: str, value: Any) -> str:
 
 def _room(terms: Terms, info_id: str, pol_id: str | None) -> int:
     """Bytes that a log's text may have: 890 at most (Table B.10), and what is left of a packet."""
-    head = f"QN=20160801085857223;ST={terms.st};CN=3020;PW={terms.password};MN={terms.mn};Flag=5;CP=&&&&"
+    head = f"QN=20160801085857223;ST={terms.st};CN=3020;PW={terms.password};MN={terms.mn};Flag=5;"
     rest = write(Information(0, ((info_id, "-"),), pol_id).region())
-    return min(LOG_BYTES, LIMITS.segment - len(head) - len(rest) + len("-"))
+    field = min(terms.limits.cp, terms.limits.segment - len(head)) - len("CP=&&&&")
+    return min(LOG_BYTES, field - len(rest) + len("-"))
 
 
 @dataclass(slots=True)

@@ -176,3 +176,11 @@ def test_with_an_implausible_clock_there_is_no_run_and_moments_are_told_when_it_
         store.close()
 
     run(main())
+
+
+def test_a_clock_that_is_set_back_makes_no_more_than_all_of_the_time() -> None:
+    """0:00–3:00 on line, then set back to 1:00 and on line again until 4:00: no moment counts twice."""
+    runs = [Run(MIDNIGHT, MIDNIGHT + 3 * HOUR_MS, "stopped"), Run(MIDNIGHT + HOUR_MS, None, None)]
+    log = [connected(0, 3 * HOUR_MS, "stopped"), connected(HOUR_MS, None)]
+    found = figures("city", (MIDNIGHT, MIDNIGHT + 4 * HOUR_MS), runs, log, Sums(), {})
+    assert (found.observed_s, found.online_s, found.online_rate) == (4 * 3600, 4 * 3600, 1.0)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from drivers.poller import Poller
-from edge import app
+from edge import app, launch
 from edge.delivering import Delivering
 from edge.measuring import Measuring
 from edge.store import store
@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> int:
     """The daemon's exit code."""
     part, folder, *rest = arguments
     replace_part(part, Block(Path(folder)))
-    return app.main(rest)
+    return launch.main(rest)
 
 
 if __name__ == "__main__":

@@ -56,3 +56,26 @@ async def test_a_platform_added_later_gets_the_past_once(tmp_path: Path) -> None
             assert set(minutes(site.platform)) - set(minutes(late)) <= {max(minutes(site.platform))}
         finally:
             await late.stop()
+
+
+async def test_what_waits_for_a_platform_that_is_taken_out_is_told_and_sent_when_it_is_put_back(tmp_path: Path) -> None:
+    async with rig(tmp_path, speed=40.0) as site:
+        late = BenchPlatform(clock=site.clock)
+        await late.start()
+        site.write_site(more=later(late, "now"))
+        await site.start()
+        await late.stop()
+        try:
+            page = await site.until(lambda page: page["platforms"][1]["outbox"] > 3)
+            await site.stop()
+            site.write_site()
+            await site.start()
+            (warning,) = [row for row in (await site.status())["warnings"] if row["code"] == "edge.warn-not-in-site"]
+            assert warning["params"]["count"] >= page["platforms"][1]["outbox"]
+            assert (warning["params"]["platform"], warning["params"]["outlet"]) == ("late", "ww1")
+            await late.start()
+            await restarted(site, late, "now")
+            await site.drained()
+            assert [row["lost"] for row in (await site.status())["platforms"]] == [0, 0]
+        finally:
+            await late.stop()

@@ -182,6 +182,26 @@ def test_a_committed_receipt_is_in_the_file_and_comes_back_into_a_rebuilt_store(
     assert [code for code, _ in events] == ["store.damaged"]
 
 
+@pytest.mark.parametrize("how", ["deleted", "empty"])
+def test_a_store_that_is_gone_although_there_is_evidence_of_it_is_told(
+    open_store: Callable[[], Store], tmp_path: Path, events: Events, how: str
+) -> None:
+    open_store().close()
+    assert events == []  # the first one ever is new, and no news
+    store = open_store()
+    assert store.call(receipt_of).result(5) is not None
+    store.close()
+    (tmp_path / "records.db").unlink()
+    if how == "empty":
+        (tmp_path / "records.db").touch()
+    again = open_store()
+    assert [code for code, _ in events] == ["store.gone"]
+    assert [entry.action for entry in again.call(journal.entries, 10).result(5)][-1] == "store.rebuilt"
+    again.close()
+    open_store()
+    assert len(events) == 1  # once
+
+
 def test_a_lost_file_is_written_again_from_the_table(open_store: Callable[[], Store], tmp_path: Path) -> None:
     store = open_store()
     receipt = store.call(receipt_of).result(5)

@@ -433,3 +433,23 @@ def test_the_database_refuses_to_change_a_result(db: sqlite3.Connection, change:
     results.keep(db, [SAMPLED])
     with pytest.raises(sqlite3.IntegrityError, match="never changed"):
         db.execute(change)
+
+
+def test_a_clock_that_is_years_ahead_for_a_night_costs_days_of_retention_and_not_years() -> None:
+    night = 10 * 3600.0
+    pace = retention.Pace(NOON, 100.0)
+    assert pace.now(NOON + HOUR_MS, 3_700.0) == NOON + HOUR_MS
+    ahead = [pace.now(NOON + 3_650 * DAY_MS + minute * 60_000, 3_700.0 + minute * 60.0) for minute in range(600)]
+    assert max(ahead) < NOON + HOUR_MS + 10 * night * 1000  # ten times as fast as time passes
+    corrected = NOON + HOUR_MS + int(night * 1000)
+    assert pace.now(corrected, 3_700.0 + night) == corrected
+
+
+def test_retention_catches_up_after_a_year_without_power_and_follows_a_week_at_once() -> None:
+    pace = retention.Pace(NOON, 0.0)
+    back = NOON + 365 * DAY_MS
+    assert pace.now(back, 60.0) == NOON + 600_000
+    days = next(day for day in range(1, 366) if pace.now(back + day * DAY_MS, day * 86_400.0) == back + day * DAY_MS)
+    assert days == 41  # 365 + d <= 10 (d - 1) + 7
+    assert retention.Pace(None, 0.0).now(NOON, 0.0) == NOON
+    assert retention.Pace(NOON, 0.0).now(NOON + 7 * DAY_MS, 0.0) == NOON + 7 * DAY_MS

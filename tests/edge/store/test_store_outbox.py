@@ -13,7 +13,7 @@ from storekit import NOON
 from config.site import Retention
 from edge.store import migrate, outbox, records, retention
 from edge.store.outbox import Answer, Built, Delivery, Due, OpenPacket, State
-from edge.values import MINUTE_MS, Kind, Record
+from edge.values import DAY_MS, MINUTE_MS, Kind, Record
 from protocol.times import parse_time
 
 MINUTE_DUE = Due("city", "ww1", "2051", NOON)
@@ -295,3 +295,45 @@ def test_retention_does_not_read_all_that_was_ever_answered(db: sqlite3.Connecti
     assert retention.sweep(db, NOON, Retention()) == 0
     db.set_progress_handler(None, 0)
     assert steps < 50
+
+
+def test_what_waits_for_a_platform_that_is_gone_keeps_its_records_for_a_time_and_no_longer(
+    db: sqlite3.Connection,
+) -> None:
+    keep = Retention(minute=2 * DAY_MS, deliveries=3 * DAY_MS)
+    served = {("city", "ww1")}
+    sealed = [Record("ww1", Kind.MINUTE, "w01018", NOON, avg=1.0, count=12)]
+    due = Due("gone", "ww1", "2051", NOON)
+    records.seal(db, sealed, [MINUTE_DUE, due], NOON)
+    state = "SELECT state FROM delivery AS d JOIN name AS n ON n.id = d.platform WHERE n.text = ?"
+
+    def at(days: int) -> list[int | None]:
+        assert retention.expire_unserved(db, NOON + days * DAY_MS + 1, keep, served) <= 1
+        while retention.sweep(db, NOON + days * DAY_MS + 1, keep):
+            pass
+        rows = [db.execute(state, (name,)).fetchone() for name in ("city", "gone")]
+        return [row and row[0] for row in rows] + [db.execute("SELECT count(*) FROM record").fetchone()[0]]
+
+    assert at(days=2) == [State.OPEN, State.OPEN, 1]
+    served.add(("gone", "ww1"))  # put back in time: it is sent
+    assert at(days=4) == [State.OPEN, State.OPEN, 1]
+    served.remove(("gone", "ww1"))
+    assert at(days=4) == [State.OPEN, State.EXPIRED, 1]  # what the other waits for needs the record
+    counts = {row.platform: row for row in outbox.counts(db)}
+    assert (counts["gone"].expired, counts["gone"].lost, counts["city"].expired) == (1, 0, 0)
+    served.clear()
+    assert at(days=4) == [None, None, 0]
+
+
+def test_a_part_lost_with_a_damaged_page_is_not_missed_silently(db: sqlite3.Connection) -> None:
+    key = put(db)
+    one, two, three = issue(db, key, parts=3)
+    db.execute("DELETE FROM frame WHERE qn = ?", (int(two.qn),))
+    assert outbox.first_issue(db, key) == []  # the records say what was in it
+    assert [packet.pno for packet in issue(db, key, parts=3)] == [1, 2, 3]
+    db.execute("DELETE FROM packet WHERE qn = ?", (int(two.qn),))
+    for part in (one, three):
+        result = outbox.answered(db, "city", part.qn, answer())
+        assert result is not None
+        assert not result.delivered
+    assert outbox.first_issue(db, key) == []

@@ -15,10 +15,10 @@ from storekit import NOON, Events
 
 from config.site import Retention
 from edge.clock import SimulatedClock
+from edge.store import checkup, journal, kept, links, meta, migrate, names, outbox, records, salvage
 from edge.store import fill as filling
-from edge.store import journal, kept, links, meta, migrate, names, outbox, records, salvage
 from edge.store.database import RECORDS
-from edge.store.errors import StoreFailed
+from edge.store.errors import StoreClosed, StoreFailed
 from edge.store.outbox import Due
 from edge.store.pages import PageFile
 from edge.store.store import Store
@@ -358,3 +358,27 @@ def test_the_newest_program_reads_what_every_earlier_one_wrote(tmp_path: Path) -
         page = store.call(records.between, "ww1", Kind.MINUTE, NOON, NOON, 5).result(5)
         assert [(one.avg, one.mark, one.total) for one in page] == [(4.5, "N", None)]
         store.close()
+
+
+def opened(folder: Path) -> Store:
+    return Store(folder, retention=Retention(), on_event=lambda code, params: None)
+
+
+def test_a_second_file_of_the_same_name_from_elsewhere_is_salvaged_as_well(tmp_path: Path) -> None:
+    for card, factor in (("one", "w01018"), ("two", "w21003")):
+        with closing(opened(tmp_path / card)) as store:
+            sealed = [Record("ww1", Kind.HOUR, factor, NOON, avg=1.0, count=60)]
+            store.call(records.seal, sealed, [], NOON).result(5)
+    opened(tmp_path / "data").close()
+    for card in ("one", "two"):
+        checkup.recover(tmp_path / "data", tmp_path / card / "records.db", NOON, lambda state: None)
+    with closing(opened(tmp_path / "data")) as store:
+        found = store.call(records.between, "ww1", Kind.HOUR, 0, NOON, 10).result(5)
+    assert sorted(record.factor for record in found) == ["w01018", "w21003"]
+
+
+def test_a_store_is_not_salvaged_into_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened(tmp_path).close()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreClosed, match=r"store\.is_own"):
+        checkup.recover(tmp_path, Path("records.db"), NOON, lambda state: None)

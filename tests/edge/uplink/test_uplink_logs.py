@@ -18,7 +18,9 @@ from edge.store.journal import Entry
 from edge.uplink.logs import BURST, EACH_S, body
 from edge.uplink.terms import Terms
 from protocol.frame import wrap
+from protocol.messages import Header
 from protocol.times import time_text
+from protocol.upload import frames
 
 COUNTY_MN = "010000A8900016F000169DC1"
 
@@ -237,3 +239,13 @@ def test_a_mark_reads_as_words_and_times_and_needs_no_separator_of_the_protocol(
         " mark:M item:校准 withdrawn:false}//"
     )
     assert not set(log) & set(";,=&'\"")
+
+
+@pytest.mark.parametrize("limits", [{"cp_limit": 128}, {"segment_limit": 256}])
+def test_a_log_is_as_short_as_the_platform_wants_its_packets(limits: dict[str, int]) -> None:
+    access = Access(mn=MN, password="123456")
+    terms = Terms("city", "ww1", "32", replace(site_platform(), **limits), access)
+    entry = Entry(1, NOON, "user:张", "note", {"text": "清" * 1_000}, b"")
+    text = body(terms, "i11001", entry, "w01018")
+    header = Header(terms.st, terms.password, terms.mn)
+    assert len(frames(header, "3020", text, lambda: NOON, True, terms.limits)) == 1
