@@ -97,6 +97,16 @@ def test_lower_case_digits_are_read_and_a_wrong_lrc_is_not() -> None:
             request.check(damaged)
 
 
+@pytest.mark.parametrize("blanks", ["  ", "\t ", " \n"])
+def test_ascii_digits_that_became_blanks_are_damage_although_the_lrc_is_right(blanks: str) -> None:
+    """00 adds nothing to the sum: without it the other bytes would move up, and 0064 00C8 be read as 6400 C8."""
+    answer = lrc_framed("01 03 04 0064 00C8")
+    damaged = answer[:7] + blanks.encode("ascii") + answer[9:]
+    assert (answer[7:9], len(damaged)) == (b"00", len(answer))
+    with pytest.raises(BadAnswer):
+        ascii_(ASK).check(damaged)
+
+
 @given(st.binary(min_size=4, max_size=4), st.sampled_from(["rtu", "ascii", "tcp"]), st.integers(0, 40))
 def test_answer_is_measured_from_any_part_of_it(data: bytes, name: Any, cut: int) -> None:
     """Too little says nothing yet; enough says the whole length; what is taken out is the PDU."""
@@ -234,6 +244,8 @@ def test_unusable_fixed_write_is_refused(one: tuple[int, int, int]) -> None:
         ({"type": "time"}, "25 02 30 09 30 00", None),
         ({"type": "time"}, "FF FF FF FF FF FF", None),
         ({"type": "time", "words": 6}, "FF FF 00 00 00 00 00 00 00 00 00 00", None),
+        ({"type": "time", "words": 5}, "07 EA 00 09 00 03 00 05 00 D3", None),  # minute 211
+        ({"type": "time", "words": 5}, "07 EA 00 05 00 79 00 03 00 33", None),  # the 121st
     ],
 )
 def test_each_type_is_read(options: dict[str, Any], data: str, value: float | None) -> None:
