@@ -71,6 +71,12 @@ def test_a_number_that_is_none_bears_no_n_also_without_a_range() -> None:
     assert (sample.value, sample.mark) == (None, "D")
 
 
+def test_a_number_that_overflows_in_the_factors_unit_is_none() -> None:
+    """A float64 register holds up to 1.8e308 g/L, which are 1.8e311 mg/L."""
+    (sample,) = acquirer(unit="g/L").accept(poll(1.7e308))
+    assert (sample.value, sample.mark) == (None, "D")
+
+
 def test_scale_and_offset_give_the_points_unit_and_then_the_factors() -> None:
     (sample,) = acquirer(scale=2.0, offset=1000.0, unit="µg/L", range=(0.0, 5000.0)).accept(poll(1000.0))
     assert sample.value == pytest.approx(3.0)
