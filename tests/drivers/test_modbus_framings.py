@@ -15,9 +15,9 @@ from script import Script
 from virtual_line import Answers, VirtualPort, VirtualTime, framed
 
 from drivers.bus import Caller, LineBus
-from drivers.driver import PointSpec, Request
+from drivers.driver import InstrumentSpec, PointSpec, Request
 from drivers.errors import BadAnswer, BadOption, DeviceRefused, DeviceSilent
-from drivers.modbus import PointOptions, WriteOptions
+from drivers.modbus import Modbus, PointOptions, WriteOptions
 from drivers.modbus_frame import Framing, ascii_, tcp
 from drivers.modbus_pdu import read_ask
 from drivers.port import LineSettings
@@ -180,6 +180,17 @@ def test_identification_is_read_by_function_43() -> None:
     bus = Script(framed("01 2B 0E 04 81 00 00 01 00 16" + text.hex()))
     assert job(bus).text == "Company identification"
     assert bus.asked == [framed("01 2B 0E 04 00")]
+
+
+def test_texts_of_the_identification_are_asked_for_one_by_one() -> None:
+    """Neighbours like registers 0 and 1, but an answer brings one: the other would be given the first one's text."""
+    specs = [
+        PointSpec(str(item), PointOptions(function=43, register=item, type="text"), text_ok=True) for item in (0, 1)
+    ]
+    modbus = Modbus(InstrumentSpec("x", 1, specs))
+    bus = Script(framed("01 2B 0E 04 81 00 00 01 00 01 41"), framed("01 2B 0E 04 81 00 00 01 01 01 42"))
+    assert [reading.text for reading in modbus.read(bus)] == ["A", "B"]
+    assert bus.asked == [framed("01 2B 0E 04 00"), framed("01 2B 0E 04 01")]
 
 
 def test_another_text_than_the_one_asked_for_is_not_taken() -> None:
