@@ -19,7 +19,7 @@ from drivers import models
 from drivers.bus import Caller, LineBus
 from drivers.capture import Capture, Frame
 from drivers.driver import PointSpec, Request
-from drivers.errors import DriverError
+from drivers.errors import BadAnswer, DriverError
 from drivers.line import PollResult
 from drivers.modbus_frame import crc16
 from drivers.port import LineSettings
@@ -208,6 +208,31 @@ def test_states_of_a_model_give_the_marks_that_its_drivers_note(tmp_path: Path, 
         readings = tuple(driver.read(Registers(words)))
         found = Acquirer(whole).accept(PollResult("i", NOON, readings, None, 0.0))
         assert {sample.mark for sample in found} == {mark}, words
+
+
+ANSWERS = {
+    "shimadzu-4100": "###001R1 0206 1530 000 {:>8} mg/L OK***",
+    "wtw-trescon": "T1RCONZ\r\nTresCon> NH4-N  mg/l : {}\r\nOK\r\n",
+    "jiubo-ultrasonic": "Q =  {} m3/h  M = {} m3    OK  20260206 0930 ok ok\r\n",
+}
+"""The answers of the captures, with a place for the number."""
+
+
+@pytest.mark.parametrize("model", ANSWERS)
+@pytest.mark.parametrize("number", ["3.56E+1", "3.56e1", "35,62", "-35.6", "----", "35.6.2", ""])
+def test_number_written_otherwise_than_noted_is_not_read_up_to_where_it_is_strange(
+    tmp_path: Path, model: str, number: str
+) -> None:
+    answer = ANSWERS[model].format(number, number).encode("ascii")
+
+    class Text:
+        def ask(self, request: Request) -> bytes:
+            request.check(answer)
+            return answer
+
+    driver = driver_class("text")(instrument_spec("i", site(tmp_path, model).instruments["i"]))
+    with pytest.raises(BadAnswer):
+        driver.read(Text())
 
 
 def test_every_model_with_states_has_its_marks_checked() -> None:
