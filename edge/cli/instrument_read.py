@@ -131,13 +131,15 @@ def _read(ask: Ask, name: str, what: dict[str, Any]) -> Any:
 
 
 def _line(now: str, row: dict[str, Any]) -> str:
-    if row["error"] is not None:
+    if row["raw"] is None:
         return f"{now[11:19]}  {row.get('factor', '')}  {_error(row)}"
     if "factor" not in row:
         return f"{now[11:19]}  {row['raw'].upper()}  {_ms(row)} ms"
     value = "–" if row["value"] is None else f"{row['value']:.6g}"
     raw = (row["raw"] or "").upper()
-    return f"{now[11:19]}  {row['factor']}  {value} {row['unit'] or ''} {row['mark'] or ''}  {raw}  {_ms(row)} ms"
+    error = f"  {_error(row)}" if row["error"] else ""
+    seen = f"{value} {row['unit'] or ''} {row['mark'] or ''}  {raw}  {_ms(row)} ms"
+    return f"{now[11:19]}  {row['factor']}  {seen}{error}"
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:
