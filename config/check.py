@@ -29,6 +29,7 @@ from config.markers import duration_text
 from config.merge import Merged
 from config.problem import Problem, listed, nearest, shown
 from config.site import Access, Instrument, Outlet, Platform, Point, Site
+from config.states import State, code_number
 from config.switches import Derived
 from drivers.driver import InstrumentSpec, PointSpec
 from drivers.errors import BadOption
@@ -45,6 +46,7 @@ _GRID_MS = 5_000
 _CONDITION_ST = {"g": "51", "e": "52"}
 _DEFAULT_PASSWORD = "123456"
 _STANDARD_PASSWORD = 6
+_TEXT_TYPES = ("text", "hex")
 _TAKEN = frozenset({"datatime", "qn", "st", "cn", "pw", "mn", "flag", "pnum", "pno", "rf", "cp"})
 _VISIBLE = re.compile(r"[!\"$-~]+")
 """ASCII without blanks, control characters and `#`."""
@@ -222,9 +224,23 @@ def _states(site: Site, merged: Merged) -> Iterator[Problem]:
             for mark in (*state.marks.values(), *([] if state.other is None else [state.other])):
                 if mark not in MARKS:
                     yield merged.problem((*path, "marks"), "config.mark", got=shown(mark), allowed=listed(MARKS))
+            yield from _state_codes(merged, path, state)
             for factor in state.factors:
                 if factor not in read:
                     yield _unknown(merged, (*path, "factors"), "config.state-factor", factor, read)
+
+
+def _state_codes(merged: Merged, path: Path, state: State) -> Iterator[Problem]:
+    """Codes that a number never is, and those that are one number: either would leave a fault unseen."""
+    if getattr(state.options, "type", "") in _TEXT_TYPES:
+        return
+    numbers = [(code, code_number(code)) for code in state.marks]
+    known = [number for _, number in numbers]
+    for code, number in numbers:
+        if number is None and hasattr(state.options, "type"):
+            yield merged.problem((*path, "marks"), "config.state-code", got=code)
+        elif number is not None and known.count(number) > 1:
+            yield merged.problem((*path, "marks"), "config.state-twice", got=code)
 
 
 def _outlets(site: Site, merged: Merged) -> Iterator[Problem]:

@@ -235,7 +235,7 @@ def test_value_that_holds_is_shown_as_present_for_so_long() -> None:
 
 # the instrument's own state
 
-WORD = State(marks={"0x004E": "N", "0x0044": "D", "77": "M"})
+WORD = State(marks={"0x004E": "N", "0x0044": "D", "77": "M", "01": "D"})
 FLAG = State(marks={"C": "C", "N": "N"}, other="D")
 
 
@@ -243,9 +243,9 @@ FLAG = State(marks={"C": "C", "N": "N"}, other="D")
     ("value", "codes", "mark"),
     [
         (5.0, (0x4E, "N"), "N"), (5.0, (0x44, "N"), "D"), (5.0, (0x4D, "N"), "M"),
-        (5.0, (0x4E, "C"), "C"), (5.0, (0x4E, "X"), "D"),
+        (5.0, (0x4E, "C"), "C"), (5.0, (0x4E, "X"), "D"), (5.0, (1.0, "N"), "D"),
         (5.0, (0x4D, "C"), "M"),  # the first that says something
-        (5.0, (1.0, "N"), "N"),  # a code that is not in the table says nothing
+        (5.0, (2.0, "N"), "N"),  # a code that is not in the table says nothing
         (999.0, (0x4E, "N"), "T"), (999.0, (0x4D, "N"), "M"),
         (None, (0x4D, "N"), "M"), (None, (0x4E, "N"), "D"),
     ],
