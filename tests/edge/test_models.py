@@ -15,6 +15,7 @@ import pytest
 from config.load import load, problems
 from config.sampler import SOURCES
 from config.site import Instrument, Site
+from config.states import mark_of
 from drivers import models
 from drivers.bus import Caller, LineBus
 from drivers.capture import Capture, Frame
@@ -25,6 +26,7 @@ from drivers.modbus_frame import crc16
 from drivers.port import LineSettings
 from drivers.registry import driver_class
 from drivers.registry import names as driver_names
+from drivers.simulated.slaves import of_model
 from edge.acquire import Acquirer, instrument_spec
 from edge.action_values import info_text
 
@@ -233,6 +235,23 @@ def test_number_written_otherwise_than_noted_is_not_read_up_to_where_it_is_stran
     driver = driver_class("text")(instrument_spec("i", site(tmp_path, model).instruments["i"]))
     with pytest.raises(BadAnswer):
         driver.read(Text())
+
+
+@pytest.mark.parametrize("model", STATES)
+def test_simulated_instrument_of_a_model_is_normal_by_itself(tmp_path: Path, model: str) -> None:
+    whole = site(tmp_path, model)
+    slave = of_model(model, 1, {})
+
+    class Simulated:
+        def ask(self, request: Request) -> bytes:
+            answer = slave.answer(request.data, NOON)
+            request.check(answer)
+            return answer
+
+    readings = tuple(driver_class("modbus")(instrument_spec("i", whole.instruments["i"])).read(Simulated()))
+    codes = {one.point: one.value for one in readings}
+    states = enumerate(whole.instruments["i"].states)
+    assert {mark_of(state, codes[f"state/{at}"], None) for at, state in states} <= {"N", None}
 
 
 def test_every_model_with_states_has_its_marks_checked() -> None:
