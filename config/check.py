@@ -43,6 +43,8 @@ from protocol.marks import MARKS, SYSTEM_CODES
 
 _GRID_MS = 5_000
 """Samples stand on a grid of 5 s (HJ 212-2017 Annex D.1.2, D.2.2)."""
+_BROKEN_MA = 3.8
+"""A current below is a broken loop (NAMUR NE 43)."""
 _CONDITION_ST = {"g": "51", "e": "52"}
 _DEFAULT_PASSWORD = "123456"
 _STANDARD_PASSWORD = 6
@@ -201,6 +203,9 @@ def _numbers(site: Site, merged: Merged) -> Iterator[Problem]:
             yield merged.problem((*path, "range"), "config.range", got=got)
         if point.current is not None and point.current[0] >= point.current[1]:
             yield merged.problem((*path, "current"), "config.range", got=shown(list(point.current)))
+        is_unsigned = getattr(point.options, "type", "") in ("uint16", "uint32")
+        if point.current is not None and is_unsigned and point.scale > 0 and point.offset >= _BROKEN_MA:
+            yield merged.problem((*path, "current"), "config.current-blind", True, got=point.offset)
         if point.scale == 0:
             yield merged.problem((*path, "scale"), "config.scale", got="0")
         if point.limit is not None and point.warn is not None and point.warn >= point.limit:

@@ -241,6 +241,21 @@ def test_codes_of_a_state_that_is_a_number_are_numbers_each_once(
     assert [problem.code for problem in find(text) if not problem.warning] == codes
 
 
+@pytest.mark.parametrize(
+    ("scaled", "codes"),
+    [
+        ("scale = 0.00024414435\noffset = 4.0", ["config.current-blind"]),  # 0…65535 are 4…20 mA
+        ("scale = 0.00061036087\noffset = -20.0", []),  # … −20…20 mA
+        ("scale = 0.001", []),
+    ],
+)
+def test_a_current_that_cannot_show_a_broken_wire_is_warned_of(
+    find: Find, site_text: str, scaled: str, codes: list[str]
+) -> None:
+    text = site_text.replace("range = [0, 500]", f"current = [0, 500]\n{scaled}").replace('"float32"', '"uint16"')
+    assert [problem.code for problem in find(text) if "current" in problem.code] == codes
+
+
 def test_a_range_of_a_current_rises(find: Find, site_text: str) -> None:
     (problem,) = find(site_text.replace("range = [0, 500]", "current = [500, 0]"))
     assert (problem.key, problem.code) == ("instruments.cod.points.w01018.current", "config.range")
