@@ -66,6 +66,7 @@ OF_THE_SITE = {
     ),
     "wl-1a1-old": point("w00000", f'unit = "m³/h"\nscale = {1800 / 65535}'),
     "zhonghe-flow": point("w00000", 'unit = "m³/h"'),
+    "tuf-2000": point("w00000", 'kind = "total"\nunit = "m³"'),
     "adam-4017": "".join(
         point(factor, f"channel = {channel}\ncurrent = [0, 200]") for channel, factor in enumerate(("a01012", "a34013"))
     ),
