@@ -29,6 +29,7 @@ from config.markers import duration_text
 from config.merge import Merged
 from config.problem import Problem, listed, nearest, shown
 from config.site import Access, Instrument, Outlet, Platform, Point, Site
+from config.states import State, code_number
 from config.switches import Derived
 from drivers.driver import InstrumentSpec, PointSpec
 from drivers.errors import BadOption
@@ -42,9 +43,12 @@ from protocol.marks import MARKS, SYSTEM_CODES
 
 _GRID_MS = 5_000
 """Samples stand on a grid of 5 s (HJ 212-2017 Annex D.1.2, D.2.2)."""
+_BROKEN_MA = 3.8
+"""A current below is a broken loop (NAMUR NE 43)."""
 _CONDITION_ST = {"g": "51", "e": "52"}
 _DEFAULT_PASSWORD = "123456"
 _STANDARD_PASSWORD = 6
+_TEXT_TYPES = ("text", "hex")
 _TAKEN = frozenset({"datatime", "qn", "st", "cn", "pw", "mn", "flag", "pnum", "pno", "rf", "cp"})
 _VISIBLE = re.compile(r"[!\"$-~]+")
 """ASCII without blanks, control characters and `#`."""
@@ -199,6 +203,9 @@ def _numbers(site: Site, merged: Merged) -> Iterator[Problem]:
             yield merged.problem((*path, "range"), "config.range", got=got)
         if point.current is not None and point.current[0] >= point.current[1]:
             yield merged.problem((*path, "current"), "config.range", got=shown(list(point.current)))
+        is_unsigned = getattr(point.options, "type", "") in ("uint16", "uint32")
+        if point.current is not None and is_unsigned and point.scale > 0 and point.offset >= _BROKEN_MA:
+            yield merged.problem((*path, "current"), "config.current-blind", True, got=point.offset)
         if point.scale == 0:
             yield merged.problem((*path, "scale"), "config.scale", got="0")
         if point.limit is not None and point.warn is not None and point.warn >= point.limit:
@@ -222,9 +229,23 @@ def _states(site: Site, merged: Merged) -> Iterator[Problem]:
             for mark in (*state.marks.values(), *([] if state.other is None else [state.other])):
                 if mark not in MARKS:
                     yield merged.problem((*path, "marks"), "config.mark", got=shown(mark), allowed=listed(MARKS))
+            yield from _state_codes(merged, path, state)
             for factor in state.factors:
                 if factor not in read:
                     yield _unknown(merged, (*path, "factors"), "config.state-factor", factor, read)
+
+
+def _state_codes(merged: Merged, path: Path, state: State) -> Iterator[Problem]:
+    """Codes that a number never is, and those that are one number: either would leave a fault unseen."""
+    if getattr(state.options, "type", "") in _TEXT_TYPES:
+        return
+    numbers = [(code, code_number(code)) for code in state.marks]
+    known = [number for _, number in numbers]
+    for code, number in numbers:
+        if number is None and hasattr(state.options, "type"):
+            yield merged.problem((*path, "marks"), "config.state-code", got=code)
+        elif number is not None and known.count(number) > 1:
+            yield merged.problem((*path, "marks"), "config.state-twice", got=code)
 
 
 def _outlets(site: Site, merged: Merged) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Millis = Annotated[int, Duration()]
 Scalar = float | str
-RawCode = Annotated[str, Pattern(r"-?[0-9]{1,9}", "code")]
+RawCode = Annotated[str, Pattern(r"-?(0|[1-9][0-9]{0,8})", "code")]
 _HALF_HOUR_MS = 1_800_000
 _STATE, _PARAMETER = "2", "3"
 """The third character of an InfoId (Table B.9)."""

@@ -30,9 +30,9 @@ class State:
 
 
 def code_number(code: str) -> float | None:
-    """The number that a code stands for, decimal or `0x…`; None for a text."""
+    """The number that a code stands for, decimal (also `01`, as books print it) or `0x…`; None for a text."""
     try:
-        return float(int(code, 0))
+        return float(int(code, 10 if code.lstrip("-").isdecimal() else 0))
     except ValueError:
         return None
 

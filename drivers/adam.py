@@ -2,6 +2,7 @@
 
     #AA [sum] CR     ▶  >+7.2111+7.2567…  [sum] CR      one value a channel: sign and 6 characters
     $AA2 [sum] CR    ▶  !AATTCCFF [sum] CR              type, speed, format
+    beyond its range ▶  +999999 or -000000 for that channel
     no sense         ▶  ?AA, or nothing
 
 AA: address in hexadecimal. The answer to # names neither module nor channel, so that nothing is asked while another
@@ -25,6 +26,8 @@ from drivers.text_frame import CHECKSUMS, Form, text_request
 Check = Callable[[bytes], None]
 _WIDTH = 7
 _VALUE = re.compile(rb"[+-](\d+\.?\d*|\.\d+)", re.ASCII)
+_BEYOND = {b"+999999": ("drivers.adam.over-range", "T"), b"-000000": ("drivers.adam.under-range", "D")}
+"""What a channel says beyond its range, also with an open loop: no numbers, and the marks (HJ 212-2017 Table 8)."""
 _FORMAT_BITS = 0x03
 """Of FF: 00 engineering units, 01 percent of the range, 10 hexadecimal."""
 
@@ -110,4 +113,11 @@ class Adam:
             self._is_checked = self._is_checked and not (self._options.check_setup and isinstance(error, DeviceSilent))
             raise
         parts = self._parts(answer)
-        return [Reading(key, float(parts[channel]), parts[channel]) for key, channel in self._points]
+        return [_reading(key, parts[channel]) for key, channel in self._points]
+
+
+def _reading(key: str, part: bytes) -> Reading:
+    if part in _BEYOND:
+        error, mark = _BEYOND[part]
+        return Reading(key, None, part, error, mark=mark)
+    return Reading(key, float(part), part)

@@ -169,6 +169,11 @@ def _starts(data: bytes, request: Request) -> Iterator[int]:
         start = data.find(request.first, start + 1)
 
 
+def _begin(data: bytes, start: int, request: Request) -> int:
+    """Where an answer begins with the bytes that lead to it."""
+    return len(data[:start].rstrip(request.lead)) if request.lead else start
+
+
 def _search(data: bytes, request: Request, ended: bool = False) -> _Found:
     """Look for an answer; `ended`: silence has come, which ends one whose length cannot be told."""
     damaged: BadAnswer | None = None
@@ -187,12 +192,12 @@ def _search(data: bytes, request: Request, ended: bool = False) -> _Found:
         try:
             request.check(rest[:length])
         except DeviceRefused as error:
-            return _Found(refused=error, start=start, end=start + length)
+            return _Found(refused=error, start=_begin(data, start, request), end=start + length)
         except BadAnswer as error:
             damaged = damaged or error
             missing = 1 if by_silence else missing  # the rest may come after a pause
         else:
-            return _Found(answer=rest[:length], start=start, end=start + length)
+            return _Found(answer=rest[:length], start=_begin(data, start, request), end=start + length)
     return _Found(damaged=damaged, missing=missing)
 
 

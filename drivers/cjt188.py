@@ -125,6 +125,7 @@ def read_request(address: str, meter_type: int, di: bytes, wake: int = 3) -> Req
         check=check,
         confusable=() if WILDCARD in address else ("cjt188", address),
         first=b"\x68",
+        lead=WAKE,
         expected=_AROUND + _DATA_SIZE + wake,
     )
 

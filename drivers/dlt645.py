@@ -143,6 +143,7 @@ def read_request(address: str, edition: Edition, item: Item, wake: int = 4) -> R
         check=check,
         confusable=() if WILDCARD in address.upper() else ("dlt645", address, item.di),
         first=b"\x68",
+        lead=WAKE,
         expected=_AROUND + len(di) + item.size + wake,
     )
 

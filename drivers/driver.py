@@ -102,6 +102,8 @@ class Request:
     """The answer may begin at any byte of what comes, since noise does not pass its check. False: at the first only."""
     first: bytes = b""
     """The byte that every answer begins with, to find one quickly in much noise; empty: there are several."""
+    lead: bytes = b""
+    """Bytes that may stand before an answer and mean nothing, such as those that wake a meter's line."""
     idle_s: float | None = None
     """An answer whose length cannot be told is ended by this silence; None: it never is."""
     after: bytes | None = None

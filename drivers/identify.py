@@ -87,7 +87,11 @@ def candidates(bus: Bus, address: int, framing: FramingName, extra_dir: Path | N
     for summary in models.summaries("", extra_dir):
         if summary.driver != "modbus" or remembering.silent > _SILENT_MOST:
             continue
-        candidate = _judged(remembering, summary.model, models.model(summary.model, extra_dir), address, framing)
+        model = models.model(summary.model, extra_dir)
+        try:
+            candidate = _judged(remembering, summary.model, model, address, framing)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue  # a site's own file, wrong in a way that `config check` explains
         if candidate is not None:
             found.append(candidate)
     return sorted(found, key=lambda one: -one.score)

@@ -107,6 +107,8 @@ def _holds(span: _Span, field: Field) -> bool:
 
 
 def _joins(span: _Span, field: Field, options: InstrumentOptions) -> bool:
+    if IDENTIFY in (span.function, field.options.function):
+        return (field.options.function, field.start) == (span.function, span.start)  # one text an exchange
     room = options.block_max * 16 if span.function in (1, 2) else options.block_max
     return (
         (field.options.function, field.options.with_write) == (span.function, span.with_write)

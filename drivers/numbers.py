@@ -23,6 +23,7 @@ FORMATS = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "int64": "q
 Decode = Callable[[bytes], float | None]
 """From the bytes on the wire to the number; None: they hold none."""
 _CENTURY = 2000
+_TWO_DIGITS = 99
 
 
 def words_reversed(data: bytes) -> bytes:
@@ -105,6 +106,8 @@ def parted_time(order: Order) -> Decode:
     def decode(raw: bytes) -> float | None:
         data = bytes_swapped(raw) if order in ("BADC", "DCBA") else raw
         year, *rest = struct.unpack(f">{len(data) // 2}H", data)
+        if max(rest) > _TWO_DIGITS:
+            return None
         parts = "".join(f"{part:02d}" for part in rest)
         return time_number(f"{year + _CENTURY if year < 100 else year:04d}{parts:0<10}")
 

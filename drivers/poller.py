@@ -17,9 +17,9 @@ from typing import Literal, Protocol
 
 from drivers.bus import NOT_ASKED, Caller, Counters, LineBus
 from drivers.driver import Driver, Reading, Request
-from drivers.errors import BadAnswer, DeviceSilent, DriverError, OutcomeUnknown, PortLost
+from drivers.errors import OTHER, BadAnswer, DeviceSilent, DriverError, OutcomeUnknown, PortLost
 from drivers.jobs import Job, JobQueue
-from drivers.port import LineSettings, Port
+from drivers.port import LineSettings, LineStopped, Port
 from drivers.schedule import Schedule, Turn
 
 _REOPEN_FIRST_S = 1.0
@@ -270,6 +270,10 @@ class Poller:
             readings = seat.instrument.driver.read(bus)
         except DriverError as caught:
             error = caught
+        except Exception as fault:  # another package's driver is at fault: its neighbours are polled all the same
+            if isinstance(fault, LineStopped):
+                raise
+            error = BadAnswer(OTHER, reason=f"{type(fault).__name__}: {fault}")
         self._learn(seat, readings, bus.error or error)
         return self._result(seat, slot_ms, tuple(readings), bus.error or error)
 

@@ -10,6 +10,7 @@ so that a damaged answer does not look like a sound one.
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 from collections.abc import Callable, Sequence
@@ -114,7 +115,8 @@ class _Place:
 
 def _decimal(raw: bytes) -> float | None:
     text = raw.decode("latin-1").strip()
-    return float(text) if _DECIMAL.fullmatch(text) else None
+    value = float(text) if _DECIMAL.fullmatch(text) else math.nan
+    return value if math.isfinite(value) else None  # 1e999 is written well
 
 
 def _decoder(options: PointOptions) -> Callable[[bytes], float | None] | None:
@@ -135,9 +137,10 @@ def _decoder(options: PointOptions) -> Callable[[bytes], float | None] | None:
 
 def _unhexed(raw: bytes) -> bytes | None:
     try:
-        return bytes.fromhex(raw.decode("latin-1"))
+        data = bytes.fromhex(raw.decode("latin-1"))
     except ValueError:
         return None
+    return data if 2 * len(data) == len(raw) else None  # `fromhex` passes over blanks
 
 
 @dataclass(slots=True)

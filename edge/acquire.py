@@ -227,7 +227,10 @@ def _heard(watched: _Watched, reading: Reading, slot: int) -> Sample:
     if watched.decision is not None:
         state = None if mark == FAULT else watched.decision.state(value, slot)
         return Sample(slot, point.outlet, point.channel, state, own or (FAULT if state is None else NORMAL))
-    return Sample(slot, point.outlet, point.channel, _in_unit_of_factor(value, point, watched.unit), own or mark)
+    value = _in_unit_of_factor(value, point, watched.unit)
+    if not math.isfinite(value):  # the largest floats leave no room for a conversion
+        return Sample(slot, point.outlet, point.channel, None, own or FAULT)
+    return Sample(slot, point.outlet, point.channel, value, own or mark)
 
 
 def _scaled(point: Point, number: float) -> tuple[float, str]:

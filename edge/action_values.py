@@ -88,7 +88,7 @@ def data(action: str, readings: Sequence[tuple[Reading, float]]) -> dict[str, st
 
 
 def _value(reading: Reading) -> float:
-    if reading.value is None:
+    if reading.value is None or not math.isfinite(reading.value):
         raise NoData
     return reading.value
 
@@ -139,6 +139,8 @@ def info_text(info: Info, reading: Reading) -> str:
     if info.form == "time":
         return _checked_time(f"{value:.0f}".zfill(_SHORT_DIGITS))
     value = value * info.scale + info.offset
+    if not math.isfinite(value):
+        raise NoData
     return _plain(value) if info.decimals is None else number(value, info.decimals)
 
 

@@ -55,7 +55,7 @@ class Summary:
 def summaries(text: str = "", extra_dir: Path | None = None) -> list[Summary]:
     """The models that `text` fits: each of its words stands in the file's name, the name, maker, kind or a factor.
 
-    A file of the site that is no TOML is left out.
+    A file of the site that is no model is left out: `faulty` names it.
     """
     found = []
     for name in names(extra_dir):
@@ -69,9 +69,22 @@ def summaries(text: str = "", extra_dir: Path | None = None) -> list[Summary]:
     return found
 
 
+def faulty(extra_dir: Path | None = None) -> list[BadOption]:
+    """What is wrong with the files that are no models."""
+    found = []
+    for name in names(extra_dir):
+        try:
+            _summary(name, extra_dir)
+        except BadOption as error:
+            found.append(error)
+    return found
+
+
 def _summary(name: str, extra_dir: Path | None) -> Summary:
     parsed = model(name, extra_dir)
-    head = parsed.get("model", {})
+    head, points = parsed.get("model", {}), parsed.get("points", [])
+    if not isinstance(head, dict) or not isinstance(points, list) or not all(map(_is_point, points)):
+        raise BadOption("drivers.model-shape", file=str(path_of(name, extra_dir)))
     return Summary(
         model=name,
         name=str(head.get("name", "–")),
@@ -79,9 +92,13 @@ def _summary(name: str, extra_dir: Path | None) -> Summary:
         kind=str(head.get("kind", "–")),
         driver=str(head.get("driver", "–")),
         grade=str(head.get("grade", "–")),
-        factors=tuple(str(point.get("factor")) for point in parsed.get("points", [])),
+        factors=tuple(str(point["factor"]) for point in points),
         own=path_of(name, extra_dir).parent != _SHIPPED,
     )
+
+
+def _is_point(table: object) -> bool:
+    return isinstance(table, dict) and "factor" in table
 
 
 def path_of(name: str, extra_dir: Path | None = None) -> Path:

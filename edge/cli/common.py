@@ -159,8 +159,13 @@ def _platforms(content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def with_m3_h(value: float, unit: str | None, digits: int = 6) -> str:
     """A number, and m³/h beside L/s: flow meters show the former, the standard wants the latter."""
-    shown = f"{value:.{digits}g}"
-    return f"{shown} ({value * M3_H_IN_L_S:.{digits}g} m³/h)" if unit == FLOW_UNIT else shown
+    shown = rounded(value, digits)
+    return f"{shown} ({rounded(value * M3_H_IN_L_S, digits)} m³/h)" if unit == FLOW_UNIT else shown
+
+
+def rounded(value: float, digits: int) -> str:
+    """So many digits; of a larger number all, to the hundredth, as meters show it: 1.235e+05 kWh is none to compare."""
+    return f"{value:.{digits}g}" if abs(value) < 10 ** (digits - 1) else f"{value:.2f}"
 
 
 @contextmanager

@@ -33,6 +33,8 @@ for _command in (list_instruments, read, watch):
 def list_models(config: Path, search: str, as_json: bool) -> None:
     """One row a model; those beside the site file go before the shipped ones of the same name."""
     found = models.summaries(search, config.parent / "models")
+    for error in models.faulty(config.parent / "models"):
+        click.echo(explain(error), err=True)
     if as_json:
         print_json([asdict(one) for one in found])
         return

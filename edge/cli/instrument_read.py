@@ -23,6 +23,7 @@ from edge.cli.common import (
     json_option,
     load_site,
     print_json,
+    rounded,
     table,
     where,
 )
@@ -131,17 +132,19 @@ def _read(ask: Ask, name: str, what: dict[str, Any]) -> Any:
 
 
 def _line(now: str, row: dict[str, Any]) -> str:
-    if row["error"] is not None:
+    if row["raw"] is None:
         return f"{now[11:19]}  {row.get('factor', '')}  {_error(row)}"
     if "factor" not in row:
         return f"{now[11:19]}  {row['raw'].upper()}  {_ms(row)} ms"
-    value = "–" if row["value"] is None else f"{row['value']:.6g}"
+    value = "–" if row["value"] is None else rounded(row["value"], 6)
     raw = (row["raw"] or "").upper()
-    return f"{now[11:19]}  {row['factor']}  {value} {row['unit'] or ''} {row['mark'] or ''}  {raw}  {_ms(row)} ms"
+    error = f"  {_error(row)}" if row["error"] else ""
+    seen = f"{value} {row['unit'] or ''} {row['mark'] or ''}  {raw}  {_ms(row)} ms"
+    return f"{now[11:19]}  {row['factor']}  {seen}{error}"
 
 
 def _cells(row: dict[str, Any]) -> list[Any]:
-    numbers = [None if row[name] is None else f"{row[name]:.7g}" for name in ("value", "number")]
+    numbers = [None if row[name] is None else rounded(row[name], 7) for name in ("value", "number")]
     raw = row["raw"].upper() if row["raw"] else None
     trip = None if row["round_trip_s"] is None else f"{_ms(row)} ms"
     error = _error(row) if row["error"] else None

@@ -20,6 +20,7 @@ from drivers.line import LineWorker, PollResult
 from drivers.registry import driver_class
 from edge.acquire import Acquirer, instrument_spec, unit_of
 from edge.control.server import Denied, Verb, Who
+from edge.values import Sample
 from protocol.times import iso_text
 
 MAX_COUNT = 125
@@ -99,7 +100,7 @@ def point_row(name: str, instrument: Instrument, point: Point, outcome: Taken | 
         "unit": unit_of(point) or None,
         "mark": sample.mark if sample else None,
         "round_trip_s": outcome.took_s if isinstance(outcome, Taken) else None,
-        "error": _error(outcome),
+        "error": _error(outcome) or _lacking(point, own, sample),
     }
 
 
@@ -116,6 +117,14 @@ def registers_row(name: str, outcome: Taken | DriverError) -> dict[str, Any]:
 
 def _error(outcome: Taken | DriverError) -> dict[str, Any] | None:
     return {"code": outcome.code, "params": outcome.params} if isinstance(outcome, DriverError) else None
+
+
+def _lacking(point: Point, own: Reading | None, sample: Sample | None) -> dict[str, Any] | None:
+    """Why an answer gives no value; a batch analyzer's needs to be seen more often than once."""
+    if own is not None and own.error is not None:
+        return {"code": own.error, "params": {}}
+    is_believed = sample is not None or point.batch is not None
+    return None if is_believed else {"code": "tools.part-unread", "params": {"factor": point.channel}}
 
 
 class Reads:

@@ -208,6 +208,7 @@ STATE = """
     [
         ('"D"', '"Q"', 6, "instruments.cod.states.1.marks", "config.mark"),
         ("0x0044", '"a b"', 6, "instruments.cod.states.1.marks.a b", "config.form.state"),
+        ("0x0044", "fault", 6, "instruments.cod.states.1.marks", "config.state-code"),
         ("register = 8", 'register = 8\n  other = "?"', 7, "instruments.cod.states.1.marks", "config.mark"),
         ("marks", 'factors = ["w21003"]\n  marks', 6, "instruments.cod.states.1.factors", "config.state-factor"),
         ("register = 8", "register = 8\n  bits = [0, 16]", 3, "instruments.cod.states.1", "drivers.modbus.bits"),
@@ -221,6 +222,38 @@ def test_faults_of_a_state_are_told_at_its_line(
     lines = site_text[:at].count("\n")
     problems = [p for p in find(site_text[:at] + STATE.replace(old, new) + site_text[at:]) if not p.warning]
     assert [((p.line or 0) - lines + 1, p.key.replace('"', ""), p.code) for p in problems] == [(line, key, code)]
+
+
+@pytest.mark.parametrize(
+    ("marks", "codes"),
+    [
+        ('{ 00 = "N", 01 = "M", 0x0044 = "D" }', []),
+        ('{ 0 = "N", 00 = "D" }', ["config.state-twice"] * 2),
+        ('{ 10 = "N", 0x0A = "D" }', ["config.state-twice"] * 2),
+        ('{ 0 = "N", 0x4G = "D" }', ["config.state-code"]),
+    ],
+)
+def test_codes_of_a_state_that_is_a_number_are_numbers_each_once(
+    find: Find, site_text: str, marks: str, codes: list[str]
+) -> None:
+    at = site_text.index("\n[platforms")
+    text = site_text[:at] + STATE.replace('{ 0x0044 = "D" }', marks) + site_text[at:]
+    assert [problem.code for problem in find(text) if not problem.warning] == codes
+
+
+@pytest.mark.parametrize(
+    ("scaled", "codes"),
+    [
+        ("scale = 0.00024414435\noffset = 4.0", ["config.current-blind"]),  # 0…65535 are 4…20 mA
+        ("scale = 0.00061036087\noffset = -20.0", []),  # … −20…20 mA
+        ("scale = 0.001", []),
+    ],
+)
+def test_a_current_that_cannot_show_a_broken_wire_is_warned_of(
+    find: Find, site_text: str, scaled: str, codes: list[str]
+) -> None:
+    text = site_text.replace("range = [0, 500]", f"current = [0, 500]\n{scaled}").replace('"float32"', '"uint16"')
+    assert [problem.code for problem in find(text) if "current" in problem.code] == codes
 
 
 def test_a_range_of_a_current_rises(find: Find, site_text: str) -> None:

@@ -54,6 +54,7 @@ def test_other_numbers_are_no_equipment(find: Find, site_text: str, factor: str)
         ("states = { 1 = 10 }", "states", "config.equipment-state"),
         ("states = { 1 = -1 }", "states", "config.equipment-state"),
         ("states = { on = 1 }", "states", "config.form.code"),
+        ("states = { 01 = 1 }", "states", "config.form.code"),
         ('unit = "mg/L"', "unit", "config.equipment-unit"),
         ("range = [0, 20]", "range", "config.equipment-not"),
         ("decimals = 0", "decimals", "config.equipment-not"),

@@ -157,6 +157,10 @@ KEYS = [
 ]
 
 
+AMBIGUOUS = {"bit", "bottle", "state", "stat", "filed_o", "filed_n"}
+"""Misspelt so, a key is another one, or as near to another one."""
+
+
 def misspelt(key: str, how: int, where: int) -> str:
     at = where % len(key)
     if how == 0:
@@ -174,7 +178,7 @@ def test_any_misspelt_key_is_reported_with_its_line_and_the_nearest_key(
     number, key = place
     lines = Path(__file__).with_name("every_key.toml").read_text("utf-8").split("\n")
     wrong = misspelt(key, how, where)
-    if not wrong or (key, wrong) == ("bits", "bit"):  # another key
+    if not wrong or wrong in AMBIGUOUS:
         return
     lines[number - 1] = lines[number - 1].replace(key, wrong, 1)
     errors = [p for p in find("\n".join(lines)) if p.code == "config.unknown-key"]

@@ -31,6 +31,14 @@ def test_all_channels_come_in_one_answer_after_the_setup_was_seen_once() -> None
     assert bus.asked == [b"$012\r", b"#01\r", b"#01\r"]
 
 
+def test_what_a_channel_says_beyond_its_range_is_no_number() -> None:
+    """The manual of the 4017+: over range +999999, under range -000000 (which a float takes for 0)."""
+    bus = Script(SETUP, b">+999999-000000+09.999-00.000+000.00-0.0000+00.000+00.000\r")
+    readings = module(*range(5)).read(bus)
+    assert [(r.value, r.mark) for r in readings] == [(None, "T"), (None, "D"), (9.999, None), (0.0, None), (0.0, None)]
+    assert [r.error for r in readings[:2]] == ["drivers.adam.over-range", "drivers.adam.under-range"]
+
+
 def test_check_sum_is_that_of_the_manual() -> None:
     """#01 is #0184, $012 is $012B7."""
 

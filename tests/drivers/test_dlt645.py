@@ -193,6 +193,21 @@ def test_late_answer_is_not_used_for_the_next_quantity_and_need_not_be_waited_fo
     assert port.written[1][0] - port.written[0][0] < 1.2
 
 
+def test_bytes_that_wake_the_line_before_an_answer_are_not_foreign_and_noise_before_them_is() -> None:
+    waking, noisy = b"\xfe" * 4 + bytes.fromhex(ENERGY), b"\x00" + b"\xfe" * 4 + bytes.fromhex(ENERGY)
+    refusing = b"\xfe" * 4 + bytes.fromhex("68 78 56 34 12 00 00 68 D1 01 35 EB 16")
+    script: list[Answers] = [[(0.1, waking)], [(0.1, refusing)], [(0.1, noisy)]]
+    clock = VirtualTime()
+    port = VirtualPort(clock, lambda data, end: script.pop(0), 2400)
+    bus, caller = LineBus(port, LineSettings("virtual", 2400, "8E1"), clock.mono_s), Caller("a")
+    ask = read_request(METER, "2007", ITEMS["2007"]["energy-forward"])
+    assert (bus.ask(caller, ask, 1), caller.counters.foreign) == (bytes.fromhex(ENERGY), 0)
+    with pytest.raises(DeviceRefused):
+        bus.ask(caller, ask, 1)
+    assert caller.counters.foreign == 0
+    assert (bus.ask(caller, ask, 1), caller.counters.foreign) == (bytes.fromhex(ENERGY), 1)
+
+
 def test_wildcard_waits_for_any_answer_that_may_still_come() -> None:
     """To the wildcard every meter's answer fits."""
     late, right = reply("00 00 01 00 11 11 11 11", address="000000000001"), reply("00 00 01 00 22 22 22 22")

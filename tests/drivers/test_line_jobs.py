@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from virtual_line import Answers, VirtualPort, VirtualTime, framed
 
-from drivers.driver import Bus, InstrumentSpec, PointSpec
+from drivers.driver import Bus, InstrumentSpec, PointSpec, Reading
 from drivers.errors import DeviceSilent, DriverError, LineBusy, LineClosed, OutcomeUnknown, PortLost
 from drivers.jobs import LIMIT, JobQueue
 from drivers.line import LineInstrument, LineWorker, PollResult
-from drivers.modbus import Modbus, PointOptions, WriteOptions
+from drivers.modbus import Modbus, PointOptions, WriteOptions, read_request
 from drivers.poller import Poller
 from drivers.port import LineSettings, LineStopped
 
@@ -200,6 +200,28 @@ def test_end_of_the_line_tells_who_waits_and_takes_no_more() -> None:
     assert isinstance(future.exception(0), LineClosed)
     with pytest.raises(LineClosed):
         site.write()
+
+
+def test_driver_that_is_at_fault_leaves_the_others_their_cadence_and_is_told() -> None:
+    """A bare IndexError ended the line's thread; the next one began with the same instrument, again and again."""
+
+    class Faulty:
+        name = "faulty"
+        PointOptions = InstrumentOptions = object
+
+        def read(self, bus: Bus) -> list[Reading]:
+            bus.ask(read_request(1, 3, 0, 2))
+            raise IndexError("of its own")
+
+    site = Site(2)
+    site.poller = Poller(
+        LineSettings("virtual"), [LineInstrument("bad", Faulty()), LineInstrument("i2", driver(2))],
+        site.results.append, site.time, site.time.mono_s, site.open,
+    )  # fmt: skip
+    results = site.run(6 * EVERY_S)
+    assert [one.readings[0].value for one in results if one.instrument == "i2"] == [1.0] * 6
+    told = [one.error.params["reason"] for one in results if one.instrument == "bad" and one.error]
+    assert told == ["IndexError: of its own"] * 6
 
 
 def test_job_that_is_at_fault_does_not_leave_its_caller_waiting() -> None:

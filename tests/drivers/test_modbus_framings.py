@@ -15,9 +15,9 @@ from script import Script
 from virtual_line import Answers, VirtualPort, VirtualTime, framed
 
 from drivers.bus import Caller, LineBus
-from drivers.driver import PointSpec, Request
+from drivers.driver import InstrumentSpec, PointSpec, Request
 from drivers.errors import BadAnswer, BadOption, DeviceRefused, DeviceSilent
-from drivers.modbus import PointOptions, WriteOptions
+from drivers.modbus import Modbus, PointOptions, WriteOptions
 from drivers.modbus_frame import Framing, ascii_, tcp
 from drivers.modbus_pdu import read_ask
 from drivers.port import LineSettings
@@ -97,6 +97,16 @@ def test_lower_case_digits_are_read_and_a_wrong_lrc_is_not() -> None:
             request.check(damaged)
 
 
+@pytest.mark.parametrize("blanks", ["  ", "\t ", " \n"])
+def test_ascii_digits_that_became_blanks_are_damage_although_the_lrc_is_right(blanks: str) -> None:
+    """00 adds nothing to the sum: without it the other bytes would move up, and 0064 00C8 be read as 6400 C8."""
+    answer = lrc_framed("01 03 04 0064 00C8")
+    damaged = answer[:7] + blanks.encode("ascii") + answer[9:]
+    assert (answer[7:9], len(damaged)) == (b"00", len(answer))
+    with pytest.raises(BadAnswer):
+        ascii_(ASK).check(damaged)
+
+
 @given(st.binary(min_size=4, max_size=4), st.sampled_from(["rtu", "ascii", "tcp"]), st.integers(0, 40))
 def test_answer_is_measured_from_any_part_of_it(data: bytes, name: Any, cut: int) -> None:
     """Too little says nothing yet; enough says the whole length; what is taken out is the PDU."""
@@ -172,6 +182,17 @@ def test_identification_is_read_by_function_43() -> None:
     assert bus.asked == [framed("01 2B 0E 04 00")]
 
 
+def test_texts_of_the_identification_are_asked_for_one_by_one() -> None:
+    """Neighbours like registers 0 and 1, but an answer brings one: the other would be given the first one's text."""
+    specs = [
+        PointSpec(str(item), PointOptions(function=43, register=item, type="text"), text_ok=True) for item in (0, 1)
+    ]
+    modbus = Modbus(InstrumentSpec("x", 1, specs))
+    bus = Script(framed("01 2B 0E 04 81 00 00 01 00 01 41"), framed("01 2B 0E 04 81 00 00 01 01 01 42"))
+    assert [reading.text for reading in modbus.read(bus)] == ["A", "B"]
+    assert bus.asked == [framed("01 2B 0E 04 00"), framed("01 2B 0E 04 01")]
+
+
 def test_another_text_than_the_one_asked_for_is_not_taken() -> None:
     job = points(address=1).reader(PointSpec("x", PointOptions(function=43, register=1, type="text")))
 
@@ -234,6 +255,8 @@ def test_unusable_fixed_write_is_refused(one: tuple[int, int, int]) -> None:
         ({"type": "time"}, "25 02 30 09 30 00", None),
         ({"type": "time"}, "FF FF FF FF FF FF", None),
         ({"type": "time", "words": 6}, "FF FF 00 00 00 00 00 00 00 00 00 00", None),
+        ({"type": "time", "words": 5}, "07 EA 00 09 00 03 00 05 00 D3", None),  # minute 211
+        ({"type": "time", "words": 5}, "07 EA 00 05 00 79 00 03 00 33", None),  # the 121st
     ],
 )
 def test_each_type_is_read(options: dict[str, Any], data: str, value: float | None) -> None:

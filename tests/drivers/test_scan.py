@@ -229,3 +229,13 @@ def test_model_with_registers_of_its_own_is_known_and_a_float_at_register_0_is_n
 
 def test_empty_registers_are_no_model() -> None:
     assert candidates("hach-cod", {}) == []
+
+
+@pytest.mark.parametrize(
+    "point",
+    ['type = "float32"', 'factor = "a"\nregister = 0\ntype = "float32"\nscale = "x"', 'factor = "a"\nregister = "0"'],
+)
+def test_own_file_that_is_wrong_does_not_end_the_comparison_with_the_others(tmp_path: Path, point: str) -> None:
+    (tmp_path / "own.toml").write_text(f'[model]\ndriver = "modbus"\n[[points]]\n{point}\n', encoding="utf-8")
+    found = candidates("pl-pmm180", {"a34013": 12.5, "a01012": 118.0, "a01011": 11.5}, tmp_path)
+    assert found[0].model == "pl-pmm180"

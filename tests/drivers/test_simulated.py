@@ -232,7 +232,7 @@ def test_state_of_a_model_is_set_on_demand() -> None:
     with on_a_pty(slave) as (_, bus):
         assert [r.value for r in reader.read(bus)] == [1.0, 0.0, 28.5]
         slave.set_state(0, 7)
-        slave.set_state(1, 3)
+        slave.set_state(2, 3)
         assert [r.value for r in reader.read(bus)] == [0x0701, 3.0, 28.5]
 
 

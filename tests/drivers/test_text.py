@@ -147,6 +147,19 @@ def test_hex_fields_between_stx_and_etx() -> None:
     assert station.read(Script(b"\x02105=FF9C;106=0001\x03"))[0].value == -100.0
 
 
+def test_digit_that_became_a_blank_is_no_number_of_the_other_digits() -> None:
+    total = text({"request": "T", "columns": (1, 8), "hex": True, "type": "bcd"})
+    assert total.read(Script(b"00120034\r"))[0].value == 120034.0
+    (reading,) = total.read(Script(b"  12  34\r"))
+    assert (reading.value, reading.error) == (None, "drivers.text.not-a-number")
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"inf", b"nan", b"1_0"])
+def test_what_no_number_can_hold_is_no_value(number: bytes) -> None:
+    (reading,) = text({"request": "S", "pattern": "^(.*)$"}).read(Script(number + b"\r"))
+    assert (reading.value, reading.error) == (None, "drivers.text.not-a-number")
+
+
 def test_flag_character_is_a_text_for_a_state() -> None:
     (reading,) = text({"request": "S", "columns": (1, 1), "type": "text"}).read(Script(b"M 1\r"))
     assert (reading.value, reading.text) == (None, "M")

@@ -71,6 +71,12 @@ def test_a_number_that_is_none_bears_no_n_also_without_a_range() -> None:
     assert (sample.value, sample.mark) == (None, "D")
 
 
+def test_a_number_that_overflows_in_the_factors_unit_is_none() -> None:
+    """A float64 register holds up to 1.8e308 g/L, which are 1.8e311 mg/L."""
+    (sample,) = acquirer(unit="g/L").accept(poll(1.7e308))
+    assert (sample.value, sample.mark) == (None, "D")
+
+
 def test_scale_and_offset_give_the_points_unit_and_then_the_factors() -> None:
     (sample,) = acquirer(scale=2.0, offset=1000.0, unit="µg/L", range=(0.0, 5000.0)).accept(poll(1000.0))
     assert sample.value == pytest.approx(3.0)
@@ -229,7 +235,7 @@ def test_value_that_holds_is_shown_as_present_for_so_long() -> None:
 
 # the instrument's own state
 
-WORD = State(marks={"0x004E": "N", "0x0044": "D", "77": "M"})
+WORD = State(marks={"0x004E": "N", "0x0044": "D", "77": "M", "01": "D"})
 FLAG = State(marks={"C": "C", "N": "N"}, other="D")
 
 
@@ -237,9 +243,9 @@ FLAG = State(marks={"C": "C", "N": "N"}, other="D")
     ("value", "codes", "mark"),
     [
         (5.0, (0x4E, "N"), "N"), (5.0, (0x44, "N"), "D"), (5.0, (0x4D, "N"), "M"),
-        (5.0, (0x4E, "C"), "C"), (5.0, (0x4E, "X"), "D"),
+        (5.0, (0x4E, "C"), "C"), (5.0, (0x4E, "X"), "D"), (5.0, (1.0, "N"), "D"),
         (5.0, (0x4D, "C"), "M"),  # the first that says something
-        (5.0, (1.0, "N"), "N"),  # a code that is not in the table says nothing
+        (5.0, (2.0, "N"), "N"),  # a code that is not in the table says nothing
         (999.0, (0x4E, "N"), "T"), (999.0, (0x4D, "N"), "M"),
         (None, (0x4D, "N"), "M"), (None, (0x4E, "N"), "D"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from config.controls import Info
 from config.load import load
 from config.site import Site
-from drivers.driver import Request
+from drivers.driver import Reading, Request
 from drivers.errors import DeviceRefused, DeviceSilent, DriverError, LineBusy, LineClosed, OutcomeUnknown, PortLost
 from drivers.line import LineInstrument, LineWorker
 from drivers.modbus_frame import crc16
@@ -20,6 +22,7 @@ from drivers.port import LineSettings
 from drivers.registry import driver_class
 from drivers.simulated import SimulatedBus, site_blocks
 from edge.acquire import instrument_spec
+from edge.action_values import NoData, info_text
 from edge.actions import ActionResult, Actions
 from edge.catalogue import text as text_of
 from edge.clock import SimulatedClock
@@ -431,6 +434,12 @@ async def test_infos_are_read_as_the_standard_wants_them(world: World) -> None:
 async def test_state_that_is_not_in_the_map_is_no_data(world: World) -> None:
     world.line.memory[1][131] = 9
     assert ended(await world.actions.read_info("ww1", "w01018", "i12001")) == ("no-data", 100)
+
+
+@pytest.mark.parametrize(("raw", "scale"), [(3.4e38, 1e300), (math.inf, 1.0), (math.nan, 1.0)])
+def test_parameter_that_is_no_number_is_no_data(raw: float, scale: float) -> None:
+    with pytest.raises(NoData):
+        info_text(Info(info="i13004", outlet="ww1", scale=scale), Reading("x", raw))
 
 
 async def test_info_that_nobody_has_is_no_data_and_cannot_be_set(world: World) -> None:

@@ -52,6 +52,14 @@ def test_model_beside_the_site_file_goes_before_the_shipped_one_and_a_damaged_on
     assert "seen in field" in run(tmp_path, "models", "--search", "ours").stdout
 
 
+@pytest.mark.parametrize("text", ["[model", "model = 3", "points = 3", "points = [3]", "[[points]]\nregister = 1"])
+def test_own_file_that_is_no_model_is_named_with_its_fault(tmp_path: Path, text: str) -> None:
+    own_model(tmp_path, "ours", text)
+    result = run(tmp_path, "models", "--search", "hach-codmax", "--json")
+    assert (result.exit_code, [one["model"] for one in json.loads(result.stdout)]) == (0, ["hach-codmax"])
+    assert str(tmp_path / "models" / "ours.toml") in result.stderr
+
+
 def test_model_is_shown_as_its_file_so_that_it_can_be_copied(tmp_path: Path) -> None:
     shown = run(tmp_path, "show", "scs-900uv").stdout
     own_model(tmp_path, "copy", shown)

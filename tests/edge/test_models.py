@@ -15,15 +15,18 @@ import pytest
 from config.load import load, problems
 from config.sampler import SOURCES
 from config.site import Instrument, Site
+from config.states import mark_of
 from drivers import models
 from drivers.bus import Caller, LineBus
 from drivers.capture import Capture, Frame
 from drivers.driver import PointSpec, Request
-from drivers.errors import DriverError
+from drivers.errors import BadAnswer, DriverError
 from drivers.line import PollResult
+from drivers.modbus_frame import crc16
 from drivers.port import LineSettings
 from drivers.registry import driver_class
 from drivers.registry import names as driver_names
+from drivers.simulated.slaves import of_model
 from edge.acquire import Acquirer, instrument_spec
 from edge.action_values import info_text
 
@@ -63,6 +66,7 @@ OF_THE_SITE = {
     ),
     "wl-1a1-old": point("w00000", f'unit = "m³/h"\nscale = {1800 / 65535}'),
     "zhonghe-flow": point("w00000", 'unit = "m³/h"'),
+    "tuf-2000": point("w00000", 'kind = "total"\nunit = "m³"'),
     "adam-4017": "".join(
         point(factor, f"channel = {channel}\ncurrent = [0, 200]") for channel, factor in enumerate(("a01012", "a34013"))
     ),
@@ -148,6 +152,111 @@ def test_model_asks_with_the_bytes_of_its_capture_and_reads_its_values(tmp_path:
 
     beside: list[tuple[str, float | None, str]] = []
     assert sorted(samples(site(tmp_path, model), read) + beside) == sorted(expected(taken))
+
+
+FAMILY_B = {0: "N", 1: "N", 2: "C", 8: "C", 9: "C", 10: "M", **dict.fromkeys(range(12, 19), "M"), 23: "D"}
+FLAGS = {0x4E: "N", 0x54: "T", 0x4C: "T", 0x44: "D", 0x4D: "M", 0x637A: "C", 0x6373: "C", 0x3F: "D"}
+FAMILY_A = {1: "D", 2: "N", 3: "N", 4: "M", 5: "M", 6: "D", 7: "C", 8: "C", 10: "C", 11: "C"}
+STATES: dict[str, list[tuple[dict[int, int], str]]] = {
+    "scs-900uv": [
+        ({10: 0x0001, 11: 0}, "N"), ({10: 0x0101, 11: 0}, "D"), ({10: 0x0002, 11: 0}, "C"), ({10: 0x0001, 11: 1}, "M"),
+        ({10: 0x0102, 11: 1}, "D"), ({10: 0x0002, 11: 1}, "C"),
+    ],
+    "scs-900cpm": [
+        ({14: word}, mark)
+        for word, mark in {
+            0x01: "N", 0x81: "D", 0x41: "M", 0x21: "C", 0x11: "M", 0xF1: "D", 0x71: "M", 0x31: "C", 0x20: "C",
+            0x00: "D",
+        }.items()
+    ],
+    "scs-900-plc": [
+        ({3996: word}, mark)
+        for word, mark in {0: "N", 0x0200: "D", 0x0800: "M", 0x4000: "M", 0x4A00: "D", 0x0002: "N"}.items()
+    ],
+    "pl-pmm180": [
+        ({12: code}, mark) for code, mark in {1: "N", 2: "C", 3: "C", 4: "M", 5: "D", 0: "D", 6: "D"}.items()
+    ],
+    "tianze-codcr-1001": [({9: code}, mark) for code, mark in {0: "N", 6: "N", 9: "N", 13: "D", 14: "M"}.items()],
+    "fpi-nh3n-hebei": [({0x2000: code}, mark) for code, mark in FAMILY_A.items()],
+    **{f"xinruipeng-{what}": [({0x1008: word}, mark) for word, mark in FLAGS.items()] for what in ("cod", "nh3n")},
+    **{
+        model: [({0x1083: code}, mark) for code, mark in FAMILY_B.items()]
+        for model in ("yuxing-hebei-cod", "yuxing-hebei-nh3n", "phototek-6000-cod", "gj-surface-water-cod")
+    },
+}  # fmt: skip
+"""By model: what its status registers hold, and the mark that the notes of its drivers give. Of several states
+SCS-900UV takes fault, calibration, maintenance; SCS-900CPM fault, maintenance, calibration, back-flush."""
+
+
+class Registers:
+    """A bus on which every register can be read: those not named hold 4010, a float of 2.25, 11.9 mA of a PLC."""
+
+    def __init__(self, words: dict[int, int]) -> None:
+        self.words = words
+
+    def ask(self, request: Request) -> bytes:
+        first, count = int.from_bytes(request.data[2:4], "big"), int.from_bytes(request.data[4:6], "big")
+        words = [self.words.get(at, 0x4010) for at in range(first, first + count)]
+        body = bytes((*request.data[:2], 2 * count)) + b"".join(word.to_bytes(2, "big") for word in words)
+        answer = body + crc16(body).to_bytes(2, "little")
+        request.check(answer)
+        return answer
+
+
+@pytest.mark.parametrize("model", STATES)
+def test_states_of_a_model_give_the_marks_that_its_drivers_note(tmp_path: Path, model: str) -> None:
+    whole = site(tmp_path, model)
+    driver = driver_class("modbus")(instrument_spec("i", whole.instruments["i"]))
+    for words, mark in STATES[model]:
+        readings = tuple(driver.read(Registers(words)))
+        found = Acquirer(whole).accept(PollResult("i", NOON, readings, None, 0.0))
+        assert {sample.mark for sample in found} == {mark}, words
+
+
+ANSWERS = {
+    "shimadzu-4100": "###001R1 0206 1530 000 {:>8} mg/L OK***",
+    "wtw-trescon": "T1RCONZ\r\nTresCon> NH4-N  mg/l : {}\r\nOK\r\n",
+    "jiubo-ultrasonic": "Q =  {} m3/h  M = {} m3    OK  20260206 0930 ok ok\r\n",
+}
+"""The answers of the captures, with a place for the number."""
+
+
+@pytest.mark.parametrize("model", ANSWERS)
+@pytest.mark.parametrize("number", ["3.56E+1", "3.56e1", "35,62", "-35.6", "----", "35.6.2", ""])
+def test_number_written_otherwise_than_noted_is_not_read_up_to_where_it_is_strange(
+    tmp_path: Path, model: str, number: str
+) -> None:
+    answer = ANSWERS[model].format(number, number).encode("ascii")
+
+    class Text:
+        def ask(self, request: Request) -> bytes:
+            request.check(answer)
+            return answer
+
+    driver = driver_class("text")(instrument_spec("i", site(tmp_path, model).instruments["i"]))
+    with pytest.raises(BadAnswer):
+        driver.read(Text())
+
+
+@pytest.mark.parametrize("model", STATES)
+def test_simulated_instrument_of_a_model_is_normal_by_itself(tmp_path: Path, model: str) -> None:
+    whole = site(tmp_path, model)
+    slave = of_model(model, 1, {})
+
+    class Simulated:
+        def ask(self, request: Request) -> bytes:
+            answer = slave.answer(request.data, NOON)
+            request.check(answer)
+            return answer
+
+    readings = tuple(driver_class("modbus")(instrument_spec("i", whole.instruments["i"])).read(Simulated()))
+    codes = {one.point: one.value for one in readings}
+    states = enumerate(whole.instruments["i"].states)
+    assert {mark_of(state, codes[f"state/{at}"], None) for at, state in states} <= {"N", None}
+
+
+def test_every_model_with_states_has_its_marks_checked() -> None:
+    assert {name for name in models.names() if models.model(name).get("states")} == set(STATES)
 
 
 def told(instrument: Instrument, driver: Any, bus: Replay) -> Iterator[tuple[str, float | None, str]]:

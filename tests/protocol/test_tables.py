@@ -93,7 +93,8 @@ def test_no_two_units_share_a_spelling() -> None:
 @pytest.mark.parametrize(
     ("unit", "to_unit", "code"),
     [("mg/L", "kPa", "protocol.unit.mismatch"), ("ppm", "mg/m³", "protocol.unit.mismatch"),
-     ("furlong", "m", "protocol.unit.unknown")],
+     ("furlong", "m", "protocol.unit.unknown"), ("km³/h", "m³/h", "protocol.unit.unknown"),
+     ("km³", "m³", "protocol.unit.unknown")],  # a thousand m³, or 10⁹?
 )  # fmt: skip
 def test_units_that_do_not_fit_are_refused(unit: str, to_unit: str, code: str) -> None:
     assert not units.convertible(unit, to_unit)
