@@ -144,3 +144,27 @@ def test_current_that_was_found_is_a_current_in_the_block_so_that_a_broken_loop_
     read = tomllib.loads(point_block("dust", place(best, (0.0, 200.0)), "a34013", "ww1"))
     (point,) = read["instruments"]["dust"]["points"]
     assert (point["current"], point.get("scale"), point.get("offset")) == ([0.0, 200.0], scale, offset)
+
+
+@pytest.mark.parametrize("before", ["a technician's file", None])
+def test_replay_puts_its_link_in_nothings_place_but_an_old_links(tmp_path: Path, before: str | None) -> None:
+    file, link = tmp_path / "x.capture", tmp_path / "port"
+    file.write_text("source: made\n\n0.000 > 01 03 00 00 00 02 C4 0B\n", encoding="utf-8")
+    if before is None:
+        link.symlink_to(tmp_path / "gone")  # of a replay that was killed
+    else:
+        link.write_text(before, encoding="utf-8")
+    result = run("line", "replay", str(file), "--link", str(link), "--seconds", "0.1")
+    if before is None:
+        assert (result.exit_code, link.is_symlink()) == (0, False)
+    else:
+        assert (result.exit_code, link.read_text(encoding="utf-8")) == (2, before)
+        assert str(link) in result.stderr
+
+
+def test_replay_says_where_its_link_cannot_be(tmp_path: Path) -> None:
+    file, link = tmp_path / "x.capture", tmp_path / "absent" / "port"
+    file.write_text("source: made\n\n0.000 > 01 03 00 00 00 02 C4 0B\n", encoding="utf-8")
+    result = run("line", "replay", str(file), "--link", str(link), "--seconds", "0.1")
+    assert result.exit_code == 2
+    assert str(link) in result.stderr
