@@ -17,6 +17,8 @@ from click.testing import CliRunner, Result
 
 from drivers import find
 from drivers.capture import Capture
+from drivers.simulated import SimulatedBus
+from drivers.simulated.station import Registers
 from edge.cli.line_find import place
 from edge.cli.main import hj212
 from edge.tools.site_block import point_block
@@ -144,6 +146,47 @@ def test_current_that_was_found_is_a_current_in_the_block_so_that_a_broken_loop_
     read = tomllib.loads(point_block("dust", place(best, (0.0, 200.0)), "a34013", "ww1"))
     (point,) = read["instruments"]["dust"]["points"]
     assert (point["current"], point.get("scale"), point.get("offset")) == ([0.0, 200.0], scale, offset)
+
+
+class StillClock:
+    def wall_ms(self) -> int:
+        return 1_763_784_000_000
+
+
+def test_block_of_a_scan_is_added_to_a_site_that_has_the_address_on_another_line_already(tmp_path: Path) -> None:
+    link, site = tmp_path / "port", tmp_path / "site.toml"
+    site.write_text(
+        f'[lines.a]\nport = "/dev/other"\n[lines.b]\nport = "{link}"\n'
+        '[instruments.modbus-1]\nline = "a"\naddress = 1\n[instruments.known]\nline = "b"\naddress = 2\n',
+        encoding="utf-8",
+    )
+    bus = SimulatedBus([Registers(1, [0] * 9), Registers(2, [0] * 9)], StillClock(), baud=115200, link=link)
+    bus.start()
+    try:
+        how = ("--protocol", "modbus", "--address", "1-2", "--baud", "9600", "--format", "8N1", "--outlet", "ww1")
+        result = run("line", "scan", "b", "-c", str(site), *how)
+    finally:
+        bus.stop()
+    assert result.exit_code == 0, result.output
+    whole = tomllib.loads(site.read_text(encoding="utf-8") + result.stdout)
+    assert sorted(whole["instruments"]) == ["b-modbus-1", "known", "modbus-1"]
+    assert whole["instruments"]["b-modbus-1"] | {"address": 1, "line": "b"} == whole["instruments"]["b-modbus-1"]
+    assert "address 2 is in the site file already: known" in result.stderr
+
+
+@pytest.mark.parametrize("bad", ['baud = "abc"', "baud = 0", 'gap = "5"', 'format = "8X1"'])
+def test_line_whose_settings_cannot_be_is_named(tmp_path: Path, bad: str) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(f'[lines.rs485-1]\nport = "/dev/null"\n{bad}\n', encoding="utf-8")
+    for verb in (("scan",), ("sniff", "rs485-1"), ("find", "3", "--address", "1")):
+        result = run("line", *verb, "-c", str(site))
+        assert (result.exit_code, "line rs485-1" in result.stderr) == (2, True), result.output
+
+
+def test_scan_for_addresses_that_no_protocol_has_does_not_say_that_nobody_answered(tmp_path: Path) -> None:
+    none = str(tmp_path / "none.toml")
+    result = run("line", "scan", "/dev/null", "-c", none, "--protocol", "modbus", "--address", "400")
+    assert (result.exit_code, "none of these addresses" in result.stderr) == (2, True), result.output
 
 
 @pytest.mark.parametrize("before", ["a technician's file", None])
