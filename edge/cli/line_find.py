@@ -82,16 +82,14 @@ class Whom:
 @json_option
 def find(number: str, line: str | None, config: Path, as_json: bool, **how: Any) -> None:
     """Survey, search, look again, print."""
-    screen = _screen(number, how["tolerance"])
+    screen, *later = [_screen(one, how["tolerance"]) for one in (number, *how["again"])]
     scales = _unit_scales(how["factor"], how["unit"])
     with _reader(config, line, how) as (whom, read):
         registers = _survey(read, how)
         found = core.search(registers, screen, how["span"], scales)
-        found = core.again(read, found, screen) if not how["again"] else found
-        for one in how["again"]:
-            time.sleep(how["pause_s"])
-            found = core.again(read, found, _screen(one, how["tolerance"]))
-        if sys.stdin.isatty() and not as_json and not how["again"]:
+        found = core.again(read, found, screen) if not later else found
+        found = _looked_again(read, found, later, how["pause_s"])
+        if sys.stdin.isatty() and not as_json and not later:
             found = _asked_again(read, found, how["tolerance"])
     count = sum(len(here) for here in registers.values())
     _tell(found, count, whom, how, as_json)
@@ -222,7 +220,7 @@ def _as_error(error: dict[str, Any]) -> DriverError:
 
 def _survey(read: core.Read, how: dict[str, Any]) -> core.Registers:
     functions = [int(one) for one in how["functions"]] or list(core.FUNCTIONS)
-    ranges = core.USUAL if how["registers"] is None else [range(min(how["registers"]), max(how["registers"]) + 1)]
+    ranges = core.USUAL if how["registers"] is None else _runs(how["registers"])
     known: core.Registers = {}
     with Progress() as progress:
         try:
@@ -234,14 +232,44 @@ def _survey(read: core.Read, how: dict[str, Any]) -> core.Registers:
     return known
 
 
+def _runs(registers: Sequence[int]) -> list[range]:
+    """Neighbours together; what lies between them was not asked for."""
+    runs: list[range] = []
+    for one in sorted(set(registers)):
+        start = runs.pop().start if runs and runs[-1].stop == one else one
+        runs.append(range(start, one + 1))
+    return runs
+
+
+def _looked_again(
+    read: core.Read, found: list[core.Candidate], later: Sequence[core.Screen], pause_s: float
+) -> list[core.Candidate]:
+    """Each further number after its pause; Ctrl-C leaves what fits until then."""
+    try:
+        for one in later:
+            time.sleep(pause_s)
+            found = core.again(read, found, one)
+    except KeyboardInterrupt:
+        click.echo(text("tools.again-stopped"), err=True)
+    return found
+
+
 def _asked_again(read: core.Read, found: list[core.Candidate], tolerance: float | None) -> list[core.Candidate]:
     """As long as several places fit, the screen is asked for once more."""
     while len(found) > 1:
         click.echo(text("tools.find-several", count=len(found)))
-        number = click.prompt(text("tools.find-now"), default="", show_default=False)
+        try:
+            number = click.prompt(text("tools.find-now"), default="", show_default=False)
+        except click.Abort:  # Ctrl-C: what was found stays
+            return found
         if not number:
             return found
-        found = core.again(read, found, _screen(number, tolerance))
+        try:
+            screen = _screen(number, tolerance)
+        except Stop as slip:
+            slip.show()
+            continue
+        found = core.again(read, found, screen)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import struct
@@ -11,7 +12,9 @@ import tomllib
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -172,6 +175,55 @@ def test_block_of_a_scan_is_added_to_a_site_that_has_the_address_on_another_line
     assert sorted(whole["instruments"]) == ["b-modbus-1", "known", "modbus-1"]
     assert whole["instruments"]["b-modbus-1"] | {"address": 1, "line": "b"} == whole["instruments"]["b-modbus-1"]
     assert "address 2 is in the site file already: known" in result.stderr
+
+
+@pytest.fixture
+def analyzer(tmp_path: Path) -> Iterator[list[str]]:
+    """12.5 as a float32 in register 2 of address 1; the words of `line find` up to the number's options."""
+    link = tmp_path / "analyzer"
+    words = [0, 0, *struct.unpack(">2H", struct.pack(">f", 12.5)), 0, 0]
+    bus = SimulatedBus([Registers(1, words)], StillClock(), baud=115200, link=link)
+    bus.start()
+    yield ["line", "find", "12.5", str(link), "--address", "1", "--function", "3", "-c", str(tmp_path / "none.toml")]
+    bus.stop()
+
+
+def test_later_number_that_is_none_is_said_before_the_survey(analyzer: list[str]) -> None:
+    result = run(*analyzer, "--registers", "0-5", "--again", "12.6", "--again", "12,7", "--pause", "600")
+    assert (result.exit_code, result.stderr) == (2, "not a number: 12,7\n")
+
+
+def test_what_was_found_stays_when_the_wait_for_a_later_number_is_ended_by_ctrl_c(
+    analyzer: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge.cli.line_find.time.sleep", interrupted)
+    result = run(*analyzer, "--registers", "0-5", "--again", "12.6")
+    assert (result.exit_code, "register = 2\n" in result.stdout) == (0, True), result.output
+
+
+@pytest.mark.parametrize("typed", [["12,5", "x", ""], ["12.5", click.Abort()]])
+def test_slip_or_ctrl_c_at_the_question_for_a_later_number_loses_nothing(
+    analyzer: list[str], monkeypatch: pytest.MonkeyPatch, typed: list[object]
+) -> None:
+    def prompt(*_args: object, **_more: object) -> object:
+        answer = typed.pop(0)
+        if isinstance(answer, click.Abort):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("edge.cli.line_find.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    monkeypatch.setattr("edge.cli.line_find.click.prompt", prompt)
+    result = CliRunner().invoke(hj212, [*analyzer, "--registers", "0-5", "--tolerance", "1"])
+    assert (result.exit_code, "register = 2\n" in result.stdout) == (0, True), result.output
+    assert typed == []
+
+
+def test_only_the_registers_that_were_named_are_read(analyzer: list[str]) -> None:
+    result = run(*analyzer, "--registers", "0-1,4-5", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["registers"]) == (1, 4), result.output
 
 
 @pytest.mark.parametrize("bad", ['baud = "abc"', "baud = 0", 'gap = "5"', 'format = "8X1"'])
