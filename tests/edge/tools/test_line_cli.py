@@ -18,10 +18,12 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from drivers import decode as core
 from drivers import find
 from drivers.capture import Capture
 from drivers.simulated import SimulatedBus
 from drivers.simulated.station import Registers
+from edge.cli.decode import show_guesses
 from edge.cli.line_find import place
 from edge.cli.main import hj212
 from edge.tools.site_block import point_block
@@ -57,6 +59,40 @@ def test_decode_shows_the_orders_side_by_side_and_names_a_wrong_check() -> None:
     assert packet.exit_code == 0
     refused = run("decode", "hello")
     assert (refused.exit_code, refused.stderr) == (2, "not hexadecimal: hello\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "raw"),
+    [
+        ("４２，４８、00 00", "42 48 00 00"),  # as a Chinese input method has them
+        ("0x1 0x3,4", "01 03 04"),
+        ("4248-0000", "42 48 00 00"),
+    ],
+)
+def test_bytes_are_taken_as_people_write_them(given: str, raw: str) -> None:
+    assert json.loads(run("decode", "--json", given).stdout)["bytes"] == raw
+
+
+@pytest.mark.parametrize("given", ["", " ", "424", "42 480 0", "zz"])
+def test_half_a_byte_or_nothing_is_refused_and_never_shifted(given: str) -> None:
+    result = run("decode", given)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "not hexadecimal" in result.stderr
+
+
+def test_no_number_is_broken_over_two_lines_on_a_screen_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    raw = struct.pack(">f", 2.718407e23) + b"\xff" * 8 + b"\x80" + b"\0" * 7
+    show_guesses(core.block(raw), everything=True)
+    rows = capsys.readouterr().out.splitlines()[3:-2]
+    assert "2.72e+23" in rows[3] + rows[4], rows
+    assert max(map(len, rows)) <= 80
+    places = [row.index("int16") for row in rows if " int16" in row]
+    below_the_type = [row[places[0] + 12 :] for row in rows if not row[:3].strip()]
+    assert not "".join(below_the_type).strip(), rows
 
 
 def test_sniff_on_a_port_of_its_own_prints_both_directions_sends_nothing_and_saves_a_capture(
