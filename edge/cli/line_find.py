@@ -47,7 +47,8 @@ _SHOWN = 12
 _BLOCKS = 3
 _UNITS = ("mg/L", "ug/L", "g/L", "mg/m3", "ug/m3", "m3/h", "L/s", "m3/s", "m3/min", "kPa", "Pa", "MPa", "kW", "W")
 """In which an instrument may hold what its screen shows in another unit."""
-_PORT_CODES = ("drivers.line-held", "drivers.port-closed", "drivers.port-lost", "drivers.port-gone")
+_PORT_CODES = ("drivers.line-held", "drivers.port-")
+"""Their beginnings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +214,7 @@ class _Remote:
 
 def _as_error(error: dict[str, Any]) -> DriverError:
     code, params = error["code"], error["params"]
-    if code in _PORT_CODES:
+    if code.startswith(_PORT_CODES):
         raise Stop("tools.failed", CHECK_FAILED, why=explain(PortLost(code, **params)))
     return DeviceRefused(code, **params) if "exception" in params else DeviceSilent(code, **params)
 
