@@ -282,7 +282,7 @@ def _tell(found: Sequence[core.Candidate], count: int, whom: Whom, how: dict[str
         print_json({"instrument": whom.instrument, "address": whom.address, "registers": count, "candidates": rows})
         return
     if not found:
-        click.echo(text("tools.find-nothing", count=count), err=True)
+        click.echo(text("tools.find-nothing" if count else "tools.find-silent", count=count), err=True)
         return
     titles = [f"tools.col-{one}" for one in ("function", "register", "type", "order", "scale", "raw", "value")]
     table(titles, [_row(one) for one in found[:_SHOWN]])

@@ -262,6 +262,11 @@ def test_only_the_registers_that_were_named_are_read(analyzer: list[str]) -> Non
     assert (result.exit_code, json.loads(result.stdout)["registers"]) == (1, 4), result.output
 
 
+def test_instrument_of_which_nothing_could_be_read_is_not_said_to_lack_the_number(analyzer: list[str]) -> None:
+    result = run(*analyzer, "--registers", "100-101")
+    assert (result.exit_code, "no register could be read" in result.stderr) == (1, True), result.output
+
+
 @pytest.mark.parametrize("bad", ['baud = "abc"', "baud = 0", 'gap = "5"', 'format = "8X1"'])
 def test_line_whose_settings_cannot_be_is_named(tmp_path: Path, bad: str) -> None:
     site = tmp_path / "site.toml"
