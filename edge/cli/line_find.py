@@ -47,8 +47,10 @@ _SHOWN = 12
 _BLOCKS = 3
 _UNITS = ("mg/L", "ug/L", "g/L", "mg/m3", "ug/m3", "m3/h", "L/s", "m3/s", "m3/min", "kPa", "Pa", "MPa", "kW", "W")
 """In which an instrument may hold what its screen shows in another unit."""
-_PORT_CODES = ("drivers.line-held", "drivers.port-")
-"""Their beginnings."""
+_PORT_CODES = (
+    "drivers.line-held", "drivers.port-closed", "drivers.port-lost", "drivers.port-gone", "drivers.port-missing",
+    "drivers.port-denied", "drivers.port-in-use",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +216,7 @@ class _Remote:
 
 def _as_error(error: dict[str, Any]) -> DriverError:
     code, params = error["code"], error["params"]
-    if code.startswith(_PORT_CODES):
+    if code in _PORT_CODES:
         raise Stop("tools.failed", CHECK_FAILED, why=explain(PortLost(code, **params)))
     return DeviceRefused(code, **params) if "exception" in params else DeviceSilent(code, **params)
 
