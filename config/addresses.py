@@ -21,6 +21,8 @@ _OPTION = r"(baud=[0-9]{2,7}|format=[5-8][NEOMS](1|1\.5|2))"
 _SERIAL = re.compile(rf"serial:(/[^\s?]+)(\?{_OPTION}(&{_OPTION})*)?")
 Address = Annotated[str, Pattern(rf"({HOST_PORT}|{_SERIAL.pattern})", "address")]
 ListenAddress = Annotated[str, Pattern(HOST_PORT, "listen")]
+LinePort = Annotated[str, Pattern(rf"(socket|rfc2217)://{HOST_PORT}([/?].*)?|(?!socket:|rfc2217:).+", "port")]
+"""A device, or a serial server, which is nothing without its TCP port."""
 LISTEN = "listen:"
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from config.addresses import Address, ListenAddress, addresses_of
+from config.addresses import Address, LinePort, ListenAddress, addresses_of
 from config.alarms import AlarmRules
 from config.batch import NewResult, ResultKind, Source
 from config.controls import Action, Info, RawCode
@@ -167,7 +167,7 @@ class Rs485:
 class Line:
     """`[lines.NAME]`: one RS-485/232 port, or a serial server's TCP port."""
 
-    port: str
+    port: LinePort
     baud: Annotated[int, Ge(50), Le(4_000_000)] = 9600
     format: Annotated[str, Pattern(r"[5-8][NEOMS](1|1\.5|2)", "format")] = "8N1"
     gap: Millis = 0

@@ -9,6 +9,7 @@ Every OSError or SerialException of an open port is `PortLost`: the line closes 
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import select
@@ -25,6 +26,13 @@ import serial.rs485
 from drivers.errors import PortLost
 
 _CHUNK = 4096
+_WHY_NOT = {
+    errno.ENOENT: "drivers.port-missing",
+    errno.EACCES: "drivers.port-denied",
+    errno.EPERM: "drivers.port-denied",
+    errno.EAGAIN: "drivers.port-in-use",
+    errno.EBUSY: "drivers.port-in-use",
+}
 _RFC2217_WAIT_S = 0.1
 """Longest blocking read on an rfc2217 port: its bytes come through pyserial's thread, not a descriptor."""
 _PEER_DEAD_MS = 15_000
@@ -162,7 +170,7 @@ def open_port(settings: LineSettings, stop: StopSignal) -> Port:
     try:
         device = serial.serial_for_url(settings.port, **options)
     except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError
-        raise _lost(error, settings.port) from error
+        raise _not_opened(error, settings.port) from error
     port: _DescriptorPort | _Rfc2217Port = (_Rfc2217Port if blocking else _DescriptorPort)(device, stop)
     if settings.rs485 is not None:
         port.rs485 = not remote and _switched(device, settings.rs485)
@@ -186,6 +194,12 @@ def _switched(device: Any, wanted: Rs485) -> bool:
 
 def _lost(error: Exception, port: str) -> PortLost:
     return PortLost("drivers.port-lost", port=port, reason=str(error))
+
+
+def _not_opened(error: Exception, port: str) -> PortLost:
+    """What a technician can do something about has a text of its own."""
+    code = _WHY_NOT.get(getattr(error, "errno", None) or 0, "drivers.port-lost")
+    return PortLost(code, port=port, reason=str(error))
 
 
 class _DescriptorPort:

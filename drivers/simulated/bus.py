@@ -129,14 +129,15 @@ class SimulatedBus:
         # Our own hold on the slave keeps the master alive while no line has it open.
         tty.setraw(self._slave)
         if self._link is not None:
-            self._link.unlink(missing_ok=True)
+            if self._link.is_symlink():  # of a bus that was killed; anything else is not ours
+                self._link.unlink()
             self._link.symlink_to(os.ttyname(self._slave))
 
     def _unplug(self) -> None:
         if self._master < 0:
             return
-        if self._link is not None:
-            self._link.unlink(missing_ok=True)
+        if self._link is not None and self._link.is_symlink():
+            self._link.unlink()
         os.close(self._slave)
         os.close(self._master)
         self._master = self._slave = -1

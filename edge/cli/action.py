@@ -54,11 +54,10 @@ def run(config: Path, instrument: str, action: str, reason: str, by: str | None,
 def carry_out(place: Where, args: dict[str, Any], as_json: bool, no_wait: bool = False) -> None:
     """Order an action of the daemon and say what came of it; it goes on when this command is interrupted."""
     number = place.ask("action-begin", {name: each for name, each in args.items() if each is not None})["number"]
-    result = None
-    while not no_wait and result is None:
-        result = place.ask("action-result", {"number": number})
-        if result is None:
-            time.sleep(POLL_S)
+    try:
+        result = None if no_wait else _awaited(place, number)
+    except KeyboardInterrupt as error:  # the instrument is at it all the same
+        raise Stop("cli.action-begun", CHECK_FAILED, **args) from error
     if as_json:
         print_json(result if result is not None else {"instrument": args["instrument"], "action": args["action"]})
     elif result is None:
@@ -70,3 +69,9 @@ def carry_out(place: Where, args: dict[str, Any], as_json: bool, no_wait: bool =
         raise Stop("cli.action-failed", CHECK_FAILED, **result)
     if as_json and result is not None and result["result"] != "done":
         raise click.exceptions.Exit(CHECK_FAILED)
+
+
+def _awaited(place: Where, number: int) -> Any:
+    while (result := place.ask("action-result", {"number": number})) is None:
+        time.sleep(POLL_S)
+    return result

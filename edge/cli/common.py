@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,8 +182,17 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | None = None, columns: int = 160) -> None:
-    """A table on the technician's screen, or `columns` wide in a pipe; titles are codes of the catalogue."""
+def table(
+    titles: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    caption: str | None = None,
+    columns: int = 160,
+    whole: Collection[str] = (),
+) -> None:
+    """A table on the technician's screen, or `columns` wide in a pipe; titles are codes of the catalogue.
+
+    `whole`: titles of columns whose cells are never broken: half a number is another number.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -193,7 +202,8 @@ def table(titles: Sequence[str], rows: Iterable[Sequence[Any]], caption: str | N
     )
     for row in rows:
         drawn.add_row(*("-" if cell is None else str(cell) for cell in row))
-    for column in drawn.columns:
+    for title, column in zip(titles, drawn.columns, strict=True):
         column.overflow = "fold"  # a cut address or time is worse than a second line
+        column.no_wrap = title in whole
     width = None if sys.stdout.isatty() else columns
     Console(highlight=False, markup=False, width=width).print(drawn)

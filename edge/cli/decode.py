@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from edge.cli.common import Stop, json_option, print_json, table
 
 _FEW = 4
 """Registers whose every guess fits on a screen; of more, the plausible ones are shown."""
+_WIDEST = 10
+"""Characters of a cell: a uint32 is whole."""
 _SAID = ("function", "register", "count", "exception", "di", "item", "value", "meter_type")
 """Fields of a frame that are said in its one line."""
 _CHECKS = {True: "tools.check-right", False: "tools.check-wrong", None: "tools.check-none"}
@@ -46,11 +49,23 @@ def parsed(given: str) -> bytes:
     if given.startswith((":", "#", "$", ">", "!")):
         ending = "\r\n" if given.startswith((":", "##")) else "\r"
         return (given.rstrip("\r\n") + ending).encode("utf-8")
-    digits = given.replace("0x", " ").replace("0X", " ").translate(str.maketrans(",;-:\t", "     "))
+    plain = unicodedata.normalize("NFKC", given)  # ０１，０３ of a Chinese input method
+    parts = plain.replace("0x", " ").replace("0X", " ").translate(str.maketrans(",;-:\t、", "      ")).split()
     try:
-        return bytes.fromhex("".join(digits.split()))
+        # 1 3 is 01 03, never 13
+        found = bytes.fromhex("".join(f"0{part}" if len(part) == 1 else _even(part) for part in parts))
     except ValueError as error:
         raise Stop("tools.not-hex", given=given[:60]) from error
+    if not found:
+        raise Stop("tools.not-hex", given=given[:60])
+    return found
+
+
+def _even(part: str) -> str:
+    """The same; ValueError for half a byte, which might stand anywhere."""
+    if len(part) % 2:
+        raise ValueError(part)
+    return part
 
 
 def guess_object(one: core.Guess) -> dict[str, Any]:
@@ -104,15 +119,15 @@ def summary(one: frames.Frame) -> str:
 def show_guesses(guesses: Sequence[core.Guess], everything: bool) -> None:
     """One row a register and type, the four orders side by side; `*`: plausible."""
     rows: dict[tuple[int, str, int], dict[str, str]] = {}
+    texts = [one for one in guesses if one.text is not None]
     for one in guesses:
-        if everything or one.plausible:
-            cell = core.shown(one) + (" *" if one.plausible else "")
-            rows.setdefault((one.register, one.type, one.words), {})[one.order] = cell
-    if not rows:
-        click.echo(text("tools.nothing-plausible"))
+        if one.text is None and (everything or one.plausible):
+            rows.setdefault((one.register, one.type, one.words), {})[one.order] = _cell(one)
+    if not rows and not texts:
+        click.echo(text("tools.nothing" if everything else "tools.nothing-plausible"))
         return
     titles = ("tools.col-register", "tools.col-type", "tools.col-words")
-    orders = tuple(f"tools.col-{order.lower()}" for order in core.ORDERS)
+    orders = [f"tools.col-{order.lower()}" for order in core.ORDERS]
     lines = [
         [
             register,
@@ -122,5 +137,16 @@ def show_guesses(guesses: Sequence[core.Guess], everything: bool) -> None:
         ]
         for (register, kind, words), cells in sorted(rows.items())
     ]
-    table([*titles, *orders], lines)
+    if lines:
+        table([*titles, *orders], lines, whole=orders)
+    for one in texts:
+        click.echo(f"text  {one.order}  {one.text}")
     click.echo(text("tools.decode-hint"))
+
+
+def _cell(one: core.Guess) -> str:
+    """Narrow enough for four in a row of 80: of what is no value the size tells enough (`--json` has all digits)."""
+    if one.plausible:
+        return f"{core.shown(one)} *"
+    said = core.shown(one)
+    return said if one.value is None or len(said) <= _WIDEST else f"{one.value:.3g}"

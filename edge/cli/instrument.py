@@ -38,7 +38,11 @@ def list_models(config: Path, search: str, as_json: bool) -> None:
     if as_json:
         print_json([asdict(one) for one in found])
         return
-    table(COLUMNS, [[one.model, one.name, one.maker, one.kind, one.driver, _grade(one.grade)] for one in found])
+    if not found:
+        click.echo(text("cli.no-models", search=search))
+        return
+    rows = [[one.model, one.name, one.maker, one.kind, one.driver, _grade(one.grade)] for one in found]
+    table(COLUMNS, rows, whole=("cli.col-model",))
     click.echo(text("cli.models-hint"))
 
 

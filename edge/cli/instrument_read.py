@@ -52,17 +52,21 @@ def list_instruments(config: Path, as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    titles = ("instrument", "line", "port", "driver", "address", "asked", "answered", "silent", "bad-crc", "last-error")
+    titles = ("instrument", "line", "port", "driver", "address", "asked", "answered", "silent", "bad-crc")
     table([f"cli.col-{title}" for title in titles], [_listed(row) for row in rows])
+    errors = [row for row in rows if row["last_error"] is not None]
+    if errors:
+        click.echo(f"{text('cli.col-last-error')}:")
+    for row in errors:  # a sentence has no room in a column
+        error = row["last_error"]
+        click.echo(f"  {row['instrument']}  {error['time'][11:19]}  {text(error['code'], **error['params'])}")
 
 
 def _listed(row: dict[str, Any]) -> list[Any]:
     port = text("tools.held" if row["held"] else "cli.open" if row["port_open"] else "cli.closed")
     counters = row["counters"] or {}
-    error = row["last_error"]
-    last = None if error is None else f"{error['time'][11:19]} {text(error['code'], **error['params'])}"
     numbers = [counters.get(name) for name in ("asked", "answered", "silent", "bad_crc")]
-    return [row["instrument"], row["line"], port, row["model"] or row["driver"], row["address"], *numbers, last]
+    return [row["instrument"], row["line"], port, row["model"] or row["driver"], row["address"], *numbers]
 
 
 def _chosen(command: Any) -> Any:

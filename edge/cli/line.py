@@ -195,7 +195,8 @@ def replay(file: Path, link: Path | None, baud: int, seconds: float | None) -> N
     except (BadOption, UnicodeDecodeError) as error:
         why = explain(error) if isinstance(error, BadOption) else str(error)
         raise Stop("tools.no-capture", WRONG_USE, file=file, why=why) from error
-    bus = SimulatedBus([one], SystemClock(), baud=baud, link=link)
+    with writing(link or "pty"):
+        bus = SimulatedBus([one], SystemClock(), baud=baud, link=link)
     bus.start()
     try:
         click.echo(bus.path)

@@ -47,7 +47,10 @@ _SHOWN = 12
 _BLOCKS = 3
 _UNITS = ("mg/L", "ug/L", "g/L", "mg/m3", "ug/m3", "m3/h", "L/s", "m3/s", "m3/min", "kPa", "Pa", "MPa", "kW", "W")
 """In which an instrument may hold what its screen shows in another unit."""
-_PORT_CODES = ("drivers.line-held", "drivers.port-closed", "drivers.port-lost", "drivers.port-gone")
+_PORT_CODES = (
+    "drivers.line-held", "drivers.port-closed", "drivers.port-lost", "drivers.port-gone", "drivers.port-missing",
+    "drivers.port-denied", "drivers.port-in-use",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +85,14 @@ class Whom:
 @json_option
 def find(number: str, line: str | None, config: Path, as_json: bool, **how: Any) -> None:
     """Survey, search, look again, print."""
-    screen = _screen(number, how["tolerance"])
+    screen, *later = [_screen(one, how["tolerance"]) for one in (number, *how["again"])]
     scales = _unit_scales(how["factor"], how["unit"])
     with _reader(config, line, how) as (whom, read):
         registers = _survey(read, how)
         found = core.search(registers, screen, how["span"], scales)
-        found = core.again(read, found, screen) if not how["again"] else found
-        for one in how["again"]:
-            time.sleep(how["pause_s"])
-            found = core.again(read, found, _screen(one, how["tolerance"]))
-        if sys.stdin.isatty() and not as_json and not how["again"]:
+        found = core.again(read, found, screen) if not later else found
+        found = _looked_again(read, found, later, how["pause_s"])
+        if sys.stdin.isatty() and not as_json and not later:
             found = _asked_again(read, found, how["tolerance"])
     count = sum(len(here) for here in registers.values())
     _tell(found, count, whom, how, as_json)
@@ -222,7 +223,7 @@ def _as_error(error: dict[str, Any]) -> DriverError:
 
 def _survey(read: core.Read, how: dict[str, Any]) -> core.Registers:
     functions = [int(one) for one in how["functions"]] or list(core.FUNCTIONS)
-    ranges = core.USUAL if how["registers"] is None else [range(min(how["registers"]), max(how["registers"]) + 1)]
+    ranges = core.USUAL if how["registers"] is None else _runs(how["registers"])
     known: core.Registers = {}
     with Progress() as progress:
         try:
@@ -234,14 +235,44 @@ def _survey(read: core.Read, how: dict[str, Any]) -> core.Registers:
     return known
 
 
+def _runs(registers: Sequence[int]) -> list[range]:
+    """Neighbours together; what lies between them was not asked for."""
+    runs: list[range] = []
+    for one in sorted(set(registers)):
+        start = runs.pop().start if runs and runs[-1].stop == one else one
+        runs.append(range(start, one + 1))
+    return runs
+
+
+def _looked_again(
+    read: core.Read, found: list[core.Candidate], later: Sequence[core.Screen], pause_s: float
+) -> list[core.Candidate]:
+    """Each further number after its pause; Ctrl-C leaves what fits until then."""
+    try:
+        for one in later:
+            time.sleep(pause_s)
+            found = core.again(read, found, one)
+    except KeyboardInterrupt:
+        click.echo(text("tools.again-stopped"), err=True)
+    return found
+
+
 def _asked_again(read: core.Read, found: list[core.Candidate], tolerance: float | None) -> list[core.Candidate]:
     """As long as several places fit, the screen is asked for once more."""
     while len(found) > 1:
         click.echo(text("tools.find-several", count=len(found)))
-        number = click.prompt(text("tools.find-now"), default="", show_default=False)
+        try:
+            number = click.prompt(text("tools.find-now"), default="", show_default=False)
+        except click.Abort:  # Ctrl-C: what was found stays
+            return found
         if not number:
             return found
-        found = core.again(read, found, _screen(number, tolerance))
+        try:
+            screen = _screen(number, tolerance)
+        except Stop as slip:
+            slip.show()
+            continue
+        found = core.again(read, found, screen)
     return found
 
 
@@ -253,7 +284,7 @@ def _tell(found: Sequence[core.Candidate], count: int, whom: Whom, how: dict[str
         print_json({"instrument": whom.instrument, "address": whom.address, "registers": count, "candidates": rows})
         return
     if not found:
-        click.echo(text("tools.find-nothing", count=count), err=True)
+        click.echo(text("tools.find-nothing" if count else "tools.find-silent", count=count), err=True)
         return
     titles = [f"tools.col-{one}" for one in ("function", "register", "type", "order", "scale", "raw", "value")]
     table(titles, [_row(one) for one in found[:_SHOWN]])

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,11 +19,11 @@ from drivers.driver import Bus
 from drivers.errors import PortLost
 from drivers.modbus_frame import FramingName
 from drivers.port import LineStopped
-from drivers.scan import PROTOCOLS, Found, Protocol, Setting, Step, Wish, scan
+from drivers.scan import PROTOCOLS, Found, Protocol, Setting, Step, Wish, plan, scan
 from edge.catalogue import text
 from edge.cli.common import CHECK_FAILED, config_option, json_option, print_json
 from edge.cli.line_tools import Format, Numbers, Progress, Target, borrowed, line_argument, minutes, target
-from edge.tools.own_line import OwnLine, ToolBus, site_lines, site_tables
+from edge.tools.own_line import OwnLine, ToolBus, site_tables
 from edge.tools.site_block import Instrument, instrument_block, line_block
 
 _IDENTIFY_S = 0.5
@@ -80,16 +80,20 @@ def scan_line(
     """Scan, identify, print; Ctrl-C gives what was found until then."""
     wanted = target(config, line)
     wish = _wish(wanted, **how)
+    if not plan(wish):
+        raise click.BadParameter(text("tools.scan-no-address"), param_hint="--address")
     began = time.monotonic()
     result = Result()
     with borrowed(wanted, "line scan") as own, Progress() as progress:
         _run(own, wish, stop_at, result, progress, config.parent / "models")
-    name = wanted.name or _free_name(site_lines(config))
-    blocks = _blocks(wanted, name, result, outlet or _outlet(config))
+    name = wanted.name or _free_name(site_tables(config, "lines"))
+    known = _known(config, wanted)
+    result.instruments = [_named(one, name, config, known) for one in result.instruments]
+    blocks = _blocks(wanted, name, result, outlet or _outlet(config), known)
     if as_json:
         print_json(_document(wanted, result, blocks, time.monotonic() - began))
     else:
-        _show(result, blocks, _known(config, wanted))
+        _show(result, blocks, known)
     if not result.instruments:
         raise SystemExit(CHECK_FAILED)
 
@@ -189,15 +193,22 @@ def _free_name(lines: Collection[str]) -> str:
     return next(name for number in itertools.count(1) if (name := f"rs485-{number}") not in lines)
 
 
-def _blocks(wanted: Target, name: str, result: Result, outlet: str) -> str:
-    """The line, where the site does not have it so, and the instruments."""
+def _named(one: Instrument, line: str, config: Path, known: Collection[str]) -> Instrument:
+    """Two lines of a site often have an instrument at the same address: each has a name of its own."""
+    is_taken = one.name in site_tables(config, "instruments") and str(one.found.address) not in known
+    return replace(one, prefix=f"{line}-") if is_taken else one
+
+
+def _blocks(wanted: Target, name: str, result: Result, outlet: str, known: Collection[str]) -> str:
+    """The line, where the site does not have it so, and the instruments that it does not have."""
     if not result.instruments:
         return ""
     blocks = []
     setting = result.instruments[0].found.setting
     if wanted.name is None or (setting.baud, setting.format) != (wanted.settings.baud, wanted.settings.format):
         blocks.append(line_block(name, wanted.settings.port, setting.baud, setting.format))
-    blocks += [instrument_block(one, name, outlet) for one in result.instruments]
+    fresh = [one for one in result.instruments if str(one.found.address) not in known]
+    blocks += [instrument_block(one, name, outlet) for one in fresh]
     return "\n".join(blocks)
 
 
@@ -237,5 +248,6 @@ def _show(result: Result, blocks: str, known: dict[str, str]) -> None:
             if count:
                 click.echo(text("tools.damaged-at", baud=setting.baud, format=setting.format, count=count), err=True)
         return
-    click.echo(blocks, nl=False)
-    click.echo(text("tools.scan-hint"), err=True)
+    if blocks:
+        click.echo(blocks, nl=False)
+        click.echo(text("tools.scan-hint"), err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from drivers.port import LineSettings, LineStopped
 from edge.catalogue import explain, text
 from edge.cli.common import CHECK_FAILED, WRONG_USE, F, Stop, where
 from edge.control import client
-from edge.tools.own_line import NotLent, OwnLine, lent, line_of, site_lines
+from edge.tools.own_line import FORMAT, NotLent, OwnLine, lent, line_of, line_settings, site_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ def line_argument(command: F) -> F:
 
 def target(config: Path, line: str | None) -> Target:
     """The line of the site file, or the port, that is meant; without one the only line there is."""
-    lines = site_lines(config)
+    lines = _lines(config)
     paths: list[Path] = []
     if config.exists():
         place = where(config)
@@ -55,6 +54,17 @@ def target(config: Path, line: str | None) -> Target:
         raise Stop("tools.no-line", WRONG_USE, line=line, known=", ".join(lines) or "–")
     name = line_of(line, lines)
     return Target(name, lines[name] if name else LineSettings(line), paths)
+
+
+def _lines(config: Path) -> dict[str, LineSettings]:
+    """The site's lines; the tools are used before the file is right, so that only theirs is looked at."""
+    lines: dict[str, LineSettings] = {}
+    for name, one in site_tables(config, "lines").items():
+        try:
+            lines |= {name: line_settings(one)} if "port" in one else {}
+        except ValueError as error:
+            raise Stop("tools.bad-line", WRONG_USE, line=name, file=config) from error
+    return lines
 
 
 def _only(lines: dict[str, LineSettings]) -> str:
@@ -141,7 +151,7 @@ class Format(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Data bits, parity, stop bits, in capitals."""
         given = str(value).upper()
-        if re.fullmatch(r"[5-8][NEOMS](1|1\.5|2)", given) is None:
+        if FORMAT.fullmatch(given) is None:
             self.fail(text("tools.not-a-format", given=value), param, ctx)
         return given
 

@@ -34,10 +34,13 @@ def list_samplers(config: Path, as_json: bool) -> None:
         click.echo(text("cli.no-samplers"))
     else:
         table([f"cli.col-{title}" for title in _COLUMNS], [_row(one) for one in found])
+        for one in found:
+            if one["error"]:
+                click.echo(f"{one['instrument']}: {one['error']}")
 
 
 def _row(one: dict[str, Any]) -> list[Any]:
-    state = one["error"] or (text(f"cli.sampler-{one['state']}") if one["state"] else None)
+    state = text("cli.sampler-silent") if one["error"] else one["state"] and text(f"cli.sampler-{one['state']}")
     bottle = None if one["bottle"] is None else f"{one['bottle']}/{one['bottles']}"
     door = None if one["door_open"] is None else text("cli.open" if one["door_open"] else "cli.closed")
     ready = None if one["ready"] is None else text("cli.yes" if one["ready"] else "cli.no")

@@ -8,6 +8,7 @@ Where the daemon takes the line back, `line.stop` ends every wait: LineStopped.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 import tomllib
@@ -26,6 +27,9 @@ from edge.control import client
 
 TAKE_S = 90.0
 """A poll that goes on is not cut off: the longest time-out is a minute."""
+FORMAT = re.compile(r"[5-8][NEOMS](1|1\.5|2)")
+"""Data bits, parity, stop bits."""
+BAUDS = range(50, 4_000_001)
 _LOOK_S = 0.1
 
 
@@ -90,14 +94,13 @@ def site_tables(config: Path, kind: str) -> dict[str, dict[str, Any]]:
     return {name: one for name, one in found.items() if isinstance(one, dict)} if isinstance(found, dict) else {}
 
 
-def site_lines(config: Path) -> dict[str, LineSettings]:
-    """The lines of a site file, without its full check."""
-    return {name: _settings(one) for name, one in site_tables(config, "lines").items() if "port" in one}
-
-
-def _settings(one: dict[str, Any]) -> LineSettings:
+def line_settings(one: dict[str, Any]) -> LineSettings:
+    """What a table `[lines.NAME]` with a port says; ValueError for what cannot be. The full check is `config`'s."""
     gap_s = parse_duration(str(one.get("gap", "0s"))) / 1000
-    return LineSettings(str(one["port"]), int(one.get("baud", 9600)), str(one.get("format", "8N1")), gap_s)
+    baud, line_format = int(str(one.get("baud", 9600))), str(one.get("format", "8N1"))
+    if FORMAT.fullmatch(line_format) is None or baud not in BAUDS:
+        raise ValueError(f"{baud} {line_format}")
+    return LineSettings(str(one["port"]), baud, line_format, gap_s)
 
 
 def line_of(port: str, lines: dict[str, LineSettings]) -> str | None:

@@ -28,11 +28,13 @@ class Instrument:
     found: Found
     identity: Mapping[str, str] = field(default_factory=dict)
     candidates: Sequence[Candidate] = ()
+    prefix: str = ""
+    """Before its name, where the site has another instrument that is called so."""
 
     @property
     def name(self) -> str:
         """For the site file."""
-        return f"{self.found.protocol.split('-')[0]}-{self.found.address}"
+        return f"{self.prefix}{self.found.protocol.split('-')[0]}-{self.found.address}"
 
     @property
     def model(self) -> str | None:

@@ -120,3 +120,22 @@ def test_all_addresses_of_a_platform_are_known_in_order(tmp_path: Any, site_text
 def test_a_listen_that_cannot_be_read_is_one_finding(find: Find, site_text: str) -> None:
     text = site_text.replace(ADDRESS, 'listen = "0.0.0.0"\nallow_from = ["10.0.0.0/8"]')
     assert found(find, text) == [("platforms.city.listen", "config.form.listen")]
+
+
+@pytest.mark.parametrize(
+    ("port", "is_sound"),
+    [
+        ("/dev/serial/by-path/x", True),
+        ("socket://10.0.0.5:4001", True),
+        ("socket://[2001:db8::1]:4001", True),
+        ("rfc2217://10.0.0.5:4001?ign_set_control", True),
+        ("socket://10.0.0.5", False),
+        ("rfc2217://10.0.0.5/", False),
+        ("socket:10.0.0.5:4001", False),
+        ("", False),
+    ],
+)
+def test_a_serial_server_as_a_line_needs_its_tcp_port(find: Find, site_text: str, port: str, is_sound: bool) -> None:
+    text = site_text.replace('port = "/dev/ttyS0"', f'port = "{port}"')
+    assert text != site_text
+    assert found(find, text) == ([] if is_sound else [("lines.rs485-1.port", "config.form.port")])

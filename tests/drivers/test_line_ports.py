@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import pty
@@ -167,9 +168,10 @@ def test_missing_port_is_told_and_leaks_no_descriptor(tmp_path: Path) -> None:
     stop = StopSignal()
     before = descriptors()
     (tmp_path / "no-tty").write_text("")
-    for name in ("absent", "no-tty"):
-        with pytest.raises(PortLost):
+    for name, code in (("absent", "drivers.port-missing"), ("no-tty", "drivers.port-lost")):
+        with pytest.raises(PortLost) as lost:
             open_port(LineSettings(str(tmp_path / name)), stop)
+        assert lost.value.code == code
     with pytest.raises(PortLost):
         open_port(LineSettings("socket://127.0.0.1:1"), stop)
     assert descriptors() == before
@@ -180,10 +182,26 @@ def test_port_in_use_by_another_is_refused() -> None:
     with cable() as (ours, _):
         stop = StopSignal()
         first = open_port(LineSettings(ours), stop)
-        with pytest.raises(PortLost):
+        with pytest.raises(PortLost) as lost:
             open_port(LineSettings(ours), stop)
+        assert lost.value.code == "drivers.port-in-use"
         first.close()
         stop.close()
+
+
+def test_port_without_permission_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = StopSignal()
+
+    def denied(*_args: object, **_more: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with cable() as (ours, _):
+        monkeypatch.setattr("serial.serialposix.os.open", denied)
+        with pytest.raises(PortLost) as lost:
+            open_port(LineSettings(ours), stop)
+        monkeypatch.undo()
+    assert lost.value.code == "drivers.port-denied"
+    stop.close()
 
 
 def test_closed_serial_server_is_a_lost_port() -> None:

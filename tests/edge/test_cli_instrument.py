@@ -70,3 +70,17 @@ def test_unknown_and_damaged_models_end_with_wrong_use(tmp_path: Path) -> None:
     own_model(tmp_path, "damaged", "[model")
     for name in ("absent", "damaged", "../site"):
         assert run(tmp_path, "show", name).exit_code == 2
+
+
+def test_search_that_finds_no_model_says_so(tmp_path: Path) -> None:
+    result = run(tmp_path, "models", "--search", "hach nothing-like-it")
+    assert (result.exit_code, result.stdout) == (0, "no model has all of these: hach nothing-like-it\n")
+
+
+def test_name_of_a_model_is_whole_on_a_screen_of_80_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    hj212(["instrument", "models", "--search", "surface", "-c", str(tmp_path / "site.toml")], standalone_mode=False)
+    assert "gj-surface-water-cod " in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import struct
@@ -11,12 +12,18 @@ import tomllib
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
+from drivers import decode as core
 from drivers import find
 from drivers.capture import Capture
+from drivers.simulated import SimulatedBus
+from drivers.simulated.station import Registers
+from edge.cli.decode import show_guesses
 from edge.cli.line_find import place
 from edge.cli.main import hj212
 from edge.tools.site_block import point_block
@@ -52,6 +59,40 @@ def test_decode_shows_the_orders_side_by_side_and_names_a_wrong_check() -> None:
     assert packet.exit_code == 0
     refused = run("decode", "hello")
     assert (refused.exit_code, refused.stderr) == (2, "not hexadecimal: hello\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "raw"),
+    [
+        ("４２，４８、00 00", "42 48 00 00"),  # as a Chinese input method has them
+        ("0x1 0x3,4", "01 03 04"),
+        ("4248-0000", "42 48 00 00"),
+    ],
+)
+def test_bytes_are_taken_as_people_write_them(given: str, raw: str) -> None:
+    assert json.loads(run("decode", "--json", given).stdout)["bytes"] == raw
+
+
+@pytest.mark.parametrize("given", ["", " ", "424", "42 480 0", "zz"])
+def test_half_a_byte_or_nothing_is_refused_and_never_shifted(given: str) -> None:
+    result = run("decode", given)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "not hexadecimal" in result.stderr
+
+
+def test_no_number_is_broken_over_two_lines_on_a_screen_of_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "dumb")
+    raw = struct.pack(">f", 2.718407e23) + b"\xff" * 8 + b"\x80" + b"\0" * 7
+    show_guesses(core.block(raw), everything=True)
+    rows = capsys.readouterr().out.splitlines()[3:-2]
+    assert "2.72e+23" in rows[3] + rows[4], rows
+    assert max(map(len, rows)) <= 80
+    places = [row.index("int16") for row in rows if " int16" in row]
+    below_the_type = [row[places[0] + 12 :] for row in rows if not row[:3].strip()]
+    assert not "".join(below_the_type).strip(), rows
 
 
 def test_sniff_on_a_port_of_its_own_prints_both_directions_sends_nothing_and_saves_a_capture(
@@ -144,3 +185,122 @@ def test_current_that_was_found_is_a_current_in_the_block_so_that_a_broken_loop_
     read = tomllib.loads(point_block("dust", place(best, (0.0, 200.0)), "a34013", "ww1"))
     (point,) = read["instruments"]["dust"]["points"]
     assert (point["current"], point.get("scale"), point.get("offset")) == ([0.0, 200.0], scale, offset)
+
+
+class StillClock:
+    def wall_ms(self) -> int:
+        return 1_763_784_000_000
+
+
+def test_block_of_a_scan_is_added_to_a_site_that_has_the_address_on_another_line_already(tmp_path: Path) -> None:
+    link, site = tmp_path / "port", tmp_path / "site.toml"
+    site.write_text(
+        f'[lines.a]\nport = "/dev/other"\n[lines.b]\nport = "{link}"\n'
+        '[instruments.modbus-1]\nline = "a"\naddress = 1\n[instruments.known]\nline = "b"\naddress = 2\n',
+        encoding="utf-8",
+    )
+    bus = SimulatedBus([Registers(1, [0] * 9), Registers(2, [0] * 9)], StillClock(), baud=115200, link=link)
+    bus.start()
+    try:
+        how = ("--protocol", "modbus", "--address", "1-2", "--baud", "9600", "--format", "8N1", "--outlet", "ww1")
+        result = run("line", "scan", "b", "-c", str(site), *how)
+    finally:
+        bus.stop()
+    assert result.exit_code == 0, result.output
+    whole = tomllib.loads(site.read_text(encoding="utf-8") + result.stdout)
+    assert sorted(whole["instruments"]) == ["b-modbus-1", "known", "modbus-1"]
+    assert whole["instruments"]["b-modbus-1"] | {"address": 1, "line": "b"} == whole["instruments"]["b-modbus-1"]
+    assert "address 2 is in the site file already: known" in result.stderr
+
+
+@pytest.fixture
+def analyzer(tmp_path: Path) -> Iterator[list[str]]:
+    """12.5 as a float32 in register 2 of address 1; the words of `line find` up to the number's options."""
+    link = tmp_path / "analyzer"
+    words = [0, 0, *struct.unpack(">2H", struct.pack(">f", 12.5)), 0, 0]
+    bus = SimulatedBus([Registers(1, words)], StillClock(), baud=115200, link=link)
+    bus.start()
+    yield ["line", "find", "12.5", str(link), "--address", "1", "--function", "3", "-c", str(tmp_path / "none.toml")]
+    bus.stop()
+
+
+def test_later_number_that_is_none_is_said_before_the_survey(analyzer: list[str]) -> None:
+    result = run(*analyzer, "--registers", "0-5", "--again", "12.6", "--again", "12,7", "--pause", "600")
+    assert (result.exit_code, result.stderr) == (2, "not a number: 12,7\n")
+
+
+def test_what_was_found_stays_when_the_wait_for_a_later_number_is_ended_by_ctrl_c(
+    analyzer: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge.cli.line_find.time.sleep", interrupted)
+    result = run(*analyzer, "--registers", "0-5", "--again", "12.6")
+    assert (result.exit_code, "register = 2\n" in result.stdout) == (0, True), result.output
+
+
+@pytest.mark.parametrize("typed", [["12,5", "x", ""], ["12.5", click.Abort()]])
+def test_slip_or_ctrl_c_at_the_question_for_a_later_number_loses_nothing(
+    analyzer: list[str], monkeypatch: pytest.MonkeyPatch, typed: list[object]
+) -> None:
+    def prompt(*_args: object, **_more: object) -> object:
+        answer = typed.pop(0)
+        if isinstance(answer, click.Abort):
+            raise answer
+        return answer
+
+    monkeypatch.setattr("edge.cli.line_find.sys", SimpleNamespace(stdin=SimpleNamespace(isatty=lambda: True)))
+    monkeypatch.setattr("edge.cli.line_find.click.prompt", prompt)
+    result = CliRunner().invoke(hj212, [*analyzer, "--registers", "0-5", "--tolerance", "1"])
+    assert (result.exit_code, "register = 2\n" in result.stdout) == (0, True), result.output
+    assert typed == []
+
+
+def test_only_the_registers_that_were_named_are_read(analyzer: list[str]) -> None:
+    result = run(*analyzer, "--registers", "0-1,4-5", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["registers"]) == (1, 4), result.output
+
+
+def test_instrument_of_which_nothing_could_be_read_is_not_said_to_lack_the_number(analyzer: list[str]) -> None:
+    result = run(*analyzer, "--registers", "100-101")
+    assert (result.exit_code, "no register could be read" in result.stderr) == (1, True), result.output
+
+
+@pytest.mark.parametrize("bad", ['baud = "abc"', "baud = 0", 'gap = "5"', 'format = "8X1"'])
+def test_line_whose_settings_cannot_be_is_named(tmp_path: Path, bad: str) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(f'[lines.rs485-1]\nport = "/dev/null"\n{bad}\n', encoding="utf-8")
+    for verb in (("scan",), ("sniff", "rs485-1"), ("find", "3", "--address", "1")):
+        result = run("line", *verb, "-c", str(site))
+        assert (result.exit_code, "line rs485-1" in result.stderr) == (2, True), result.output
+
+
+def test_scan_for_addresses_that_no_protocol_has_does_not_say_that_nobody_answered(tmp_path: Path) -> None:
+    none = str(tmp_path / "none.toml")
+    result = run("line", "scan", "/dev/null", "-c", none, "--protocol", "modbus", "--address", "400")
+    assert (result.exit_code, "none of these addresses" in result.stderr) == (2, True), result.output
+
+
+@pytest.mark.parametrize("before", ["a technician's file", None])
+def test_replay_puts_its_link_in_nothings_place_but_an_old_links(tmp_path: Path, before: str | None) -> None:
+    file, link = tmp_path / "x.capture", tmp_path / "port"
+    file.write_text("source: made\n\n0.000 > 01 03 00 00 00 02 C4 0B\n", encoding="utf-8")
+    if before is None:
+        link.symlink_to(tmp_path / "gone")  # of a replay that was killed
+    else:
+        link.write_text(before, encoding="utf-8")
+    result = run("line", "replay", str(file), "--link", str(link), "--seconds", "0.1")
+    if before is None:
+        assert (result.exit_code, link.is_symlink()) == (0, False)
+    else:
+        assert (result.exit_code, link.read_text(encoding="utf-8")) == (2, before)
+        assert str(link) in result.stderr
+
+
+def test_replay_says_where_its_link_cannot_be(tmp_path: Path) -> None:
+    file, link = tmp_path / "x.capture", tmp_path / "absent" / "port"
+    file.write_text("source: made\n\n0.000 > 01 03 00 00 00 02 C4 0B\n", encoding="utf-8")
+    result = run("line", "replay", str(file), "--link", str(link), "--seconds", "0.1")
+    assert result.exit_code == 2
+    assert str(link) in result.stderr
