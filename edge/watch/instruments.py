@@ -193,14 +193,18 @@ class InstrumentWatch:
     async def _tell_filed(
         self, item: Item, info: Info, change: Change | None, finding: Finding | None, set_by: str | None
     ) -> None:
-        """Of a filed parameter only what its comparison lets through: known in any case, told once an hour."""
-        if change is not None:
-            await self._uploads.change(change, ())
-        if finding is None:
-            return
+        """Of a filed parameter what its comparison lets through, hourly; the journal has each value in between."""
         factors = pol_ids(self._site.instruments[item.instrument], info.outlet, info.info, info.factor)
         who = f"instrument:{item.instrument}" if set_by is None else f"platform:{set_by}"
-        note = finding.note(who, factors[0] if len(factors) == 1 else None)
+        pol_id = factors[0] if len(factors) == 1 else None
+        if change is not None:
+            place = {"outlet": info.outlet, "pol_id": pol_id, "info": info.info}
+            between = finding is None and change.before is not None
+            entry = _note(who, "instrument.parameter", item.instrument, change, place) if between else None
+            await self._uploads.change(change, (), entry)
+        if finding is None:
+            return
+        note = finding.note(who, pol_id)
         news = []
         try:
             told = info_news(info.outlet, info.info, finding.telling.state.value, finding.change.at_ms, factors)
