@@ -63,9 +63,7 @@ def sweep(db: sqlite3.Connection, now_ms: int, limits: Retention) -> int:
     return gone + strip_bytes(db, now_ms - limits.packets)
 
 
-def expire_unserved(
-    db: sqlite3.Connection, now_ms: int, limits: Retention, served: Collection[tuple[str, str]]
-) -> int:
+def expire_unserved(db: sqlite3.Connection, now_ms: int, limits: Retention, served: Collection[tuple[str, str]]) -> int:
     """End what waits for platforms and outlets that the site file no longer has, a slice at a time; how many.
 
     They may be put back, so it stays for as long as answered deliveries; for ever it would keep every record.
