@@ -12,6 +12,7 @@ import asyncio
 import functools
 import inspect
 import selectors
+import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -117,6 +118,7 @@ class InlineStore:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.db, _ = open_database(folder, RECORDS, "20260922120000", lambda code, params: None)
+        weakref.finalize(self, self.db.close)  # from 3.13 on Python warns of a connection that is left open
         self.db.execute("PRAGMA synchronous = OFF")
         self.failing = False
         self.calls = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,7 @@ class BothFiles(InlineStore):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.samples_db, _ = open_database(folder, SAMPLES, "20260922120000", lambda code, params: None)
+        weakref.finalize(self, self.samples_db.close)
         self.samples_db.execute("PRAGMA synchronous = OFF")
         self.sealed: list[tuple[Kind, str, int]] = []
 
