@@ -9,6 +9,7 @@ import json
 import os
 import random
 import sqlite3
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -126,6 +127,7 @@ class Logger:
 
     def _open(self, which: Any) -> sqlite3.Connection:
         db, _ = database.open_database(self.folder / "data", which, "", lambda _code, _params: None)
+        weakref.finalize(self, db.close)
         return db
 
     def run(self, stream: Iterable[Sample], minutes: int, start: int = T0) -> None:
