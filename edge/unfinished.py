@@ -64,9 +64,9 @@ class Unfinished:
         return [each for each in self._left if each[0] not in running or each == self._trying]
 
     async def _end(self, instrument: str, action: str) -> None:
-        if instrument in self._actions.running:
+        began_ms = self._left.get((instrument, action))
+        if began_ms is None or instrument in self._actions.running:  # another was tried meanwhile, and that took time
             return
-        began_ms = self._left[instrument, action]
         result = await self._actions.end(instrument, action)
         if result.code == "no-action":  # the site file has it no more
             await self._settle(instrument, action)
