@@ -2,7 +2,8 @@
 
 An answer is matched by QN against everything ever sent, on whatever link it comes. One that the disk refuses is
 offered to it again, and its delivery is not sent meanwhile. Arrival and writing are noted when they happen: they are
-evidence of the official connection time.
+evidence of the official connection time. Until an answer is on disk its packet counts as open: a kill repeats one
+window at most.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class _Came:
 class Answers:
     """Takes in the answers to one session's packets.
 
-    `delivered(delivery)` is called when one is complete; `revived()` when a kind is answered again after silence.
+    `delivered(delivery)` is called when one is complete; `revived()` when a kind is answered again after silence;
+    `wake` is set when an answer is on disk.
     """
 
     def __init__(
@@ -66,7 +68,10 @@ class Answers:
         on_event: Callable[[str, dict[str, Any]], None],
         delivered: Callable[[int], None],
         revived: Callable[[], None],
+        wake: asyncio.Event,
     ) -> None:
+        self.unsettled = 0
+        """Answers on their way to the disk whose packets would be sent again after a kill."""
         self.settling: Counter[int] = Counter()
         """Deliveries with answers on their way to the disk."""
         self._terms = terms
@@ -76,6 +81,7 @@ class Answers:
         self._on_event = on_event
         self._delivered = delivered
         self._revived = revived
+        self._wake = wake
         self._written: dict[str, Outgoing] = {}
         self._proven: set[str] = set()
         self._jobs: set[asyncio.Task[None]] = set()
@@ -129,10 +135,13 @@ class Answers:
         """Until the disk has taken it."""
         key = -1 if delivery is None else delivery
         self.settling[key] += 1
+        self.unsettled += not came.fleeting
         try:
             while not await self._commit(came):
                 await self._clock.sleep(STORE_RETRY_S)
         finally:
+            self.unsettled -= not came.fleeting
+            self._wake.set()
             self.settling[key] -= 1
             self.settling += Counter()  # drops what is down to nothing
 

@@ -87,7 +87,9 @@ class Session:
         self._long: set[asyncio.Task[None]] = set()
         silent = self.health.silent_kinds
         self._lanes = Lanes(terms, store, clock, builder, on_event, self._wake, self._busy, silent)
-        self._answers = Answers(terms, store, clock, self.health, on_event, self._land, self._lanes.look_again)
+        self._answers = Answers(
+            terms, store, clock, self.health, on_event, self._land, self._lanes.look_again, self._wake
+        )
 
     # what the rest of the daemon says
 
@@ -317,11 +319,15 @@ class Session:
 
     async def _fill(self, link: Link) -> None:
         """As many packets as the window takes."""
-        while self.exchange.room() > 0:
-            out = await self._lanes.next(self.exchange.room())
+        while (room := self._room()) > 0:
+            out = await self._lanes.next(room)
             if out is None:
                 return
             await self._send(link, out)
+
+    def _room(self) -> int:
+        """How many more packets may be open; an answer that is not on disk yet leaves its packet's place taken."""
+        return self.exchange.room() - self._answers.unsettled
 
     async def _due(self, link: Link) -> None:
         """Resend what timed out; give up what was resent often enough."""
@@ -428,7 +434,7 @@ class Session:
         deadline = self.exchange.deadline()
         if deadline is not None:
             times.append(deadline)
-        if self.exchange.room() > 0:
+        if self._room() > 0:
             times.append(self._lanes.due_at())
         self.rests_until = max(now, min(times))
         try:

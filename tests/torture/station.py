@@ -40,7 +40,6 @@ SPEED = 40.0
 """A minute ends every 1.5 s, a realtime tick comes every 0.75 s."""
 START_MS = daemonkit.START_MS + 40 * 60_000
 """23:39 in Beijing: hour and day end twenty minutes later."""
-READY_S = 3.0
 DRAIN_S = 60.0
 START_S, END_S, SETTLE_S = 60.0, 20.0, 2.0
 """Given up after that; whether a start was quick enough is judged apart."""
@@ -294,11 +293,6 @@ async def station(
                     os.kill(pid, signal.SIGKILL)
             for name in ("province", "park"):
                 await platforms[name].stop()
-
-
-def ready_limit_s() -> float:
-    """Ready in 3 s where the machine has a core to spare; more where others hold it up: load over cores."""
-    return READY_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -13,10 +13,11 @@ import random
 import time
 from contextlib import suppress
 
+from tests.edge.daemon import daemonkit
 from tests.torture.mounts import Loop, ext4, why_not
 from tests.torture.oracle import LOOK_BACK_MS, Snapshot, sound
 from tests.torture.rig import Outcome, Rig
-from tests.torture.station import Station, percentile, ready_limit_s, station
+from tests.torture.station import Station, percentile, station
 from tests.torture.torture_kills import note
 
 NEEDED = "mkfs.ext4", "losetup", "mount", "umount"
@@ -94,7 +95,7 @@ async def _end(site: Station, before: Snapshot | None, outcome: Outcome) -> None
     await site.kill()
     found.add(await asyncio.to_thread(sound, site.data))
     note(outcome, found, "end of a round")
-    if max(site.ready_forked) > ready_limit_s():
+    if max(site.ready_forked) > daemonkit.ready_limit_s():
         outcome.fail(f"ready after {max(site.ready_forked):.2f} s")
 
 

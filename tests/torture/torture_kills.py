@@ -12,9 +12,10 @@ import os
 import time
 from contextlib import suppress
 
+from tests.edge.daemon import daemonkit
 from tests.torture.oracle import LOOK_BACK_MS, Findings, Snapshot, sound
 from tests.torture.rig import Outcome, Rig
-from tests.torture.station import WINDOW, Station, percentile, ready_limit_s, station
+from tests.torture.station import WINDOW, Station, percentile, station
 
 KILLS = 100
 """In one round: then everything is delivered and compared, and a new logger begins."""
@@ -67,7 +68,7 @@ async def _end_of_round(site: Station, before: Snapshot | None, number: int, out
     if max(again) > WINDOW:
         outcome.fail(f"round {number}: {max(again)} records came twice after one kill, the window is {WINDOW}")
     started = site.ready_started + site.ready_forked
-    if max(started) > ready_limit_s():
+    if max(started) > daemonkit.ready_limit_s():
         outcome.fail(f"round {number}: ready after {max(started):.2f} s")
     counts = Snapshot.read(site.data).counts()
     totals = {

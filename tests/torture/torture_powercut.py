@@ -30,7 +30,7 @@ from tests.torture.disk import Disk
 from tests.torture.images import Cut, Opener, Tape, cuts, draw, ram_folder
 from tests.torture.oracle import Findings, Snapshot, compare
 from tests.torture.rig import Outcome, Rig
-from tests.torture.station import SPEED, START_MS, Station, percentile, ready_limit_s, station
+from tests.torture.station import SPEED, START_MS, Station, percentile, station
 
 IMAGES, IMAGES_LONG = 20_000, 1_000_000
 REAL = 500
@@ -114,7 +114,7 @@ async def _by_daemon(site: Station, cut: Cut, opener: Opener, ready: list[float]
         refused.append(f"the daemon does not start: {error}")
         return Findings()
     await site.rig.kill_fork()
-    if ready[-1] > ready_limit_s():
+    if ready[-1] > daemonkit.ready_limit_s():
         refused.append(f"ready after {ready[-1]:.1f} s")
     return compare(before, Snapshot.read(site.data))
 

@@ -255,6 +255,11 @@ class Rig:
             db.close()
 
 
+def ready_limit_s() -> float:
+    """Ready in 3 s where the machine has a core to spare; more where others hold it up: load over cores."""
+    return READY_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 @asynccontextmanager
 async def rig(
     folder: Path,

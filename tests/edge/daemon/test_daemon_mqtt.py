@@ -13,10 +13,13 @@ from typing import Any
 import pytest
 from broker import Broker, Subscriber, free_port
 from daemonkit import MN, ROOT, Rig, rig
+from faultproxy import FaultProxy
 
 WINDOW = 4
 KILLS = 4
 """Three of the daemon, one of the broker."""
+NEW = 5
+"""Records that arrive between two kills, at least."""
 NUMBERS = ("min", "avg", "max", "zs_min", "zs_avg", "zs_max", "cou", "count", "mark")
 
 
@@ -62,16 +65,17 @@ def broker(tmp_path: Path) -> Any:
 
 async def test_records_survive_kills_of_daemon_and_broker_and_arrive_as_stored(tmp_path: Path, broker: Broker) -> None:
     with Subscriber(broker) as seen:
-        async with rig(tmp_path) as site:
-            site.write_site(more=fleet(broker.address))
+        async with rig(tmp_path) as site, FaultProxy("127.0.0.1", broker.port) as proxy:
+            site.write_site(more=fleet(proxy.address))
             for _ in range(KILLS - 1):
                 await site.start()
-                count = len(seen.of("minute"))
-                await asyncio.to_thread(seen.wait, lambda own, count=count: len(own.of("minute")) > count + 4)
+                count = len(told(seen))
+                await asyncio.to_thread(seen.wait, lambda own, count=count: len(told(own)) >= count + NEW)
                 os.kill(site.pid, signal.SIGKILL)
                 assert site.process is not None
                 await site.process.wait()
             await asyncio.to_thread(broker.kill)
+            await proxy.refuse()
             await site.start()
             city, dead = (lambda page: page["platforms"][0]), (lambda page: page["platforms"][1])
             page = await site.until(lambda page: dead(page)["outbox"] > 4 and city(page)["outbox"] == 0, 30)
@@ -79,12 +83,16 @@ async def test_records_survive_kills_of_daemon_and_broker_and_arrive_as_stored(t
             assert city(page)["connected"] is True
             await asyncio.to_thread(broker.start)
             await asyncio.to_thread(seen.ready)
+            await proxy.accept()
             await site.until(lambda page: all(row["outbox"] == 0 for row in page["platforms"]), 60)
-            assert await assert_all_told(site, seen) > 20
+            assert await assert_all_told(site, seen) > (KILLS - 1) * NEW
             rows = {row["platform"]: row for row in (await site.status())["platforms"]}
             assert (rows["fleet"]["protocol"], rows["fleet"]["lost"], rows["fleet"]["role"]) == ("mqtt", 0, "other")
             again = sum(copies - 1 for copies in seen.copies().values())
-            assert again <= KILLS * WINDOW  # what was under way at a kill comes once more
+            # what was under way when a connection ended comes once more; on a busy machine a PUBACK that is late by the
+            # daemon's fast clock ends one, too
+            assert proxy.accepted >= KILLS
+            assert again <= (proxy.accepted - 1) * WINDOW
             assert all(len(payloads) == 1 for payloads in seen.bytes_by_id().values())
             assert {row["platform"] for row in (await site.ask("connection"))["receipts"]} == {"city"}
             assert {"realtime", "startup", "minute"} <= {one.kind for one in seen.got}

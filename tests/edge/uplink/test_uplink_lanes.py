@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from itertools import pairwise
 from pathlib import Path
 
@@ -82,6 +83,27 @@ async def test_a_day_away_arrives_as_stored_live_first(tmp_path: Path) -> None:
     assert (world.open_count(), world.counts().lost) == (0, 0)
     assert session.health.resent == 0
     await world.stop()
+
+
+@virtual
+async def test_a_kill_with_a_slow_disk_would_repeat_one_window_and_no_more(tmp_path: Path) -> None:
+    for window in (1, 4):
+        world, city = World(tmp_path / str(window)), ScriptedPlatform(rtt_s=0.05)
+        backlog(world, 60)
+        world.store.commit_s = 0.7  # long against the round trip
+        world.add(city, window=window)
+        most = 0
+        for _ in range(2_000):
+            await world.sleep(0.1)
+            sent = {seen.packet.qn for seen in city.of("2051")}
+            most = max(most, len(sent) - world.store.now(answered_count))
+        assert (most, world.open_count()) == (window, 0)
+        await world.stop()
+
+
+def answered_count(db: sqlite3.Connection) -> int:
+    (count,) = db.execute("SELECT count(*) FROM packet WHERE answered_at IS NOT NULL").fetchone()
+    return int(count)
 
 
 @virtual
