@@ -56,7 +56,7 @@ contract: dev-env
 	@.venv/bin/lint-imports
 
 unit: dev-env
-	@.venv/bin/python -m pytest -n 3 $(ARGS)
+	@.venv/bin/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 run-env:
 	@scripts/bootstrap
