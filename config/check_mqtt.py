@@ -17,9 +17,8 @@ from config.problem import Problem, listed
 from config.site import Platform, Site
 
 OF_LINKS = frozenset({
-    "listen", "allow_from", "interface", "source_address",
-    "connection", "acknowledge", "no_answer", "frame_gap", "heartbeat", "heartbeat_every", "connect_from", "retries",
-    "preset",
+    "listen", "allow_from", "connection", "acknowledge", "no_answer", "frame_gap", "heartbeat", "heartbeat_every",
+    "connect_from", "retries", "preset",
 })  # fmt: skip
 """Of HJ 212 over TCP alone."""
 OF_FRAMES = frozenset({

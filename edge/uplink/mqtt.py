@@ -22,6 +22,7 @@ import aiomqtt
 
 from config.addresses import HostPort, parse_address
 from edge.clock import Clock
+from edge.uplink.dial import Binding
 from edge.uplink.link import Link, LinkWatcher
 from edge.uplink.mqtt_client import FIRST_FAILURE, LARGEST, Client, Endpoint, open_client, why
 from edge.uplink.mqtt_messages import Head, root, topic
@@ -60,6 +61,7 @@ def endpoint(terms: Terms, end: HostPort, ip: str, *, will: aiomqtt.Will | None 
         mqtt=mqtt,
         tls=site.tls,
         timeout_s=CONNACK_S,
+        binding=Binding(site.interface, site.source_address),
         will=will,
     )
 

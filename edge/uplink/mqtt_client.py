@@ -5,7 +5,8 @@
 What the library leaves to us (`aiomqtt` 2.5 on `paho-mqtt` 2): its `publish` drops the reason code, so that a refused
 message counts as delivered, and it holds a task for each message; a client that is entered again sends what it still
 has, so it is thrown away with its connection; a connection that fails to come up leaves its socket open; the number of
-a closed socket may be watched for writing; the broker's Receive Maximum and Maximum Packet Size are not heeded.
+a closed socket may be watched for writing; the broker's Receive Maximum and Maximum Packet Size are not heeded; a
+socket cannot be bound to an interface.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from paho.mqtt.properties import Properties
 
 from config.mqtt import Mqtt
 from config.tls import Tls
-from edge.uplink.dial import end_text
+from edge.uplink.dial import Binding, end_text, tune
 
 FIRST_FAILURE = 128
 """Reason codes from here on say no (MQTT 5, 2.4)."""
@@ -34,13 +35,8 @@ MOST_IN_FLIGHT = 65_535
 """Nothing waits inside the library: the window of the session is the limit."""
 LARGEST = 268_435_455
 """Bytes of a packet that MQTT can say."""
-USER_TIMEOUT_MS = 30_000
 LEAVE_S = 2.0
 """A broker that takes no DISCONNECT within this time does not get one."""
-SOCKET_OPTIONS = (
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS),
-)
 _SILENT = logging.Logger("mqtt", logging.CRITICAL + 1)
 """The link says what happened; the library's own words are not wanted."""
 
@@ -59,6 +55,7 @@ class Endpoint:
     mqtt: Mqtt
     tls: Tls | None
     timeout_s: float
+    binding: Binding
     will: aiomqtt.Will | None = None
 
 
@@ -182,11 +179,25 @@ def open_client(endpoint: Endpoint, on_puback: Callable[[int, int], None]) -> Cl
         keepalive=mqtt.keepalive // 2000,  # a ping each half, so that silence is noticed within the whole
         max_inflight_messages=MOST_IN_FLIGHT,
         tls_context=_tls(endpoint.tls, endpoint.host, half_open),
-        socket_options=SOCKET_OPTIONS,
         **_session(mqtt, lasting=endpoint.will is not None),
     )
     made.on_puback, made.half_open = on_puback, half_open
+    made._client._create_socket_connection = partial(_dial, endpoint)  # type: ignore[method-assign]
     return made
+
+
+def _dial(endpoint: Endpoint) -> socket.socket:
+    """As a link of HJ 212: bound where the site file says so, a dead peer is noticed. Raises OSError, LinkDown."""
+    sock = socket.socket(socket.AF_INET6 if ":" in endpoint.ip else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        endpoint.binding.apply(sock)
+        tune(sock)
+        sock.settimeout(endpoint.timeout_s)
+        sock.connect((endpoint.ip, endpoint.port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _session(mqtt: Mqtt, *, lasting: bool) -> dict[str, Any]:

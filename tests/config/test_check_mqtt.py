@@ -22,7 +22,7 @@ outlets = { ww1 = { mn = "010000A8900016F000169DC0" } }
 """
 COMMON = {
     "protocol", "role", "address", "outlets", "realtime", "minute", "timeout", "window", "backfill", "backfill_rate",
-    "revisions", "stopped", "events", "spread", "tls", "mqtt", "from", "refusals",
+    "revisions", "stopped", "events", "spread", "tls", "mqtt", "from", "refusals", "interface", "source_address",
 }  # fmt: skip
 """Keys that mean the same to HJ 212 and to MQTT."""
 

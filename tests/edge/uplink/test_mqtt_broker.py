@@ -286,6 +286,27 @@ async def test_a_brokers_name_is_in_its_certificate_and_its_last_address_serves_
         await world.stop()
 
 
+async def test_a_link_leaves_by_the_interface_of_the_site_file_or_not_at_all(tmp_path: Path) -> None:
+    with Broker(tmp_path / "broker") as broker:
+        nowhere = "a link that is bound to what is not there is down, and says why"
+        for changes, up in (
+            ({"interface": "lo"}, True),
+            ({"source_address": "127.0.0.2"}, True),
+            ({"interface": "nowhere0"}, False),
+            ({"source_address": "203.0.113.1"}, False),
+        ):
+            world = MqttWorld(tmp_path / str(changes))
+            world.connect(broker.address, **changes)
+            if up:
+                await until(lambda world=world: world.mqtt_link.connected_since is not None)
+            else:
+                await until(lambda world=world: world.mqtt_link.last_cause != "")
+                assert (world.mqtt_link.last_cause, world.mqtt_link.connected_since) == ("interface", None), nowhere
+            await world.stop()
+        assert broker.log.count("New client connected from 127.0.0.1") == 1
+        assert broker.log.count("New client connected from 127.0.0.2") == 1
+
+
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6")
 async def test_the_peer_at_an_ipv6_address_is_shown_as_an_address(tmp_path: Path) -> None:
     port = free_port()
