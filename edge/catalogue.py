@@ -69,6 +69,11 @@ def text(code: str, lang: str | None = None, /, **params: Any) -> str:
     return _without_gaps(template, params).format(**params) if params else template
 
 
+def codes(start: str) -> list[str]:
+    """The codes that begin like this."""
+    return [code for code in _catalogue() if code.startswith(start)]
+
+
 def _without_gaps(template: str, params: dict[str, Any]) -> str:
     """The template with its choices made: what names a parameter without a value is not said."""
 

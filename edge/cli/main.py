@@ -11,6 +11,9 @@ import click
 
 from edge import __version__
 from edge.catalogue import text
+from edge.cli import library_words
+
+library_words.speak()
 
 VERBS = {
     "run": "edge.cli.run:run",

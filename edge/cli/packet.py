@@ -28,23 +28,23 @@ _WIRE = {"flag": "Flag"}
 
 _file = click.argument("file", type=click.File("rb"), default="-")
 _cap = click.option("--cap", type=click.IntRange(1, MAX_SEGMENT), default=MAX_SEGMENT, show_default=True,
-                    help="Longest data segment accepted, bytes.")  # fmt: skip
+                    help=text("cli.packet-cap"))  # fmt: skip
 _crc = click.option("--crc", "variant", type=click.Choice(get_args(Variant)), default="hj212", show_default=True,
-                    help="Check code of the link.")  # fmt: skip
-_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+                    help=text("cli.packet-crc"))  # fmt: skip
+_json = click.option("--json", "as_json", is_flag=True, help=text("cli.packet-json"))
 
 
-@click.group("packet")
+@click.group("packet", help=text("cli.packet"))
 def packet_group() -> None:
     """One packet explained, field by field."""
 
 
-@packet_group.command()
+@packet_group.command(help=text("cli.packet-decode"))
 @_file
 @_json
 @_cap
 @_crc
-@click.option("--raw", is_flag=True, help="Show passwords.")
+@click.option("--raw", is_flag=True, help=text("cli.packet-raw"))
 def decode(file: BinaryIO, as_json: bool, cap: int, variant: str, raw: bool) -> None:
     """Explain packets, one a line, from FILE or standard input."""
     for number, line in _lines(file):
@@ -55,7 +55,7 @@ def decode(file: BinaryIO, as_json: bool, cap: int, variant: str, raw: bool) -> 
             _print(view(number, examined, raw))
 
 
-@packet_group.command()
+@packet_group.command(help=text("cli.packet-check"))
 @_file
 @_json
 @_cap
@@ -73,7 +73,7 @@ def check(file: BinaryIO, as_json: bool, cap: int, variant: str) -> None:
     sys.exit(0 if all_ok else 1)
 
 
-@packet_group.command()
+@packet_group.command(help=text("cli.packet-encode"))
 @_file
 @_json
 @_crc
