@@ -2,7 +2,7 @@
 
 SQLite keeps no sums: a page in which a number has changed is a sound one to it. Ours is the CRC-32 of the key and of
 all values, as they come back from the disk: -0.0 is 0.0 there, and NaN is no value. It is made when a record is sealed
-and looked at wherever one is read. A record of an earlier version has none and is taken as it stands.
+and looked at wherever one is read. A record of an earlier version has none and is taken as it stands. The bytes of a packet have their SHA-256 beside them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 from zlib import crc32
 
@@ -46,3 +47,11 @@ def fits(row: Sequence[Any]) -> bool:
         return bool(of_record(row) == row[SUM])
     except (TypeError, AttributeError, ValueError, struct.error):
         return False
+
+
+def sent(data: bytes | None, digest: bytes | None) -> bytes | None:
+    """The bytes of a packet as they were built; None where they have gone, or are not those any more.
+
+    `digest`: their SHA-256; None of an earlier version.
+    """
+    return data if data is None or digest is None or sha256(data).digest() == digest else None
