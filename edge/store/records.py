@@ -268,7 +268,8 @@ def _row(record: Record, numbers: dict[str, int]) -> tuple[object, ...]:
         record.total_at,
         record.caught_up,
     )
-    return (*row, sums.of_record(row))
+    stored = tuple(None if one != one else one for one in row)  # SQLite keeps no NaN
+    return (*stored, sums.of_record(stored))
 
 
 def which(row: Sequence[Any], texts: dict[int, str]) -> dict[str, str] | None:

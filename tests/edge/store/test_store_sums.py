@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from storekit import NOON, Events
 
-from edge.store import backup, checkup, journal, migrate, newer, outbox, records
+from edge.store import backup, checkup, journal, migrate, newer, outbox, records, sums
 from edge.store.database import RECORDS
 from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
@@ -103,10 +103,16 @@ def test_the_sum_is_the_crc_32_of_key_and_values(open_store: Callable[[], Store]
     store = open_store()
     store.call(records.seal, [record(avg=1.5, cou=-0.0, min=math.nan)], [], NOON).result(5)
     none = bytes.fromhex("000000000000f87f")
-    values = [none, struct.pack("<d", 1.5), none, none, none, none, bytes(8), none, none]
-    packed = struct.pack("<7q", NOON, 1, 1, 2, 0, 12, -(2**63)) + b"".join(values) + b"N"
-    there = store.call(lambda db: db.execute("SELECT check_sum FROM record").fetchone()[0]).result(5)
-    assert there == crc32(packed) - 2**31
+    values = [none, struct.pack("<d", 1.5), none, none, none, none, bytes(8)]
+    packed = struct.pack("<5q", NOON, 1, 1, 2, 0) + b"".join(values) + struct.pack("<q", 12)
+    there = store.call(lambda db: [row[0] for row in db.execute("SELECT check_sum FROM record")]).result(5)
+    assert there == [crc32(packed + b"N") - 2**31]
+    totals = record(avg=1.5, cou=-0.0, total=-7.5, total_at=NOON)
+    store.call(records.revise, [totals], [], NOON).result(5)
+    packed = struct.pack("<5q", NOON, 1, 1, 2, 1) + b"".join(values) + struct.pack("<q", 12)
+    behind = struct.pack("<dq", -7.5, NOON) + none
+    there = store.call(lambda db: [row[0] for row in db.execute("SELECT check_sum FROM record")]).result(5)
+    assert there[1:] == [crc32(packed + b"N" + behind) - 2**31]
 
 
 @given(st.dictionaries(st.sampled_from(NUMBERS), st.floats()), st.integers(0, 10**6), st.none() | st.integers(0, 2**62))
@@ -190,6 +196,14 @@ def test_a_flipped_bit_in_the_file_never_makes_another_value(
     assert told > 40
 
 
+def test_a_zero_that_became_empty_bytes_is_not_taken_for_zero() -> None:
+    """One bit of the serial type: 8, the number 0, and 12, a BLOB of no bytes."""
+    row = (NOON, 1, 1, 2, 0, *[0.0] * 7, 12, "N", 0.0, NOON, 0.0)
+    for place in (*range(5, 12), 14, 16):
+        changed = (*row[:place], b"", *row[place + 1 :])
+        assert (sums.fits((*row, sums.of_record(row))), sums.fits((*changed, sums.of_record(row)))) == (True, False)
+
+
 def test_the_last_mean_is_not_taken_from_a_damaged_record(open_store: Callable[[], Store], tmp_path: Path) -> None:
     with closing(open_store()) as store:
         fill(store, 3)
@@ -234,8 +248,8 @@ def test_records_of_an_earlier_version_are_read_as_they_stand(tmp_path: Path, op
         store.call(records.seal, [new], [], NOON).result(5)
         mend(store)
         assert held(store) == [record(avg=4.5, total=7.5), new]
-        sums = store.call(lambda db: [row[0] is None for row in db.execute("SELECT check_sum FROM record")]).result(5)
-    assert sums == [True, False]
+        bare = store.call(lambda db: [row[0] is None for row in db.execute("SELECT check_sum FROM record")]).result(5)
+    assert bare == [True, False]
 
 
 def test_salvage_into_a_file_with_other_numbers_makes_the_sums_anew(
