@@ -24,7 +24,7 @@ REMIND_S = 3600.0
 SUBJECT_PARAMS = ("platform", "outlet", "link", "line", "part", "file", "cn", "instrument", "factor", "alarm")
 _ALWAYS = frozenset(
     {
-        *("edge.connection", "edge.part-restarted", "edge.sample-kept"),
+        *("edge.connection", "edge.part-restarted", "edge.sample-kept", "store.record_damaged"),
         *(f"measure.total-{what}" for what in ("caught-up", "rollover", "reset", "replaced")),
     }
 )

@@ -83,9 +83,15 @@ def recover(file: Path | None, dry_run: bool, config: Path, as_json: bool) -> No
     if not done:
         click.echo(text("cli.recover-nothing", data_dir=data_dir))
     for path, parts in done:
-        titles = ("cli.col-table", "cli.col-rows", "cli.col-bad-pages", "cli.col-nameless")
-        rows_of = [(name, part.rows, part.bad_pages, part.nameless) for name, part in parts.items() if part != Part()]
+        titles = ("cli.col-table", "cli.col-rows", "cli.col-bad-pages", "cli.col-nameless", "cli.col-left-out")
+        rows_of = [
+            (name, part.rows, part.bad_pages, part.nameless, part.left_out)
+            for name, part in parts.items()
+            if part != Part()
+        ]
         table(titles, rows_of, str(path))
+        for which in (one for part in parts.values() for one in part.records):
+            click.echo(text("store.record_damaged", file=path.name, **which))
     if unreadable:
         raise Stop("cli.recover-unreadable", CHECK_FAILED, file=", ".join(unreadable))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-from edge.store import connection, delivery, names, retention, tally
+from edge.store import connection, delivery, names, retention, sums, tally
 from edge.store.connection import Receipt
 from edge.store.delivery import Answer, Delivery, State
 
@@ -122,11 +122,14 @@ def _find(db: sqlite3.Connection, qn: str) -> tuple[_Packet | None, Delivery | N
     if len(qn) != 17 or not (qn.isascii() and qn.isdigit()):
         return None, None
     row = db.execute(
-        "SELECT p.qn, p.delivery, p.issue, f.data, p.answered_at FROM packet AS p LEFT JOIN frame AS f ON f.qn = p.qn"
-        " WHERE p.qn = ?",
+        "SELECT p.qn, p.delivery, p.issue, f.data, p.answered_at, p.sha256 FROM packet AS p"
+        " LEFT JOIN frame AS f ON f.qn = p.qn WHERE p.qn = ?",
         (int(qn),),
     ).fetchone()
-    return (None, None) if row is None else (_Packet(*row), delivery.by_id(db, row[1]))
+    if row is None:
+        return None, None
+    key, of, issue, data, answered_at, digest = row
+    return _Packet(key, of, issue, sums.sent(data, digest), answered_at), delivery.by_id(db, of)
 
 
 def _complete(db: sqlite3.Connection, packet: _Packet, column: str) -> bool:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from edge.store import budget, database, errors, migrate
+from edge.store import budget, database, errors, migrate, names, records, sums
 from edge.store.database import RECORDS, SAMPLES, Layout
+from edge.store.reading import slices
 from edge.store.salvage import Part, Salvage, State
 from edge.store.tables import tables
 from edge.store.wal import header_sound
@@ -190,6 +191,21 @@ def _check_tables(db: sqlite3.Connection, progress: Progress) -> Iterator[TableF
             said = [row[0] for row in db.execute(f'PRAGMA quick_check("{name}")')]
             problem = None if said == ["ok"] else "; ".join(said[:3])
             rows = db.execute(f'SELECT count(*) FROM "{name}" NOT INDEXED').fetchone()[0]
+            problem = problem or (_damaged_records(db) if name == "record" else None)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             problem = problem or str(error)
         yield TableFound(name, rows, problem)
+
+
+_NAMED = 10
+"""Damaged records that are named."""
+
+
+def _damaged_records(db: sqlite3.Connection) -> str | None:
+    """The records that are not as they were sealed; a slice at a time, so that the daemon's WAL can begin anew."""
+    texts, table = names.texts(db), tables(db)["record"]
+    bad = [records.damaged(row, texts) for rows in slices(db, table) for row in rows if not sums.fits(row)]
+    if not bad:
+        return None
+    more = f" … ({len(bad)})" if len(bad) > _NAMED else ""
+    return f"not as sealed: {'; '.join(bad[:_NAMED])}{more}"

@@ -14,12 +14,14 @@ from pathlib import Path
 from edge.clock import Clock
 from edge.store import salvage
 from edge.store.database import Layout, Report
-from edge.store.salvage import Salvage, State
+from edge.store.salvage import Part, Salvage, State
 
 BEGIN_S = 1.0
 """Time for records or samples at the beginning, of each file."""
 SLICE_S = 0.05
 """Longest hold-up of the store's thread."""
+TOLD_MOST = 20
+"""Damaged records that are named one by one; the journal has more."""
 
 
 def for_a_while(clock: Clock, seconds: float) -> Callable[[], bool]:
@@ -88,6 +90,14 @@ class Mending:
         rows = sum(part.rows for part in state.parts.values())
         bad = sum(part.bad_pages for part in state.parts.values())
         self._report("store.salvaged", {"file": self._layout.file, "aside": name, "rows": rows, "bad": bad})
+        for part in state.parts.values():
+            if part.left_out:
+                self._tell_left_out(part)
+
+    def _tell_left_out(self, part: Part) -> None:
+        for which in part.records[:TOLD_MOST]:
+            self._report("store.record_damaged", {"file": self._layout.file, **which})
+        self._report("store.left_out", {"file": self._layout.file, "rows": part.left_out})
 
     def unsettle(self) -> None:
         """The slice was not committed after all."""

@@ -15,7 +15,7 @@ from heapq import merge
 from itertools import islice
 from zlib import crc32
 
-from edge.store import delivery, meta, names, records, tally
+from edge.store import delivery, meta, names, records, sums, tally
 from edge.store.answers import Answered, answered, gave_up, refused, written_unconfirmed
 from edge.store.delivery import RECORD_KINDS, Answer, Delivery, Due, OpenPacket, State, by_id, enqueue, enqueue_beside
 from edge.store.qn import last_qn, qn_for
@@ -140,11 +140,11 @@ def first_issue(db: sqlite3.Connection, delivery_id: int) -> list[bytes]:
     Empty where not all of them are there any more.
     """
     rows = db.execute(
-        "SELECT f.data, p.pnum FROM packet AS p LEFT JOIN frame AS f ON f.qn = p.qn"
+        "SELECT f.data, p.pnum, p.sha256 FROM packet AS p LEFT JOIN frame AS f ON f.qn = p.qn"
         " WHERE p.delivery = ? AND p.issue = 1 ORDER BY p.pno",
         (delivery_id,),
     ).fetchall()
-    whole = all(data is not None and parts == len(rows) for data, parts in rows)
+    whole = all(sums.sent(data, digest) is not None and parts == len(rows) for data, parts, digest in rows)
     return [row[0] for row in rows] if whole else []
 
 
@@ -258,15 +258,17 @@ def waiting(
 
 def _unanswered(db: sqlite3.Connection, delivery_id: int) -> list[OpenPacket]:
     """Unanswered packets of the last issue; none where one was refused: the same bytes would be refused again. None
-    as well where a part or its bytes were lost with a damaged page: the others alone would be taken for the whole."""
+    as well where a part or its bytes were lost, or have changed, with a damaged page: the others alone would be taken
+    for the whole."""
     rows = db.execute(
-        "SELECT p.qn, p.delivery, p.pno, p.pnum, f.data, p.created, p.refused, p.answered_at FROM packet AS p"
+        "SELECT p.qn, p.delivery, p.pno, p.pnum, f.data, p.created, p.refused, p.answered_at, p.sha256 FROM packet AS p"
         " JOIN delivery AS d ON d.id = p.delivery AND d.issue = p.issue LEFT JOIN frame AS f ON f.qn = p.qn"
         " WHERE d.id = ? ORDER BY p.pno",
         (delivery_id,),
     ).fetchall()
     waiting = [row for row in rows if row[7] is None]
-    if any(row[3] != len(rows) for row in rows) or any(row[4] is None or row[6] is not None for row in waiting):
+    gone = any(sums.sent(row[4], row[8]) is None or row[6] is not None for row in waiting)
+    if gone or any(row[3] != len(rows) for row in rows):
         return []
     return [OpenPacket(f"{row[0]:017d}", *row[1:6]) for row in waiting]
 

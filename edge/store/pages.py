@@ -133,6 +133,16 @@ class PageFile:
             raise BadPage(f"page {page.number}: rows out of order")
         return rows
 
+    def readable(self, page: Page) -> list[Row]:
+        """Those rows of a piece that can be read by themselves: half of it may be rubbish that looks like some."""
+        rows = []
+        for cell in page.cells or ():
+            try:
+                rows += self.rows(Page(page.number, page.kind, (cell,)))
+            except BadPage:
+                continue
+        return rows
+
     def _row(self, data: bytes, place: int, kind: int) -> Row:
         if kind == INDEX_INNER:
             place += 4

@@ -1,4 +1,5 @@
-"""What a row of each table can be: a damaged page may hold rows that look like some and are none."""
+"""What a row of each table can be: a damaged page may hold rows that look like some and are none; a record also must be
+as it was sealed (`sums`)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from edge.store import samples
+from edge.store import samples, sums
 from edge.values import MINUTE_MS
 
 _LATEST_MS = 4_102_444_800_000
@@ -36,6 +37,7 @@ def _record(row: tuple[Any, ...]) -> bool:
         and mark.isascii()
         and all(number is None or math.isfinite(number) for number in numbers)
         and (least is None or most is None or least <= most)
+        and sums.fits(row)
     )
 
 

@@ -7,6 +7,7 @@ be one of its table (`plausible`).
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Any
 
 from edge.store.pages import BadPage
@@ -37,10 +38,25 @@ class Reading:
         for row in rows:
             if not sound(table.name, row):
                 raise sqlite3.DatabaseError(f"malformed row in {table.name}: {row!r:.200}")
-        self._after = tuple(rows[-1][place] for place in table.keys) if len(rows) == SLICE_ROWS else None
+        self._after = _behind(table, rows)
         if self._after is None:
             del self._left[0]
         return bool(self._left)
+
+
+def slices(db: sqlite3.Connection, table: Table) -> Iterator[list[tuple[Any, ...]]]:
+    """All rows of a table as SQLite gives them, a slice at a time, each a reading of its own."""
+    after = None
+    while rows := db.execute(*_query(table, after)).fetchall():
+        yield rows
+        after = _behind(table, rows)
+        if after is None:
+            return
+
+
+def _behind(table: Table, rows: list[tuple[Any, ...]]) -> tuple[Any, ...] | None:
+    """Where the next slice begins; None: there is none."""
+    return tuple(rows[-1][place] for place in table.keys) if len(rows) == SLICE_ROWS else None
 
 
 def _query(table: Table, after: tuple[Any, ...] | None) -> tuple[str, tuple[Any, ...]]:

@@ -2,24 +2,28 @@
 
 A label that is sealed keeps its revision 0; a second seal of the same key changes nothing. A mark that is added
 later makes a further revision beside it. Records and the
-deliveries that are due with them are one transaction, so that no record can be without its delivery.
+deliveries that are due with them are one transaction, so that no record can be without its delivery. Each bears its
+check sum (`sums`): one that is not as it was sealed is damage of the file, and no reader gets it.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
-from edge.store import names
+from edge.store import names, sums
 from edge.store.delivery import RECORD_KINDS, Due, enqueue, first_revision
 from edge.values import DAY_MS, HOUR_MS, MINUTE_MS, Kind, Record, period_start
+from protocol.times import iso_text
 
 _COLUMNS = (
     "start, kind, outlet, factor, revision, min, avg, max, zs_min, zs_avg, zs_max, cou, count, mark, total, total_at,"
-    " caught_up"
+    " caught_up, check_sum"
 )
-_PLACES = ", ".join("?" * len(_COLUMNS.split(",")))
+_NONE = (None,) * len(_COLUMNS.split(","))
+_PLACES = ", ".join("?" * len(_NONE))
 
 
 def seal(db: sqlite3.Connection, records: Iterable[Record], dues: Iterable[Due], now_ms: int) -> list[int]:
@@ -162,9 +166,11 @@ def of_period(db: sqlite3.Connection, outlet: str, kind: Kind, start: int) -> li
 
 
 def since(db: sqlite3.Connection, begin: int) -> list[Record]:
-    """All records labelled `begin` or later, of every outlet and kind."""
+    """All sound records labelled `begin` or later, of every outlet and kind; also of a file of another version."""
     texts = names.texts(db)
-    return [_record(row, texts) for row in db.execute(f"SELECT {_COLUMNS} FROM record WHERE start >= ?", (begin,))]
+    rows = db.execute("SELECT * FROM record WHERE start >= ?", (begin,))
+    filled = ((*row, *_NONE[len(row) :])[: len(_NONE)] for row in rows)  # later columns stand behind the others
+    return [_record(row, texts) for row in filled if sums.fits(row)]
 
 
 def newest(records: Iterable[Record]) -> list[Record]:
@@ -223,11 +229,11 @@ def last_average(db: sqlite3.Connection, record: Record) -> float | None:
     """The newest mean of the same outlet, kind and factor before this record, within a day."""
     key = int(record.kind), names.find(db, record.outlet), names.find(db, record.factor)
     row = db.execute(
-        "SELECT avg FROM record WHERE start BETWEEN ? AND ? AND kind = ? AND outlet = ? AND factor = ?"
+        f"SELECT {_COLUMNS} FROM record WHERE start BETWEEN ? AND ? AND kind = ? AND outlet = ? AND factor = ?"
         " AND avg IS NOT NULL ORDER BY start DESC, revision LIMIT 1",
         (record.start - DAY_MS, record.start - 1, *key),
     ).fetchone()
-    return None if row is None else float(row[0])
+    return None if row is None else _record(row, names.texts(db)).avg
 
 
 def _ranges(db: sqlite3.Connection, kind: Kind, begin: int, end: int) -> Iterator[tuple[int, int]]:
@@ -243,7 +249,7 @@ def _ranges(db: sqlite3.Connection, kind: Kind, begin: int, end: int) -> Iterato
 
 
 def _row(record: Record, numbers: dict[str, int]) -> tuple[object, ...]:
-    return (
+    row = (
         record.start,
         int(record.kind),
         numbers[record.outlet],
@@ -262,8 +268,28 @@ def _row(record: Record, numbers: dict[str, int]) -> tuple[object, ...]:
         record.total_at,
         record.caught_up,
     )
+    stored = tuple(None if one != one else one for one in row)  # SQLite keeps no NaN
+    return (*stored, sums.of_record(stored))
 
 
-def _record(row: tuple[int, ...], texts: dict[int, str]) -> Record:
-    start, kind, outlet, factor, *rest = row
-    return Record(texts[outlet], Kind(kind), texts[factor], start, *rest)  # type: ignore[arg-type]  # columns in field order
+def which(row: Sequence[Any], texts: dict[int, str]) -> dict[str, str] | None:
+    """Which record a damaged row was: `outlet`, `factor`, `kind`, `start`; None where its key cannot be one."""
+    start, kind, outlet, factor = row[:4]
+    try:
+        key = {"outlet": texts[outlet], "factor": texts[factor], "kind": Kind(kind).text}
+        return key | {"start": iso_text(start)}
+    except (LookupError, ValueError, OverflowError, OSError):
+        return None
+
+
+def damaged(row: Sequence[Any], texts: dict[int, str]) -> str:
+    """The same in one line."""
+    key = which(row, texts)
+    return f"{row!r:.200}" if key is None else " ".join(key.values())
+
+
+def _record(row: tuple[Any, ...], texts: dict[int, str]) -> Record:
+    if not sums.fits(row):
+        raise sqlite3.DatabaseError(f"malformed row in record: {damaged(row, texts)}")
+    start, kind, outlet, factor, *rest = row[: sums.SUM]
+    return Record(texts[outlet], Kind(kind), texts[factor], start, *rest)  # columns in field order

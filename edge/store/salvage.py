@@ -7,7 +7,7 @@
 Each step is one transaction with the place it has come to, so that a kill costs nothing; a file that is still called
 `damaged` is not done. What is in the new file already is left as it is. A delivery comes when its records, packets and
 frames are there: before that nothing of it is sent. Rows of a page that is not whole are not taken: a page is written
-as one, and half of one may be rubbish that looks like a value.
+as one, and half of one may be rubbish that looks like a value. Records prove themselves by their sums, one by one.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.store import connection, journal, meta, names, samples, tally
+from edge.store import connection, journal, meta, names, samples, sums, tally
 from edge.store.connection import Receipt
 from edge.store.database import DAMAGED, SALVAGED, Layout, sync_folder
 from edge.store.pages import BadPage, Page, PageFile
 from edge.store.plausible import sound
 from edge.store.qn import LAST_QN
+from edge.store.records import which
 from edge.store.tables import Table, read_row, roots_of_new, tables
 from edge.values import HOUR_MS
 from protocol.times import parse_time
@@ -41,6 +42,7 @@ AND revision = :revision AND factor = :factor AND kept
 """
 RECENT_MS = 25 * HOUR_MS
 """So much of records and samples comes at once: the periods that are still open are made of it."""
+NAMED_MOST = 100
 AHEAD = 1_000
 """Deliveries whose numbers cannot be read are no more than this."""
 
@@ -53,6 +55,10 @@ class Part:
     bad_pages: int = 0
     nameless: int = 0
     """Rows whose outlet, factor or platform could not be read any more."""
+    left_out: int = 0
+    """Records of damaged pages that did not come: not as they were sealed, or without a sum that proves it."""
+    records: list[dict[str, str]] = field(default_factory=list)
+    """Which ones these are, by what their key says: `outlet`, `factor`, `kind`, `start`; NAMED_MOST of them."""
 
 
 @dataclass(slots=True)
@@ -109,6 +115,7 @@ class Salvage:
         self._roots = roots_of_new(layout.migrations) | self._file.roots()
         self._form: dict[str, Table] = {}
         self._names: dict[int, int] | None = None
+        self._texts: dict[int, str] = {}
         self._at: tuple[str, int] | None = None
         self._walk: Iterator[Page] = iter(())
 
@@ -194,6 +201,7 @@ class Salvage:
         if db.execute(f"SELECT 1 FROM {table.name} LIMIT 1").fetchone() is None:  # the same numbers again
             db.executemany(table.insert, [(number, *text) for number, text in found.items()])
         self._names = {number: _number(db, table.name, text) for number, text in found.items()}
+        self._texts = {number: str(text[0]) for number, text in found.items()}
 
     def _index(self, name: str) -> Iterator[list[Any]]:
         root = self._roots.get(name)
@@ -381,9 +389,26 @@ class Salvage:
             if not all(sound(table.name, row) for row in rows):
                 raise BadPage(f"page {page.number} holds what {table.name} cannot")
         except BadPage:
-            part.bad_pages += 1
-            return []
+            rows = self._proven(table, page, part)
+            part.bad_pages += not rows
         return rows
+
+    def _proven(self, table: Table, page: Page, part: Part) -> list[tuple[Any, ...]]:
+        """The records of a damaged page that are certainly as they were sealed; the others are noted."""
+        if table.name != "record":
+            return []
+        proven: list[tuple[Any, ...]] = []
+        others: list[tuple[Any, ...]] = []
+        for stored in self._file.readable(page):
+            try:
+                row = read_row(table, stored)
+            except BadPage:
+                continue
+            (proven if sums.has_sum(row) and sound(table.name, row) else others).append(row)
+        part.left_out += len(page.cells or ()) - len(proven)
+        named = [told for row in others if (told := which(row, self._texts)) is not None]
+        part.records += named[: NAMED_MOST - len(part.records)]
+        return proven
 
     def _renumbered(self, table: Table, row: tuple[Any, ...], state: State, part: Part) -> tuple[Any, ...] | None:
         """A row with the new file's numbers of names and deliveries; None where a name cannot be read any more."""
@@ -405,6 +430,8 @@ class Salvage:
                 values[place] += state.offset
                 if values[place] >= state.last:
                     return None
+        if table.name == "record" and sums.has_sum(row):  # of the new numbers; `row` has proved itself
+            values[sums.SUM] = sums.of_record(values)
         return tuple(values)
 
     @staticmethod

@@ -2,7 +2,8 @@
 
 The oracle is SQLite itself: every row that the store held is looked up by its key in a copy of the damaged files. A
 page counts as reached when each of its rows is given as it was; at least 99 % of the rows of those pages must be in the
-new store, as they were. Receipts are in connection.jsonl as well and must all be there.
+new store, as they were. Receipts are in connection.jsonl as well and must all be there. A record that bears a check sum
+and is not as it was sealed, or was never sealed, counts as corrupt.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Template:
     rows: dict[Key, tuple[Any, ...]] = field(default_factory=dict)
     pages: list[tuple[str, list[Key]]] = field(default_factory=list)
     receipts: int = 0
+    sealed: set[tuple[Any, ...]] = field(default_factory=set)
 
 
 def test_damaged_store(rig: Rig) -> Outcome:
@@ -95,6 +97,7 @@ def _one(folder: Path, template: Template, outcome: Outcome, seen: Counter[str])
                 store.call(_held, template, RECORDS.file).result()
                 | store.call_samples(_held, template, SAMPLES.file).result()
             )
+            sealed = store.call(_sealed).result()
             kept = len(store.call(receipts).result())
             qn = store.call(outbox.qn_for, START).result()
             verdict = store.call(journal.verify).result()
@@ -115,6 +118,9 @@ def _one(folder: Path, template: Template, outcome: Outcome, seen: Counter[str])
     if nameless := _nameless(template, reached):
         seen["rows whose outlet or factor is gone"] += sum(key[0] in nameless for key in missing)
         missing = [key for key in missing if key[0] not in nameless]
+    if false := sorted(sealed - template.sealed):
+        outcome.corrupt += len(false)
+        outcome.fail(f"{len(false)} records are not as they were sealed, such as {false[0]}; {events}")
     altered = [key for key, row in held.items() if row is not None and row != template.rows[key]]
     seen["files set aside"] += sum(code in ("store.damaged", "store.wal_damaged") for code in events)
     seen["rows on pages that SQLite reaches"] += len(wanted)
@@ -132,6 +138,17 @@ def _one(folder: Path, template: Template, outcome: Outcome, seen: Counter[str])
         if found != "ok" and "store.damaged" in events:
             outcome.corrupt += 1
             outcome.fail(f"{layout.file}: {found}; {events}")
+
+
+def _sealed(db: sqlite3.Connection) -> set[tuple[Any, ...]]:
+    """Each record that bears its check sum: outlet and factor by name, the rest of the key, the values."""
+    return set(
+        db.execute(
+            "SELECT o.text, f.text, start, kind, revision, min, avg, max, zs_min, zs_avg, zs_max, cou, count, mark,"
+            " total, total_at, caught_up FROM record AS r JOIN name AS o ON o.id = r.outlet"
+            " JOIN name AS f ON f.id = r.factor WHERE check_sum IS NOT NULL"
+        )
+    )
 
 
 def _nameless(template: Template, reached: set[Key]) -> set[str]:
@@ -315,6 +332,7 @@ def _described(folder: Path) -> Template:
                 found.rows[name, tuple(row[place] for place in table.keys)] = tuple(row)
         if layout is RECORDS:
             found.receipts = len(receipts(db))
+            found.sealed = _sealed(db)
         with PageFile(path, layout.page_bytes) as pages:
             roots = pages.roots()
             for name in known.keys() - UNCOUNTED:
@@ -413,6 +431,16 @@ def a_bad_shm(folder: Path, chance: random.Random) -> None:
     Path(f"{_file(folder, chance)}-shm").write_bytes(chance.randbytes(32_768))
 
 
+def a_bit(folder: Path, chance: random.Random) -> None:
+    """A single bit, or a few of them: flash that wears out."""
+    path = _file(folder, chance)
+    data = bytearray(path.read_bytes())
+    for _ in range(chance.choice((1, 1, 1, 8))):
+        place = chance.randrange(len(data))
+        data[place] ^= 1 << chance.randrange(8)
+    path.write_bytes(data)
+
+
 def a_wrong_version(folder: Path, chance: random.Random) -> None:
     """A version that the tables are not of, older or newer."""
     path = _file(folder, chance)
@@ -421,6 +449,6 @@ def a_wrong_version(folder: Path, chance: random.Random) -> None:
 
 DAMAGES: tuple[Callable[[Path, random.Random], None], ...] = (
     bytes_here_and_there, whole_pages, torn_writes, an_erased_block, a_bad_head, cut_off, no_wal, a_bad_wal, a_bad_shm,
-    a_wrong_version,
+    a_bit, a_wrong_version,
 )  # fmt: skip
 TESTS = {"damaged-store": test_damaged_store}

@@ -98,6 +98,22 @@ def test_a_fresh_packet_comes_back_byte_for_byte_and_a_stale_one_is_issued_anew(
     assert only(db).sent == 1
 
 
+def test_bytes_that_changed_on_the_disk_are_neither_sent_nor_evidence_and_the_delivery_is_issued_anew(
+    db: sqlite3.Connection,
+) -> None:
+    key = put(db)
+    (first,) = issue(db, key)
+    bad = bytes([first.data[0] ^ 1]) + first.data[1:]
+    db.execute("UPDATE frame SET data = ?", (bad,))
+    assert outbox.first_issue(db, key) == []
+    (second,) = issue(db, key)
+    assert second.qn > first.qn
+    assert second.data != bad
+    result = outbox.answered(db, "city", first.qn, answer())
+    assert result is not None
+    assert (result.delivered, result.receipt) == (True, None)
+
+
 def test_an_answer_to_the_old_qn_of_a_reissued_delivery_delivers_it(db: sqlite3.Connection) -> None:
     key = put(db)
     (old,), (new,) = issue(db, key), issue(db, key, fresh=False)
