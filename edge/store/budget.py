@@ -1,9 +1,11 @@
 """Room on the disk: what goes before its time when the store has grown to its budget, or the disk is nearly full.
 
-    last packets ─▶ realtime ─▶ samples ─▶ bytes of answered packets ─▶ minutes ─▶ deliveries ─▶ hours ─▶ days
+    salvaged files ─▶ last packets ─▶ realtime ─▶ samples ─▶ bytes of answered packets ─▶ minutes ─▶ deliveries
+        ─▶ hours ─▶ days
 
 In this order, the oldest first, a slice at a time; never what a platform has not answered for, nor the records that it
-needs, nor what the periods that are still open are made of (a day of samples and minutes). A file does not shrink: what
+needs, nor what the periods that are still open are made of (a day of samples and minutes). Of a damaged file that has
+been salvaged the new one has all that could be read; it goes where the disk is full. A file does not shrink: what
 goes leaves room in it for what comes. How much of each kind went is counted for ever.
 """
 
@@ -16,6 +18,7 @@ from shutil import disk_usage
 
 from config.site import Retention
 from edge.store import meta, retention
+from edge.store.database import SALVAGED
 from edge.values import DAY_MS, Kind
 
 HEADROOM = 2_000_000
@@ -38,7 +41,22 @@ def is_short(taken: int, free: int, folder: Path, limits: Retention) -> bool:
     """Whether something has to go: `taken` and `free` bytes of both files."""
     if limits.budget_bytes is not None and taken > limits.budget_bytes:
         return True
+    return is_full(free, folder, limits)
+
+
+def is_full(free: int, folder: Path, limits: Retention) -> bool:
+    """Whether the disk has no more room."""
     return free < HEADROOM and disk_usage(folder).free + free < max(limits.keep_free_bytes, HEADROOM)
+
+
+def drop_salvaged(db: sqlite3.Connection, folder: Path) -> tuple[str, int]:
+    """The oldest file that was salvaged, with its WAL."""
+    files = sorted(folder.glob(f"*{SALVAGED}*"), key=lambda path: path.name.partition(SALVAGED)[2])
+    for path in files[:1]:
+        stamp = path.name.partition(SALVAGED)[2].removesuffix("-wal").removesuffix("-shm")
+        for each in folder.glob(f"*{SALVAGED}{stamp}*"):
+            each.unlink()
+    return "salvaged", len(files[:1])
 
 
 def drop_link(db: sqlite3.Connection, now_ms: int) -> tuple[str, int]:

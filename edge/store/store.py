@@ -141,6 +141,11 @@ class Store:
         short = budget.is_short(taken + taken_2, free + free_2, self._folder, self._limits)
         if not short or not plausible(now_ms):
             return False
+        if budget.is_full(free + free_2, self._folder, self._limits):
+            what, files = await self.do(budget.drop_salvaged, self._folder)
+            if files:
+                await self._tell_dropped(what, files)
+                return True
         gone = 0
         for do, drop in (
             (self.do_samples, budget.drop_link),
@@ -150,12 +155,15 @@ class Store:
         ):
             what, rows = await do(drop, now_ms)
             if rows:
-                total = await self.do(budget.count, what, rows)
-                self._on_event("store.dropped", {"file": str(self._folder), "what": what, "rows": total})
+                await self._tell_dropped(what, rows)
             gone += rows
             if gone >= budget.ENOUGH:
                 break
         return bool(gone)
+
+    async def _tell_dropped(self, what: str, rows: int) -> None:
+        total = await self.do(budget.count, what, rows)
+        self._on_event("store.dropped", {"file": str(self._folder), "what": what, "rows": total})
 
     async def mend(self) -> bool:
         """One slice of salvage, or where nothing is to be salvaged, of reading through; whether to salvage more."""

@@ -110,3 +110,27 @@ def test_a_disk_that_is_nearly_full_is_as_a_budget_that_is_reached(
     sweep_until_quiet(filled)
     assert filled.call(budget.counters).result()["link"] == 300
     assert count(filled, "SELECT count(*) FROM delivery WHERE state < 2") == 4 * 144
+
+
+def test_on_a_full_disk_what_was_salvaged_goes_before_anything_of_value(
+    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 1_000_000
+
+    old = [tmp_path / f"records.db.salvaged-20260901T080000{side}" for side in ("", "-wal")]
+    kept = [
+        tmp_path / "samples.db.salvaged-20260902T080000",
+        tmp_path / "records.db.damaged-20260901T080000",
+        tmp_path / "records.db.newer-20260801T080000",
+    ]
+    for path in (*old, *kept):
+        path.write_bytes(b"as it was")
+    before = count(filled, "SELECT count(*) FROM record")
+    monkeypatch.setattr(budget, "disk_usage", lambda _: Usage)
+    assert asyncio.run(filled.sweep(NOON)) is True
+    assert ([path.exists() for path in old], [path.exists() for path in kept]) == ([False] * 2, [True] * 3)
+    assert filled.call(budget.counters).result() == {"salvaged": 1}
+    assert count(filled, "SELECT count(*) FROM record") == before
+    sweep_until_quiet(filled)
+    assert [path.exists() for path in kept] == [False, True, True]
