@@ -100,6 +100,7 @@ class Where:
         from edge.control.queries import QUERIES, official_platforms
         from edge.store.database import read_only
         from edge.store.errors import StoreError
+        from edge.store.records import NotAsSealed
 
         query = QUERIES[what]
         try:
@@ -110,6 +111,10 @@ class Where:
             raise Stop("cli.no-permission", WRONG_USE, path=self.data_dir) from error
         try:
             return query.answer(db, {**args, "official": official_platforms(self.platforms)})
+        except NotAsSealed as error:
+            if error.which is None:
+                raise Stop("store.unreadable", WRONG_USE, file=self.data_dir, reason=error) from error
+            raise Stop("store.record_damaged", WRONG_USE, file="records.db", **error.which) from error
         except (SqlError, UnicodeDecodeError) as error:  # damaged, or empty: the daemon sees to it when it starts
             raise Stop("store.unreadable", WRONG_USE, file=self.data_dir, reason=error) from error
         finally:

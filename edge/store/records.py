@@ -26,6 +26,14 @@ _NONE = (None,) * len(_COLUMNS.split(","))
 _PLACES = ", ".join("?" * len(_NONE))
 
 
+class NotAsSealed(sqlite3.DatabaseError):
+    """A record whose check sum does not fit: damage of its file. `which`: its key, None where that cannot be one."""
+
+    def __init__(self, row: Sequence[Any], texts: dict[int, str]) -> None:
+        super().__init__(f"malformed row in record: {damaged(row, texts)}")
+        self.which = which(row, texts)
+
+
 def seal(db: sqlite3.Connection, records: Iterable[Record], dues: Iterable[Due], now_ms: int) -> list[int]:
     """Keep records and what is due with them; the ids of the new deliveries.
 
@@ -290,6 +298,6 @@ def damaged(row: Sequence[Any], texts: dict[int, str]) -> str:
 
 def _record(row: tuple[Any, ...], texts: dict[int, str]) -> Record:
     if not sums.fits(row):
-        raise sqlite3.DatabaseError(f"malformed row in record: {damaged(row, texts)}")
+        raise NotAsSealed(row, texts)
     start, kind, outlet, factor, *rest = row[: sums.SUM]
     return Record(texts[outlet], Kind(kind), texts[factor], start, *rest)  # columns in field order

@@ -26,7 +26,7 @@ from edge.measure.derived import DerivedPoints
 from edge.measure.engine import Engine
 from edge.measure.rules import factor_rules
 from edge.revising import manual_marks
-from edge.store import database, journal, marks, records, samples
+from edge.store import database, journal, marks, records, samples, sums
 from edge.store.marks import By, Mark
 from edge.values import HOUR_MS, MINUTE_MS, Kind, Sample, period_start
 from protocol.times import iso_text
@@ -157,13 +157,19 @@ class Logger:
             outlet = self.site.outlets[engine.name]
             engine.manual = manual_marks(outlet, engine.name, self.derived, states)
 
-    def tamper(self, column: str, by: str, kind: Kind, factor: str) -> None:
-        """Change a stored number behind the program's back."""
+    def tamper(self, column: str, by: str, kind: Kind, factor: str, *, sealed: bool = True) -> None:
+        """Change a stored number behind the program's back; `sealed`: as a program that made a mistake would."""
         (number,) = self.records.execute("SELECT id FROM name WHERE text = ?", (factor,)).fetchone()
         changed = self.records.execute(
             f"UPDATE record SET {column} = {by} WHERE kind = ? AND factor = ?", (int(kind), number)
         )
         assert changed.rowcount
+        if sealed:
+            rows = self.records.execute("SELECT * FROM record").fetchall()
+            self.records.executemany(
+                "UPDATE record SET check_sum = ? WHERE (start, kind, outlet, factor, revision) = (?, ?, ?, ?, ?)",
+                [(sums.of_record(row), *row[:5]) for row in rows],
+            )
 
     def invoke(self, factor: str, kind: str, start: int, *options: str) -> Result:
         arguments = [factor, kind, iso_text(start)[:16], "-c", str(self.config), *options]
@@ -496,6 +502,14 @@ def test_altered_number_is_told(logger: Logger, column: str, by: str, kind: Kind
     assert page["verdict"] == "differs"
     assert [one["field"] for one in page["differences"]] == [column]
     assert [one["code"] for one in page["reasons"]] == ["unknown"]
+
+
+def test_number_that_is_not_as_it_was_sealed_is_named_and_not_explained(logger: Logger) -> None:
+    logger.run(steady("ww1", "w01018", 30.0, 60) + steady("ww1", "w00000", 10.0, 60), 60)
+    logger.tamper("avg", "avg + 0.001", Kind.MINUTE, "w01018", sealed=False)
+    result = logger.invoke("w01018", "minute", T0)
+    assert result.exit_code == 2
+    assert f"the minute record of ww1 w01018 at {iso_text(T0)} in records.db is not as it was sealed" in result.output
 
 
 def test_site_file_that_changed_since_is_named_as_a_reason(logger: Logger) -> None:
