@@ -52,11 +52,15 @@ def is_full(free: int, folder: Path, limits: Retention) -> bool:
 def drop_salvaged(db: sqlite3.Connection, folder: Path) -> tuple[str, int]:
     """The oldest file that was salvaged, with its WAL."""
     files = sorted(folder.glob(f"*{SALVAGED}*"), key=lambda path: path.name.partition(SALVAGED)[2])
-    for path in files[:1]:
-        stamp = path.name.partition(SALVAGED)[2].removesuffix("-wal").removesuffix("-shm")
-        for each in folder.glob(f"*{SALVAGED}{stamp}*"):
-            each.unlink()
-    return "salvaged", len(files[:1])
+    for path in files:
+        whole = path.name.removesuffix("-wal").removesuffix("-shm")
+        try:
+            for each in folder.glob(f"{whole}*"):
+                each.unlink()
+        except OSError:  # the next one, or what goes after them
+            continue
+        return "salvaged", 1
+    return "salvaged", 0
 
 
 def drop_link(db: sqlite3.Connection, now_ms: int) -> tuple[str, int]:

@@ -2,8 +2,8 @@
 
 An answer is matched by QN against everything ever sent, on whatever link it comes. One that the disk refuses is
 offered to it again, and its delivery is not sent meanwhile. Arrival and writing are noted when they happen: they are
-evidence of the official connection time. Until an answer is on disk its packet counts as open: a kill repeats one
-window at most.
+evidence of the official connection time. While an answer is on its way to the disk its packet counts as open: a kill
+repeats one window at most. One that the disk refuses holds nothing up.
 """
 
 from __future__ import annotations
@@ -135,15 +135,22 @@ class Answers:
         """Until the disk has taken it."""
         key = -1 if delivery is None else delivery
         self.settling[key] += 1
-        self.unsettled += not came.fleeting
         try:
-            while not await self._commit(came):
+            settled = await self._commit_first(came, counts=delivery is not None and not came.fleeting)
+            while not settled:
                 await self._clock.sleep(STORE_RETRY_S)
+                settled = await self._commit(came)
         finally:
-            self.unsettled -= not came.fleeting
-            self._wake.set()
             self.settling[key] -= 1
             self.settling += Counter()  # drops what is down to nothing
+
+    async def _commit_first(self, came: _Came, *, counts: bool) -> bool:
+        self.unsettled += counts
+        try:
+            return await self._commit(came)
+        finally:
+            self.unsettled -= counts
+            self._wake.set()
 
     async def _commit(self, came: _Came) -> bool:
         try:

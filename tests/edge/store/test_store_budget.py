@@ -134,3 +134,18 @@ def test_on_a_full_disk_what_was_salvaged_goes_before_anything_of_value(
     assert count(filled, "SELECT count(*) FROM record") == before
     sweep_until_quiet(filled)
     assert [path.exists() for path in kept] == [False, True, True]
+
+
+def test_a_salvaged_file_that_cannot_be_deleted_holds_nothing_up(
+    filled: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 1_000_000
+
+    stuck, next_one = (tmp_path / f"records.db.salvaged-2026090{day}T080000" for day in (1, 2))
+    stuck.mkdir()
+    next_one.write_bytes(b"as it was")
+    monkeypatch.setattr(budget, "disk_usage", lambda _: Usage)
+    sweep_until_quiet(filled)
+    assert (stuck.exists(), next_one.exists()) == (True, False)
+    assert filled.call(budget.counters).result()["link"] == 300

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import pytest
 from virtual_time import MINUTE_MS, NOON, Profile, ScriptedPlatform, World, realtime_region, rendered, virtual
 
 from edge.store import outbox
+from edge.store.errors import StoreFailed
 from edge.store.outbox import Due
 from edge.values import Kind
 from protocol.times import time_text
@@ -99,6 +104,41 @@ async def test_a_kill_with_a_slow_disk_would_repeat_one_window_and_no_more(tmp_p
             most = max(most, len(sent) - world.store.now(answered_count))
         assert (most, world.open_count()) == (window, 0)
         await world.stop()
+
+
+@virtual
+async def test_answers_that_the_disk_never_takes_do_not_stop_the_sending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, city = World(tmp_path), ScriptedPlatform(rtt_s=0.05)
+    take = world.store.do
+
+    async def refuse(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if fn is outbox.answered:
+            raise StoreFailed("store.failed", file="connection.jsonl", reason="Input/output error")
+        return await take(fn, *args, **kwargs)
+
+    monkeypatch.setattr(world.store, "do", refuse)
+    backlog(world, 20)
+    world.add(city, window=1)
+    await world.sleep(60)
+    assert len({seen.packet.get("DataTime") for seen in city.of("2051")}) == 20
+    await world.stop()
+
+
+@virtual
+async def test_answers_to_packets_that_nobody_knows_do_not_stop_the_sending(tmp_path: Path) -> None:
+    world, city = World(tmp_path), ScriptedPlatform(rtt_s=0.05)
+    world.store.commit_s = 0.7
+    backlog(world, 5)
+    world.add(city, window=1)
+    await world.sleep(2)
+    known = city.of("2051")[0].packet
+    for number in range(60):  # one is always on its way to the disk
+        city.send(city.edition.answer(replace(known, qn=f"20260101000000{number:03d}")).to_frame())
+        await world.sleep(0.3)
+    assert len({seen.packet.get("DataTime") for seen in city.of("2051")}) == 5
+    await world.stop()
 
 
 def answered_count(db: sqlite3.Connection) -> int:
